@@ -1,0 +1,119 @@
+"""What the commands share: the options of every verb, the source, and how an answer is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import click
+
+from drivetrain._registry import did_you_mean
+from drivetrain.errors import DataError
+
+SEED = click.IntRange(min=0)
+SEED.name = "number"  # click says "integer range"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def options(*, out: str = "", seed: str = "") -> Callable[[Command], Command]:
+    """The options that every verb takes: --json, --seed, --out, --debug.
+
+    Args:
+        out: what `--out` means for this verb; by default a copy of the JSON document.
+        seed: what `--seed` means; by default nothing, since most verbs draw nothing at random.
+    """
+    all_options = (
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+        click.option(
+            "--seed",
+            type=SEED,
+            help=seed or "Changes nothing: this command draws nothing at random.",
+        ),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help=out or "Also write the JSON document to this file.",
+        ),
+        click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks."),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(all_options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def find_source(source: str) -> Path:
+    """The folder or file that a person named; the name of a sample gives its folder in the cache.
+
+    What is on the disk comes first: a sample never hides a person's own folder.
+    Raises: DataError: it is neither. Also what making a sample raises.
+    """
+    from drivetrain.samples import SAMPLES, sample_folder
+
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    if source in SAMPLES:
+        return sample_folder(source)
+    raise DataError(
+        f"There is no folder, file or sample '{source}'.{did_you_mean(source, SAMPLES)} "
+        "List the samples with: drivetrain samples"
+    )
+
+
+class Counter(Protocol):
+    """Told what is done, how many so far, and of how many where that is known."""
+
+    def __call__(self, what: str, done: int, total: int | None = None, /) -> None:
+        """Say so where it is time to."""
+        ...
+
+
+@contextlib.contextmanager
+def counter() -> Iterator[Counter]:
+    """Says on stderr how far a long look at files is: in place in a terminal, else every 30 seconds."""
+    in_place = sys.stderr.isatty()
+    step = 0.2 if in_place else 30.0
+    next_time = time.monotonic() + step
+    shown = 0
+
+    def count(what: str, done: int, total: int | None = None, /) -> None:
+        nonlocal next_time, shown
+        if time.monotonic() < next_time:
+            return
+        next_time = time.monotonic() + step
+        text = f"{what}: {done:,}" + ("" if total is None else f" of {total:,}")
+        sys.stderr.write(f"\r{text:<{shown}}" if in_place else f"{text}\n")
+        sys.stderr.flush()
+        shown = len(text)
+
+    try:
+        yield count
+    finally:
+        if in_place and shown:
+            sys.stderr.write(f"\r{'':<{shown}}\r")
+
+
+@contextlib.contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Inside, whatever is printed goes to stderr: stdout is for the answer."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def answer(document: Any, text: str, *, as_json: bool, copy: Path | None = None) -> None:
+    """Print the answer as JSON or as text, and keep a copy of the JSON where that is wanted."""
+    from drivetrain import store
+
+    if copy is not None:
+        store.write_json(copy, document)
+    # ASCII, with the rest as \u escapes: it passes any pipe and holds names that are no valid text
+    click.echo(json.dumps(json.loads(store.to_json(document)), indent=2) if as_json else text)

@@ -1,0 +1,168 @@
+"""Every way a command can end, as an exit code and one line on stderr."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from drivetrain.errors import DrivetrainError
+
+DONE, WRONG_INPUT, SYSTEM_FAILED, OUR_BUG = 0, 2, 3, 4
+STOPPED = 130
+"""128 + SIGINT, what a shell gives a program that Ctrl-C ended."""
+READER_GONE = 141
+"""128 + SIGPIPE: as in `drivetrain predict … | head -1`."""
+
+_DISK_OR_MEMORY = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EROFS", "ENOMEM", "EMFILE", "ENFILE")
+    if hasattr(errno, name)
+)
+
+
+class StoppedError(Exception):
+    """Ctrl-C, with a sentence that says how to go on."""
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads what we write any more."""
+
+
+class RefusedError(DrivetrainError):
+    """Wrong input of which all has been said already: ends with code 2 and no further line."""
+
+
+def stopped(run: Path) -> StoppedError:
+    """Ctrl-C during the training of `run`."""
+    return StoppedError(f"Stopped. Continue with: drivetrain resume {shlex.quote(str(run))}")
+
+
+def code_of(run: Callable[[], Any], *, words: Sequence[str]) -> int:
+    """Run a command, report how it ended, and return the exit code.
+
+    Args:
+        run: the command; an int that it returns is its exit code.
+        words: the arguments of the command line; `--debug` among them shows tracebacks.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = run()
+        return code if isinstance(code, int) else DONE
+    except Exception as error:  # noqa: BLE001 - the last stop before a traceback on the screen
+        if isinstance(error, ReaderGoneError):
+            _let_go_of_pipes()
+            return READER_GONE
+        if "--debug" in words and not isinstance(
+            error, click.ClickException | click.exceptions.Exit
+        ):
+            traceback.print_exception(error)
+        code, line = explain(error, words)
+        if line:
+            print_line(line)
+        return code
+
+
+def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
+    """Exit code and sentence of an exception; no sentence where all is said already."""
+    if isinstance(error, RefusedError):
+        return error.exit_code, ""
+    if isinstance(error, DrivetrainError):
+        return error.exit_code, _with_notes(error)
+    if isinstance(error, StoppedError):
+        return STOPPED, str(error)
+    if isinstance(error, click.exceptions.Abort):
+        return STOPPED, "Stopped."
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "drivetrain"
+        message = error.format_message()
+        stop = "" if message.endswith((".", "?")) else "."
+        return WRONG_INPUT, f"{message}{stop} See: {command} --help"
+    if isinstance(error, click.ClickException):
+        return WRONG_INPUT, error.format_message()
+    if _is_out_of_memory(error):
+        return SYSTEM_FAILED, (
+            "The memory is full. Use a smaller --size, or smaller batches: --set batch_size=16."
+        )
+    if isinstance(error, OSError) and error.errno in _DISK_OR_MEMORY:
+        where = f" {error.filename}:" if error.filename else ""
+        return SYSTEM_FAILED, f"The system failed:{where} {error.strerror}."
+    kind = type(error).__name__
+    said = f"{kind}: {error}" if str(error) else kind
+    return OUR_BUG, (
+        f"A mistake in Drivetrain, not in your data: {said}. {_write_log(error, words)} "
+        "--debug shows the traceback."
+    )
+
+
+def print_line(text: str) -> None:
+    """One line on stderr, whatever line breaks the text had."""
+    click.echo(f"drivetrain: {' '.join(text.split())}", err=True)
+
+
+def _with_notes(error: Exception) -> str:
+    return " ".join([str(error), *getattr(error, "__notes__", [])])
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # where it is not loaded, it raised nothing
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    # torch's allocator for the CPU says it with a plain RuntimeError
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _write_log(error: Exception, words: Sequence[str]) -> str:
+    """Write the traceback to a new file in the folder for temporary files; a sentence that says where."""
+    lines = [
+        f"command: drivetrain {shlex.join(words)}",
+        f"python: {platform.python_version()} on {platform.platform()}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    try:
+        handle, path = tempfile.mkstemp(prefix="drivetrain-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n".join(line.rstrip("\n") for line in lines) + "\n")
+    except OSError as problem:
+        return f"No log could be written ({problem.strerror})."
+    return f"The log is {path}."
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, without the place in our code that nobody asked for."""
+    print_line(f"note: {message}")
+
+
+def _let_go_of_pipes() -> None:
+    """Point stdout and stderr at nothing, else Python complains once more when it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nothing, stream.fileno())
+        except (OSError, ValueError):  # a stream without a file, as in tests
+            continue

@@ -1,0 +1,128 @@
+"""The program `drivetrain`: finds the command, runs it, and turns every ending into an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from drivetrain._registry import did_you_mean
+from drivetrain.cli import exits
+
+COMMANDS: dict[str, str] = {
+    "train": "Train a model on a folder of pictures, a CSV file, or a sample.",
+    "predict": "Say what is on pictures.",
+    "evaluate": "Measure a trained model on labelled pictures.",
+    "resume": "Continue a training that was stopped.",
+    "summary": "Show a model layer by layer: activations and parameters.",
+    "resize": "Copy a folder of pictures at a small size.",
+    "samples": "List the embedded data sets, or write one as a folder.",
+}
+"""Command -> its line in the help; the command itself is `drivetrain.cli.<name>.command`."""
+
+
+class Program(click.Group):
+    """A group that imports a command when it is called, and reports every error in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table: as they are used, not by the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"drivetrain.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with an answer to a typing slip."""
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing:
+            known = ", ".join(COMMANDS)
+            ctx.fail(f"There is no command '{name}'.{did_you_mean(name, COMMANDS)} Known: {known}.")
+        return super().resolve_command(ctx, args)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run, then end the process with the exit code; a caller who wants exceptions turns that off."""
+        name = prog_name or "drivetrain"
+        if not standalone_mode:
+            return super().main(args, name, complete_var, standalone_mode=False, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+        run = partial(super().main, args, name, complete_var, standalone_mode=False, **extra)
+        sys.exit(exits.code_of(run, words=words))
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments; `--help` and `--version` are answered here."""
+        with _told_to_exits():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _told_to_exits():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _told_to_exits() -> Iterator[None]:
+    """Turn Ctrl-C and a closed pipe into errors of ours: click has its own answers to those."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise exits.StoppedError("Stopped.") from error
+    except BrokenPipeError as error:
+        raise exits.ReaderGoneError from error
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from drivetrain import __version__
+
+        click.echo(f"drivetrain {__version__}")
+        ctx.exit()
+
+
+@click.command(
+    "drivetrain",
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: drivetrain train. It trains on an embedded sample and says what comes next.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
+@click.pass_context
+def program(ctx: click.Context) -> None:
+    """Train a strong model on your own data, and see what it did and why."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> NoReturn:
+    """The entry point of the command `drivetrain`."""
+    program.main()
+    raise AssertionError("standalone mode ends the process")

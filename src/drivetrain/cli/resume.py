@@ -1,0 +1,33 @@
+"""`drivetrain resume`: a training that was stopped goes on to the end it would have had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from drivetrain.cli import common, exits, report
+
+
+@click.command(short_help="Continue a training that was stopped.")
+@click.argument("run", type=click.Path(path_type=Path))
+@common.options(seed="Not used: a run keeps the seed it began with.")
+def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> None:
+    """Continue RUN from its last whole epoch, with the same data, settings and seed.
+
+    The result is the one the run would have had without the stop. A run that is finished is left as
+    it is, and its result is printed.
+
+    \b
+    drivetrain resume runs/2026-01-31-photos
+    """
+    from drivetrain import vision
+
+    try:
+        with common.stdout_kept(), common.counter() as count:
+            learner = vision.resume(run, report=count)
+    except KeyboardInterrupt as error:
+        raise exits.stopped(run) from error
+    assert learner.run is not None, "it was opened from its run folder"
+    document = learner.run.read()["results"]
+    common.answer(document, report.result(document), as_json=as_json, copy=out)

@@ -1,0 +1,136 @@
+"""The settings of `drivetrain train`: names, kinds and limits, checked before any picture is opened.
+
+`--set key=value` reads the value as JSON where it is JSON (`0.1`, `false`, `{"rotate": 20}`), else as the
+word that it is; nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from drivetrain._registry import did_you_mean
+
+
+class _Either(click.ParamType):
+    """The first kind that takes the value."""
+
+    def __init__(self, name: str, *kinds: type) -> None:
+        self.name = name
+        self.kinds = kinds
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value itself, when it is of one of the kinds."""
+        if isinstance(value, self.kinds):
+            return value
+        return self.fail(f"{value!r} is not {self.name}.", param, ctx)
+
+
+def _whole(*, low: int) -> click.IntRange:
+    kind = click.IntRange(min=low)
+    kind.name = "whole number"  # click says "integer range", in its messages too
+    return kind
+
+
+def _number(**limits: Any) -> click.FloatRange:
+    kind = click.FloatRange(**limits)
+    kind.name = "number"
+    return kind
+
+
+_COUNT = _whole(low=1)
+_SHARE = _number(min=0, max=1, min_open=True, max_open=True)
+_WORD = _Either("a text", str)
+
+DATA: dict[str, click.ParamType] = {
+    "size": _COUNT,
+    "resize": click.Choice(["crop", "squish", "pad"]),
+    "valid": _SHARE,
+    "num_workers": _whole(low=0),
+    "cache_bytes": _whole(low=0),
+}
+"""Settings of the data, whatever the source."""
+
+CSV: dict[str, click.ParamType] = {
+    "path_column": _WORD,
+    "label_column": _WORD,
+    "part_column": _WORD,
+    "folder": _WORD,
+}
+"""Settings of a CSV source."""
+
+NAMES: dict[str, click.ParamType] = {"pattern": _WORD}
+"""Settings of a source whose file names hold the labels."""
+
+LEARNER: dict[str, click.ParamType] = {
+    "model": _WORD,
+    "pretrained": _Either("true, false, or the path of a safetensors file", bool, str),
+    "augment": _Either('true, false, or an object such as {"rotate": 20}', bool, dict),
+    "loss_fn": _WORD,
+    "batch_size": _COUNT,
+    "lr": _number(min=0, min_open=True),
+    "weight_decay": _number(min=0),
+    "dropout": _number(min=0, max=1, max_open=True),
+    "num_threads": _COUNT,
+    "epochs": _COUNT,
+}
+"""Settings of the model and its training."""
+
+SETTINGS: dict[str, click.ParamType] = {**DATA, **CSV, **NAMES, **LEARNER}
+
+
+def parse(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`("size=128", "pretrained=false")` -> `{"size": 128, "pretrained": False}`.
+
+    Raises: UsageError: a pair is none, names no setting, is given twice, or its value is out of range.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise click.UsageError(
+                f"--set takes key=value, such as --set batch_size=32. Got '{pair}'."
+            )
+        if key not in SETTINGS:
+            known = ", ".join(sorted(SETTINGS))
+            raise click.UsageError(
+                f"There is no setting '{key}'.{did_you_mean(key, SETTINGS)} Known: {known}."
+            )
+        if key in found:
+            raise click.UsageError(f"--set {key} is given twice.")
+        found[key] = _converted(key, text)
+    return found
+
+
+def merge(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were given, together with `--set`.
+
+    Raises: UsageError: one is given both ways.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name in settings:
+            raise click.UsageError(f"'{name}' is given twice: by --set and by its own option.")
+    return {**given, **settings}
+
+
+def take(given: Mapping[str, Any], *tables: Mapping[str, click.ParamType]) -> dict[str, Any]:
+    """Those of the settings that are in one of the tables."""
+    return {name: value for name, value in given.items() if any(name in table for table in tables)}
+
+
+def _converted(key: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    kind = SETTINGS[key]
+    try:
+        # click's numbers read text, and would take true for 1
+        return kind.convert(value if isinstance(kind, _Either) else text, None, None)
+    except click.BadParameter as error:
+        raise click.UsageError(f"--set {key}: {error.message}") from None

@@ -1,0 +1,38 @@
+"""`drivetrain summary`: the model of a run, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from drivetrain.cli import common
+
+
+@click.command(short_help="Show a model layer by layer: activations and parameters.")
+@click.argument("run", type=click.Path(path_type=Path))
+@common.options()
+def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> None:
+    """Show each layer of RUN's model: what it calculates (activations) and what it learnt (parameters).
+
+    Below the table stands what the first layer takes in, and what the last one and the loss make
+    of it.
+
+    \b
+    drivetrain summary runs/2026-01-31-photos
+    """
+    import torch
+
+    from drivetrain import store, vision
+    from drivetrain.models import summarize
+
+    with common.stdout_kept():
+        predictor = vision.load(run)
+        example = torch.zeros(1, 3, *predictor.size, device=predictor.device)
+        record = run / "run.json"  # not in a model folder that was copied out of its run
+        loss = store.read_json(record).get("loss") if record.exists() else None
+        summary = summarize(predictor.model, (example,), loss=loss)
+    totals = ("parameters", "trainable", "activations")
+    document = asdict(summary) | {name: getattr(summary, name) for name in totals}
+    common.answer(document, str(summary), as_json=as_json, copy=out)

@@ -1,0 +1,1 @@
+"""Items, splits and loaders: what stands between files and a batch."""

@@ -1,0 +1,12 @@
+"""Twins: the readable from-scratch form of each fast part, tested equal to it.
+
+A twin uses torch, numpy and this package only, so it shares no code with what it checks, and nothing
+outside the tests and the documentation imports it. Each is written to be read beside its paper.
+
+- `losses`: the losses from their formulas, and their gradients by hand.
+- `metrics`: plain Python over all items at once.
+- `schedules`: the curves as one formula each.
+- `adam`: AdamW, a line of the paper a line of code.
+- `augment`: moved and lit pictures, one pixel at a time.
+- `learner`: training in seven steps.
+"""

@@ -1,0 +1,1 @@
+"""The loop, the Learner around it, and what hangs on its events."""

@@ -1,0 +1,1 @@
+"""The callbacks, one a file. Import each from its own module."""

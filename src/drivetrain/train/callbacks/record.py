@@ -1,0 +1,47 @@
+"""Recording: losses and metrics of each epoch into the history."""
+
+from __future__ import annotations
+
+import time
+
+from torch import Tensor
+
+from drivetrain.train.callback import FIRST, Callback
+from drivetrain.train.history import History
+from drivetrain.train.loop import num_items, weighted_mean
+from drivetrain.train.state import FitState
+
+
+class Record(Callback):
+    """Adds a row an epoch: train loss (the true mean over items), valid loss, metrics, seconds.
+
+    Losses are kept as tensors until the epoch ends, so that no step waits for a number.
+    """
+
+    order = FIRST
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.losses: list[Tensor] = []
+        self.counts: list[int] = []
+        self.started = 0.0
+
+    def before_epoch(self, state: FitState) -> None:
+        self.losses, self.counts = [], []
+        self.started = time.perf_counter()
+
+    def after_loss(self, state: FitState) -> None:
+        self.losses.append(state.loss.detach())
+        self.counts.append(num_items(state.targets))
+
+    def before_validate(self, state: FitState) -> None:
+        state.row["train_loss"] = weighted_mean(self.losses, self.counts)
+
+    def after_validate(self, state: FitState) -> None:
+        if state.evaluation is not None:
+            state.row["valid_loss"] = state.evaluation.loss
+            state.row.update(state.evaluation.metrics)
+
+    def after_epoch(self, state: FitState) -> None:
+        state.row["seconds"] = time.perf_counter() - self.started
+        self.history.append(state.row)

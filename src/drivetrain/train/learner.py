@@ -1,0 +1,489 @@
+"""The Learner: model, loaders, loss and optimizer, and the calls that train them.
+
+Every call that trains is planned as stages in the journal first and then carried out by
+`drivetrain.train.loop.fit`, which is the whole loop; there is no other.
+
+    >>> from drivetrain.data.loaders import BatchLoader, TensorData
+    >>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
+    >>> train = BatchLoader(TensorData(x, 3 * x + 1), batch_size=16, shuffle=True)
+    >>> learner = Learner(nn.Linear(1, 1), Loaders(train, train), "mse", progress=False)
+    >>> learner.fit_one_cycle(30, lr=0.3)
+    >>> learner.history[-1]["valid_loss"] < 0.01
+    True
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from drivetrain import losses, optim, store
+from drivetrain.data.loaders import Loaders
+from drivetrain.errors import ConfigError
+from drivetrain.metrics import metric as metric_by_name
+from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
+from drivetrain.train import journal, keeping, loop, optimizing, saving
+from drivetrain.train.application import Application
+from drivetrain.train.callback import Callback
+from drivetrain.train.callbacks.checkpoint import Checkpoint
+from drivetrain.train.callbacks.first_batch import CheckFirstBatch
+from drivetrain.train.callbacks.progress import Progress
+from drivetrain.train.callbacks.record import Record
+from drivetrain.train.device import default_device, threads
+from drivetrain.train.history import History
+from drivetrain.train.journal import Stage
+from drivetrain.train.lr_find import RateFinder, RateSearch, undone
+from drivetrain.train.modules import (
+    LayerGroup,
+    as_module,
+    batchnorms,
+    freeze_groups,
+    have_statistics,
+    layer_groups_of,
+)
+from drivetrain.train.parts import as_loaders, as_loss
+from drivetrain.train.predictions import Predictions
+from drivetrain.train.run import Run, read_model
+from drivetrain.train.state import FitState, LossFn
+
+
+class Learner:
+    """Model + loaders + loss + optimizer, and the loop that trains them.
+
+    Args:
+        model: an `nn.Module`, or any callable that answers `parameters()`.
+        loaders: `Loaders`, a tuple (train, valid), or one re-iterable of batches to train on.
+        loss_fn: `(preds, targets) -> scalar`, or a name from `losses.LOSSES`; None chooses by the
+            dtype of the targets of the first batch.
+        optimizer: called with torch parameter groups for each fit, such as `torch.optim.SGD` or a
+            `functools.partial` of it; or an optimizer instance, used as it is. None: `optim.adamw`.
+        metrics: names from `metrics.METRICS`, or objects with `name`, `reset`, `update`, `compute`.
+        callbacks: used in every fit, after the built-in ones of the same order.
+        lr: learning rate of calls that give none.
+        weight_decay: for all parameters but norms and biases.
+        seed: of everything random in training.
+        device: where to train; by default CUDA, MPS or CPU, what there is.
+        num_threads: torch threads while training and evaluating; None leaves them.
+        progress: show a bar (or lines) and the history's rows on stderr.
+        out: folder of a new run, where checkpoints, log and model are written.
+        application: what knows the inputs as people have them; the applications' factories give it.
+    Raises: UnknownNameError: no such loss or metric. ConfigError: `model` cannot be trained.
+        RunError: `out` holds something already.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[..., Any],
+        loaders: Loaders | tuple[Iterable[Any], ...] | Iterable[Any],
+        loss_fn: LossFn | str | None = None,
+        optimizer: Optimizer | optimizing.OptimizerFactory | None = None,
+        *,
+        metrics: Sequence[Any] = (),
+        callbacks: Sequence[Callback] = (),
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        seed: int = 42,
+        device: torch.device | str | None = None,
+        num_threads: int | None = None,
+        progress: bool = True,
+        out: store.StrPath | None = None,
+        application: Application | None = None,
+    ) -> None:
+        self.device = default_device() if device is None else torch.device(device)
+        self.model = as_module(model).to(self.device)
+        self.loaders = as_loaders(loaders)
+        self.loss_fn = as_loss(loss_fn, self.loaders)
+        self.optimizer: Optimizer | optimizing.OptimizerFactory = optimizer or optim.adamw
+        self.metrics = [metric_by_name(m) for m in metrics]
+        self.callbacks = list(callbacks)
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self.num_threads = num_threads
+        self.progress = progress
+        self.application = application
+        self.history = History()
+        self.journal: list[Stage] = []
+        self.run: Run | None = None
+        self.seconds = 0.0
+        """Spent in fits so far."""
+        self._saved: dict[str, Tensor] | None = None
+        if out is not None:
+            self.start_run(Run.create(out))
+
+    # --- training ---------------------------------------------------------------------------------
+
+    def fit(
+        self, epochs: int, lr: Rate | None = None, *, callbacks: Sequence[Callback] = ()
+    ) -> None:
+        """Train for `epochs` at a constant rate.
+
+        Args:
+            epochs: passes over the training items, at least 1.
+            lr: one rate; or `slice(low, high)` or a list, for layer groups from the input to the head.
+            callbacks: for this call only.
+        Raises: InputError: `epochs` or `lr` is out of range. ShapeError: outputs, targets and loss do
+            not fit together.
+        """
+        stage = Stage("fit", f"fit({epochs})", epochs=epochs, lrs=self._rates(lr))
+        stage.weight_decay = self.weight_decay
+        self._plan(stage)
+        for state in self._open_fits(callbacks):
+            loop.fit(state)
+
+    def fit_one_cycle(
+        self,
+        epochs: int,
+        lr: Rate | None = None,
+        *,
+        pct_start: float = 0.25,
+        div: float = 25.0,
+        div_final: float = 1e5,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Train for `epochs` under the 1cycle policy (Smith & Topin 2017, arXiv:1708.07120).
+
+        The rate rises from `lr / div` to `lr` in the first `pct_start` of the steps and falls to
+        `lr / div_final`; the momentum goes .95, .85, .95. Errors as in `fit`.
+        """
+        self._plan(
+            journal.one_cycle_stage(
+                epochs,
+                self._rates(lr),
+                weight_decay=self.weight_decay,
+                pct_start=pct_start,
+                div=div,
+                div_final=div_final,
+            )
+        )
+        for state in self._open_fits(callbacks):
+            loop.fit(state)
+
+    def fine_tune(
+        self,
+        epochs: int,
+        lr: float = 2e-3,
+        *,
+        freeze_epochs: int = 1,
+        spread: float = 100.0,
+        keep_frozen: int = 0,
+        keep_statistics: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Train a pretrained model: the new head alone first, then all of it.
+
+        The body's batchnorms keep the running statistics they came with: a few steps of a small data set
+        would make worse ones (docs/decisions/0005-statistics-stay.md has the figures).
+
+        Args:
+            epochs: of the second part.
+            lr: peak rate of the head in the first part; in the second part the head has half of it.
+            freeze_epochs: of the first part.
+            spread: in the second part the first layers' rate is the head's divided by this.
+            keep_frozen: layer groups nearest to the input that stay frozen in the second part.
+            keep_statistics: False lets batchnorms learn new running statistics in the second part; a
+                body that has none yet always learns them.
+            callbacks: for this call only.
+        Raises: as `fit`.
+        """
+        groups = self.layer_groups
+        self._plan(
+            *journal.fine_tune_stages(
+                epochs,
+                lr,
+                head_lrs=self._rates(float(lr)),
+                body_lrs=self._rates(slice(lr / 2 / spread, lr / 2)),
+                freeze_epochs=freeze_epochs,
+                frozen_groups=len(groups) - 1,
+                keep_frozen=keep_frozen,
+                keep_statistics=keep_statistics and have_statistics(groups[:-1]),
+                weight_decay=self.weight_decay,
+            )
+        )
+        for state in self._open_fits(callbacks):
+            loop.fit(state)
+
+    def freeze(self, groups: int | None = None) -> None:
+        """Stop training the first `groups` layer groups; by default all but the last, the head."""
+        count = len(self.layer_groups)
+        self._plan(Stage("freeze", "freeze", frozen_groups=count - 1 if groups is None else groups))
+        self._freeze_planned()
+
+    def unfreeze(self) -> None:
+        """Train all layers again."""
+        self._plan(Stage("freeze", "unfreeze", frozen_groups=0))
+        self._freeze_planned()
+
+    def train(self, epochs: int | None = None) -> None:
+        """Train as the application thinks best for this model and these items.
+
+        Raises: ConfigError: this Learner has no application; call `fit` or `fit_one_cycle`.
+        """
+        self._need_application("train").train(self, epochs)
+
+    def resume(self) -> None:
+        """Carry out what the journal has open: after a cut, from the last checkpoint of the run."""
+        for state in self._open_fits(()):
+            loop.fit(state)
+
+    def lr_find(
+        self, *, start: float = 1e-7, end: float = 10.0, num_steps: int = 100
+    ) -> RateSearch:
+        """Try rates from `start` to `end`, one a step, and say which would be good.
+
+        Weights, running statistics and every later draw are as if it had not been called.
+        Returns: a `RateSearch` with `lrs`, `losses` and `suggestion`.
+        """
+        finder = RateFinder(start=start, end=end, num_steps=num_steps)
+        stage = Stage("fit", "lr_find", lrs=self._rates(start), weight_decay=self.weight_decay)
+        batches = loop.length(self.loaders.train)
+        with undone(self.model, self.optimizer), threads(self.num_threads):
+            loop.fit(
+                FitState(
+                    model=self.model,
+                    loaders=Loaders(self.loaders.train),
+                    loss_fn=self.loss_fn,
+                    optimizer=self._optimizer_of(stage),
+                    epochs=-(-num_steps // batches) + 1 if batches else num_steps,
+                    callbacks=[finder, CheckFirstBatch()],
+                    seed=self.seed,
+                    device=self.device,
+                )
+            )
+        return finder.found()
+
+    @property
+    def layer_groups(self) -> list[LayerGroup]:
+        """The model's layer groups, from the input to the head; one where the model names none."""
+        return layer_groups_of(self.model)
+
+    def rates(self, lr: Rate | None = None) -> str:
+        """A table of the layer groups: layers, parameters, learning rate, and what is trained."""
+        return rates_table(self.layer_groups, lrs=self._rates(lr))
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def evaluate(self, source: Any = None) -> Any:
+        """Loss and metrics: on the validation items, on a loader, or on labelled data from elsewhere.
+
+        Args:
+            source: None for the validation loader; a loader of batches; with an application also what it
+                reads, such as a folder.
+        Returns: a `loop.Evaluation`, or with an application's source a dict.
+        """
+        if isinstance(source, str | os.PathLike):
+            return self._need_application("evaluate on a path").evaluate(self, source)
+        loader = self.loaders.valid if source is None else source
+        if loader is None:
+            raise ConfigError("There are no validation items. Give a loader: `evaluate(loader)`.")
+        with threads(self.num_threads):
+            return loop.evaluate(
+                self.model, loader, self.loss_fn, metrics=self.metrics, device=self.device
+            )
+
+    def predictions(self, loader: Iterable[Any] | None = None) -> Predictions:
+        """The record of one evaluation, item by item; by default on the validation loader."""
+        source = self.loaders.valid if loader is None else loader
+        if source is None:
+            raise ConfigError(
+                "There are no validation items. Give a loader: `predictions(loader)`."
+            )
+        with threads(self.num_threads):
+            found = loop.evaluate(self.model, source, self.loss_fn, device=self.device, keep=True)
+        assert found.preds is not None and found.targets is not None, "an empty loader"
+        ids = getattr(getattr(source, "data", None), "ids", None)
+        return Predictions(
+            ids=ids or [str(index) for index in range(found.count)],
+            targets=found.targets,
+            outputs=found.preds,
+            losses=losses.per_item(self.loss_fn, found.preds, found.targets),
+            classes=self.application.classes if self.application is not None else (),
+        )
+
+    def predict(self, source: Any) -> Any:
+        """The prediction for one input: as the application reads it, else for a batch of tensors.
+
+        Without an application `source` is what the model is called with, a tensor or a tuple of them,
+        and the model's outputs are returned.
+        """
+        if self.application is not None:
+            return self.application.predict(self, source)
+        self.model.eval()
+        args = source if isinstance(source, tuple) else (source,)
+        with torch.inference_mode(), threads(self.num_threads):
+            return self.model(*loop.to_device(args, self.device))
+
+    def result(self) -> dict[str, Any]:
+        """What came out, as the command line prints it with `--json`."""
+        base: dict[str, Any] = {
+            "run": str(self.run.folder) if self.run else None,
+            "epochs": sum(stage.epochs_done for stage in self.journal),
+            "seconds": round(self.seconds, 3),
+            "weights_sha256": store.weights_sha256(self.model.state_dict()),
+        }
+        if self.application is not None:
+            with threads(self.num_threads):
+                return self.application.results(self) | base
+        row = self.history[-1] if self.history else {}
+        keep = {"valid_loss", *(m.name for m in self.metrics)}
+        return {"metrics": {"valid": {k: v for k, v in row.items() if k in keep}}} | base
+
+    @property
+    def choices(self) -> Any:
+        """What the application decided for the person, with reasons; printable."""
+        return self._need_application("choices").choices
+
+    # --- keeping ----------------------------------------------------------------------------------
+
+    def start_run(self, run: Run) -> None:
+        """Write every later epoch into `run`."""
+        self.run = run
+        if self.application is not None:
+            self.application.begin_run(run)
+        self._write_run()
+
+    def save(self, folder: store.StrPath) -> None:
+        """Write a run folder: what was trained and how, and the model that predicts.
+
+        Raises: RunError: the folder holds something already. StorageError: the disk refused.
+        """
+        run = Run.create(folder)
+        if self.application is not None:
+            self.application.begin_run(run)
+        for row in self.history:
+            run.log(row)
+        keeping.save_into(self, run)
+
+    def load(self, folder: store.StrPath) -> None:
+        """Take the weights from a run folder or a model folder.
+
+        Raises: RunError: there are none, they are damaged, or they are another model's.
+        """
+        tensors, _ = read_model(folder)
+        saving.load_weights(self.model, tensors, what=str(folder))
+
+    def open_run(self, run: Run) -> None:
+        """Stand where a cut run stopped: its journal, history and newest whole checkpoint.
+
+        `resume` then goes on. The Learner must be built as the run's was.
+        """
+        self._saved = keeping.restore(self, run)
+
+    # --- how it is done ---------------------------------------------------------------------------
+
+    def _plan(self, *stages: Stage) -> None:
+        """Check and append stages; what an error left open before is closed and stays on record."""
+        for stage in stages:
+            if stage.kind == "fit" and stage.epochs < 1:
+                raise ConfigError(f"`epochs` must be at least 1. Got {stage.epochs}.")
+            if not 0 <= stage.frozen_groups <= len(self.layer_groups):
+                raise ConfigError(
+                    f"The model has {len(self.layer_groups)} layer groups. "
+                    f"Got {stage.frozen_groups} to freeze."
+                )
+        for stage in self.journal:
+            if stage.is_open:
+                stage.status = journal.INTERRUPTED
+        self._saved = None
+        self.journal.extend(stages)
+        self._write_run()
+
+    def _open_fits(self, callbacks: Sequence[Callback]) -> Iterator[FitState]:
+        """For each stage still to do: prepare it, hand its state to the caller's loop, close it."""
+        open_stages = [stage for stage in self.journal if stage.is_open]
+        with threads(self.num_threads):
+            for stage in open_stages:
+                if stage.kind == "freeze":
+                    freeze_groups(self.layer_groups, stage.frozen_groups)
+                    stage.status = journal.DONE
+                    continue
+                state = self._state_of(stage, callbacks)
+                stage.status = journal.RUNNING
+                clock = time.perf_counter()
+                yield state
+                self.seconds += time.perf_counter() - clock
+                stage.epochs_done, stage.steps_done = state.epochs_done, state.step
+                whole = state.epochs_done == stage.epochs
+                stage.status = journal.DONE if whole else journal.CANCELLED
+                self._write_run()
+            if self.run is not None and open_stages:
+                keeping.save_into(self, self.run)
+
+    def _freeze_planned(self) -> None:
+        for _ in self._open_fits(()):
+            raise AssertionError("a freeze trains nothing")
+
+    def _state_of(self, stage: Stage, callbacks: Sequence[Callback]) -> FitState:
+        """The state of a fit at its start, or where a checkpoint left it."""
+        if not stage.epochs_done:
+            stage.first_epoch = sum(s.epochs_done for s in self.journal)
+            stage.first_step = sum(s.steps_done for s in self.journal)
+        optimizer = self._optimizer_of(stage)
+        if self._saved is not None and stage.epochs_done:
+            saving.unpack_optimizer(self._saved, self.model, optimizer)
+        self._saved = None
+        self._show_rates(stage)
+        return FitState(
+            model=self.model,
+            loaders=self.loaders,
+            loss_fn=self.loss_fn,
+            optimizer=optimizer,
+            epochs=stage.epochs,
+            schedule=optimizing.schedule_of(stage, optimizer),
+            metrics=self.metrics,
+            callbacks=[*self._own_callbacks(stage), *self.callbacks, *callbacks],
+            seed=self.seed,
+            device=self.device,
+            in_eval=batchnorms(self.layer_groups[:-1]) if stage.keep_statistics else (),
+            first_epoch=stage.first_epoch,
+            first_step=stage.first_step,
+            epochs_done=stage.epochs_done,
+            step=stage.steps_done,
+        )
+
+    def _optimizer_of(self, stage: Stage) -> Optimizer:
+        return optimizing.optimizer_of(stage, self.optimizer, self.model, self.layer_groups)
+
+    def _own_callbacks(self, stage: Stage) -> list[Callback]:
+        own: list[Callback] = [Record(self.history), CheckFirstBatch()]
+        if self.progress:
+            own.append(Progress())
+        own.append(Checkpoint(functools.partial(keeping.checkpoint, self, stage)))
+        return own
+
+    def _show_rates(self, stage: Stage) -> None:
+        if isinstance(self.optimizer, Optimizer) or not self.progress:
+            return
+        groups = param_groups(self.layer_groups, lrs=stage.lrs, weight_decay=0.0)
+        if len({group["lr"] for group in groups}) > 1:
+            sys.stderr.write(rates_table(self.layer_groups, lrs=stage.lrs) + "\n")
+
+    def _rates(self, lr: Rate | None) -> list[float]:
+        if not isinstance(self.optimizer, Optimizer):
+            return spread_lrs(self.lr if lr is None else lr, len(self.layer_groups))
+        own = optimizing.own_rates(self.optimizer)
+        return own if lr is None else spread_lrs(lr, len(own))
+
+    def _write_run(self) -> None:
+        if self.run is not None:
+            self.run.write(keeping.record_of(self))
+
+    def _need_application(self, what: str) -> Application:
+        if self.application is None:
+            raise ConfigError(
+                f"`{what}` needs an application. This Learner was made from a model and loaders: "
+                "use `fit`, `evaluate(loader)` and `predict(tensor)`."
+            )
+        return self.application
+
+    def __repr__(self) -> str:
+        name = getattr(self.model, "name", type(self.model).__name__)
+        return f"Learner({name}, {sum(s.epochs_done for s in self.journal)} epochs done)"

@@ -1,0 +1,490 @@
+"""Labelled pictures, split and ready for loaders.
+
+    data = from_folder("photos/", size=128, valid=0.2)
+    loaders = data.loaders(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+Every training and validation picture is opened once before the split: one that cannot be used is set
+aside with its reason, and what was decoded is kept in memory where it fits, at the training size. The
+pictures of a test part are not opened, only counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drivetrain._registry import did_you_mean, lookup
+from drivetrain.data.items import Item, Quarantined
+from drivetrain.data.loaders import BatchLoader, Loaders
+from drivetrain.data.split import Split, split_by_part, stratified_split
+from drivetrain.data.task import Task
+from drivetrain.errors import ConfigError, DataError, StorageError
+from drivetrain.store import file_sha256
+from drivetrain.train.choice import Choices
+from drivetrain.vision.augment import Augment, AugmentSettings
+from drivetrain.vision.decode import (
+    RESIZE_METHODS,
+    PictureError,
+    check_size,
+    decode_all,
+    find_bad,
+    picture_size,
+)
+from drivetrain.vision.normalise import Normalise
+from drivetrain.vision.pictures import PictureData
+from drivetrain.vision.sources import Found, find_by_name, find_in_csv, find_in_folder
+
+SMALL = 64
+"""Pictures whose longer side is at most this many pixels are small: digits, icons."""
+
+PHOTO_SIZE = 128
+"""The side, in pixels, at which photos are trained unless asked otherwise."""
+
+CACHE_BYTES = 2 * 2**30
+"""Decoded pictures are kept in memory up to this many bytes."""
+
+Report = Callable[[str, int, int], None]
+"""(what is done, how many so far, of how many)."""
+
+
+def from_folder(folder: str | os.PathLike[str], **options: Any) -> VisionData:
+    """Pictures in class folders, or in `train/`, `valid/` and `test/` with class folders inside.
+
+    Args:
+        folder: where they are.
+        options: see `gather`.
+    Raises: DataError: no pictures, one class, no right to read. ConfigError: an option is wrong.
+    """
+    return _gathered(find_in_folder(os.fspath(folder)), options)
+
+
+def from_names(folder: str | os.PathLike[str], pattern: str, **options: Any) -> VisionData:
+    """Pictures labelled by their file names, through a regular expression with one group.
+
+    Args:
+        folder: where they are.
+        pattern: such as `^(.+)_[0-9]+`; searched in the name without folders.
+        options: see `gather`.
+    Raises: as `from_folder`.
+    """
+    return _gathered(find_by_name(os.fspath(folder), pattern), options)
+
+
+def from_csv(
+    table: str | os.PathLike[str],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    part_column: str | None = None,
+    **options: Any,
+) -> VisionData:
+    """Pictures listed with their labels in a CSV.
+
+    Args:
+        table: the CSV; its first line names the columns.
+        folder: where relative paths start; by default beside the CSV.
+        path_column: which column names the files; found by its usual names.
+        label_column: which column holds the labels; found by its usual names.
+        part_column: which column says train, valid or test, if any.
+        options: see `gather`.
+    Raises: as `from_folder`.
+    """
+    found = find_in_csv(
+        os.fspath(table),
+        folder=None if folder is None else os.fspath(folder),
+        path_column=path_column,
+        label_column=label_column,
+        part_column=part_column,
+    )
+    return _gathered(found, options)
+
+
+@dataclass
+class VisionData:
+    """Labelled pictures with their split. Made by `from_folder`, `from_names`, `from_csv`."""
+
+    source: Path
+    items: list[Item]
+    """N usable pictures, sorted by id; those of the test part are not checked."""
+    classes: tuple[str, ...]
+    split: Split
+    size: tuple[int, int]
+    """(height, width) in pixels."""
+    resize: str
+    quarantined: list[Quarantined]
+    seed: int
+    choices: Choices
+    task: Task
+    recipe: dict[str, Any]
+    """From which the same data can be gathered again."""
+    hashes: dict[str, str]
+    """SHA-256 of each opened file, by id."""
+    num_workers: int
+    are_small: bool = False
+    """Whether the files are small, such as digits or icons, at whatever size they are trained."""
+    pixels: Tensor | None = field(default=None, repr=False)
+    """(N, 3, H, W) uint8 of train and valid, where they fit in memory; rows of test are not there."""
+    rows: dict[int, int] = field(default_factory=dict, repr=False)
+    """Row of `pixels` of each item."""
+
+    def loaders(
+        self,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        batch_size: int = 64,
+        augment: AugmentSettings | None = None,
+    ) -> Loaders:
+        """Loaders of normalised batches `(inputs (B, 3, H, W) float32, targets (B,) int64)`.
+
+        Args:
+            mean: a number a channel; also `std`: what the model was trained with.
+            batch_size: pictures a batch, for training; validation takes as many.
+            augment: how strongly training pictures are varied; None for the defaults.
+        """
+        train = self.pictures("train")
+        vary = Augment(
+            AugmentSettings() if augment is None else augment,
+            train.ids,
+            mean=mean,
+            std=std,
+            seed=self.seed,
+        )
+        common: dict[str, Any] = {
+            "batch_size": batch_size,
+            "seed": self.seed,
+            "num_workers": 0 if self.pixels is not None else self.num_workers,
+        }
+        return Loaders(
+            train=BatchLoader(train, shuffle=True, min_batch=2, transform=vary, **common),
+            valid=BatchLoader(self.pictures("valid"), transform=Normalise(mean, std), **common),
+        )
+
+    def pictures(self, part: str) -> PictureData:
+        """The pictures of `train` or `valid` as a batch-first data set, with their ids.
+
+        Those of `test` are sealed: they have not been opened, and are decoded when asked for.
+        """
+        indices = getattr(self.split, part)
+        members = [self.items[index] for index in indices]
+        number = {name: code for code, name in enumerate(self.classes)}
+        rows = [self.rows[index] for index in indices if index in self.rows]
+        is_cached = self.pixels is not None and len(rows) == len(members)
+        return PictureData(
+            [item.path for item in members],
+            torch.tensor([number[item.label] for item in members], dtype=torch.int64),
+            size=self.size,
+            resize=self.resize,
+            pixels=self.pixels if is_cached else None,
+            rows=torch.tensor(rows, dtype=torch.int64) if is_cached else None,
+            ids=[item.id for item in members],
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many items train, validate, are sealed for the test, and were set aside."""
+        return {
+            "train": len(self.split.train),
+            "valid": len(self.split.valid),
+            "test": len(self.split.test),
+            "quarantined": len(self.quarantined),
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over id, label and content hash of every train and valid item."""
+        digest = hashlib.sha256()
+        for index in sorted((*self.split.train, *self.split.valid)):
+            item = self.items[index]
+            line = f"{item.id}\0{item.label}\0{self.hashes[item.id]}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def __str__(self) -> str:
+        counts = self.counts()
+        parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        return f"{len(self.classes)} classes ({_names(self.classes)}): {parts}"
+
+
+def _gathered(found: Found, options: dict[str, Any]) -> VisionData:
+    known = [n for n in inspect.signature(gather).parameters if n != "found"]
+    for name in options:
+        if name not in known:
+            raise ConfigError(
+                f"There is no option '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}."
+            )
+    return gather(found, **options)
+
+
+def gather(
+    found: Found,
+    *,
+    size: int | tuple[int, int] | None = None,
+    resize: str = "crop",
+    valid: float = 0.2,
+    seed: int = 42,
+    num_workers: int | None = None,
+    cache_bytes: int = CACHE_BYTES,
+    report: Report | None = None,
+) -> VisionData:
+    """Open, check and split what a finder found.
+
+    Args:
+        found: from `vision.sources`.
+        size: (height, width) in pixels or one number; None looks at the pictures.
+        resize: `crop` (lose the ends of the longer side), `squish` (change proportions) or `pad` (add
+            a black border).
+        valid: share for validation, of every class alike, where the source has no such part.
+        seed: of the split.
+        num_workers: threads that decode; None for one a core.
+        cache_bytes: decoded pictures are kept in memory up to so many bytes.
+        report: is told how far it is.
+    Raises: DataError: fewer than two classes, or too few pictures. ConfigError: an option is wrong.
+    """
+    _check_options(resize, valid, num_workers)
+    choices = Choices()
+    workers = (os.cpu_count() or 1) if num_workers is None else num_workers
+    typical = _typical_side(found)
+    height, width = _size(size, typical, choices)
+    opened = [i for i, item in enumerate(found.items) if not _is_test(found, i)]
+    paths = [found.items[index].path for index in opened]
+    names = [found.items[index].id for index in opened]
+    needed = len(opened) * height * width * 3
+    progress = None if report is None else lambda n: report("opening pictures", n, len(paths))
+    pixels = None
+    if needed <= cache_bytes:
+        pixels, good, bad = _decoded(
+            paths, names, size=(height, width), resize=resize, workers=workers, progress=progress
+        )
+    else:
+        bad = find_bad(paths, num_workers=workers, ids=names, progress=progress)
+        refused = {entry.id for entry in bad}
+        good = [row for row, name in enumerate(names) if name not in refused]
+    _refuse_if_unusable(found, len(good), bad)
+    kept = {opened[row] for row in good} | set(range(len(found.items))).difference(opened)
+    order = sorted(kept)
+    items = [found.items[index] for index in order]
+    position = {index: new for new, index in enumerate(order)}
+    rows = {position[opened[row]]: n for n, row in enumerate(good)}
+    parts = None if found.parts is None else [found.parts[index] for index in order]
+    classes = _classes(items, parts, found)
+    split = _split(items, parts, valid, seed, choices)
+    items, split, extra = _without_unknown(items, split, classes)
+    hashes = _hashes([item for index, item in enumerate(items) if index in rows], workers)
+    choices.add(
+        "resize",
+        resize,
+        reason="the middle is kept, nothing is distorted" if resize == "crop" else "as asked",
+        change="--set resize=squish or --set resize=pad",
+    )
+    return VisionData(
+        source=found.source,
+        items=items,
+        classes=classes,
+        split=split,
+        size=(height, width),
+        resize=resize,
+        quarantined=sorted([*found.set_aside, *bad, *extra], key=lambda entry: entry.id),
+        seed=seed,
+        choices=choices,
+        task=Task(
+            application="vision",
+            inputs="picture",
+            target="class",
+            classes=classes,
+            source=str(found.source),
+            found_by=found.found_by,
+            labelled_by=found.labelled_by,
+            split_by=str(choices["split"].value),
+            preprocessing={"size": [height, width], "resize": resize},
+        ),
+        recipe={
+            **found.recipe,
+            "size": [height, width],
+            "resize": resize,
+            "valid": valid,
+            "seed": seed,
+        },
+        hashes=hashes,
+        num_workers=workers,
+        are_small=typical <= SMALL,
+        pixels=pixels,
+        rows=rows,
+    )
+
+
+def gather_again(recipe: Mapping[str, Any], **options: Any) -> VisionData:
+    """The data that `VisionData.recipe` describes.
+
+    Raises: DataError: what is there now cannot be used.
+    """
+    given = dict(recipe)
+    kind, source = given.pop("from"), given.pop("source")
+    given["size"] = tuple(given["size"])
+    maker: Callable[..., VisionData] = {
+        "folder": from_folder,
+        "names": from_names,
+        "csv": from_csv,
+    }[kind]
+    return maker(source, **given, **options)
+
+
+def _typical_side(found: Found) -> int:
+    """The median of the longer sides, in pixels: headers of up to 200 files are read, no pixels."""
+    longest = []
+    seen = [item for index, item in enumerate(found.items) if not _is_test(found, index)]
+    for item in seen[:: max(1, len(seen) // 200)]:
+        try:
+            picture = picture_size(item.path)
+        except PictureError:
+            continue  # it will be set aside with its reason when all are opened
+        longest.append(max(picture.width, picture.height))
+    return int(statistics.median_low(longest)) if longest else PHOTO_SIZE
+
+
+def _size(size: int | tuple[int, int] | None, typical: int, choices: Choices) -> tuple[int, int]:
+    """The size asked for, or one that suits the pictures."""
+    if size is not None:
+        height, width = check_size(size)
+        choices.add("size", [height, width], reason="as asked", change="--size N")
+        return height, width
+    if typical <= SMALL:
+        side = max(16, typical)
+        reason = f"the pictures are small, {typical} pixels at their longer side"
+    else:
+        side = PHOTO_SIZE
+        reason = "enough to tell most things apart, and minutes instead of hours on a CPU"
+    choices.add("size", [side, side], reason=reason, change="--size N")
+    return side, side
+
+
+def _decoded(
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    size: tuple[int, int],
+    resize: str,
+    workers: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[Tensor, list[int], list[Quarantined]]:
+    try:
+        return decode_all(
+            paths, size=size, resize=resize, num_workers=workers, ids=names, progress=progress
+        )
+    except MemoryError as error:
+        raise StorageError(
+            f"{len(paths):,} pictures of {size[0]} x {size[1]} do not fit in memory. "
+            "Use a smaller --size."
+        ) from error
+
+
+def _split(
+    items: Sequence[Item], parts: list[str] | None, valid: float, seed: int, choices: Choices
+) -> Split:
+    if parts is not None and "train" in parts and "valid" in parts:
+        choices.add(
+            "split",
+            "folders",
+            reason="the source says which items validate",
+            change="give a folder without train/ and valid/",
+        )
+        return split_by_part(parts)
+    change = "--valid SHARE, or folders named train/ and valid/"
+    if parts is None:
+        split = stratified_split([item.label for item in items], valid=valid, seed=seed)
+    else:  # train and test given: validation comes out of train
+        inner = [index for index, part in enumerate(parts) if part != "test"]
+        part = stratified_split([items[i].label for i in inner], valid=valid, seed=seed)
+        split = Split(
+            train=tuple(inner[i] for i in part.train),
+            valid=tuple(inner[i] for i in part.valid),
+            test=tuple(index for index, name in enumerate(parts) if name == "test"),
+            method=part.method,
+        )
+    choices.add(
+        "split",
+        split.method,
+        reason=f"{valid:.0%} of every class validates, so that rare classes are measured too",
+        change=change,
+    )
+    return split
+
+
+def _classes(items: Sequence[Item], parts: list[str] | None, found: Found) -> tuple[str, ...]:
+    """The labels that are trained, in sorted order: every class keeps an item for training."""
+    part_of = parts or ["train"] * len(items)
+    trained = (i.label for i, part in zip(items, part_of, strict=True) if part == "train")
+    classes = tuple(sorted(set(trained)))
+    if len(classes) < 2:
+        only = f"one class, {classes[0]!r}" if classes else "no training pictures"
+        raise DataError(
+            f"{found.source} holds {only}: there is nothing to tell apart. "
+            "Add a folder with pictures of something else."
+        )
+    return classes
+
+
+def _without_unknown(
+    items: list[Item], split: Split, classes: tuple[str, ...]
+) -> tuple[list[Item], Split, list[Quarantined]]:
+    """Leave out validation items of a class that no training item has: no answer could be right."""
+    known = set(classes)
+    bad = [index for index in split.valid if items[index].label not in known]
+    if not bad:
+        return items, split, []
+    aside = [
+        Quarantined(
+            items[index].id,
+            "unknown-class",
+            f"Its class {items[index].label!r} has no training picture.",
+        )
+        for index in bad
+    ]
+    refused = set(bad)
+    valid = tuple(index for index in split.valid if index not in refused)
+    if not valid:
+        raise DataError(
+            "No validation picture is of a class that is trained. "
+            "The class folders below train/ and valid/ must have the same names."
+        )
+    return items, Split(split.train, valid, split.test, split.method), aside
+
+
+def _refuse_if_unusable(found: Found, good: int, bad: Sequence[Quarantined]) -> None:
+    if not good:
+        first = f" The first: {bad[0].id}: {bad[0].detail}" if bad else ""
+        raise DataError(f"None of the {len(bad)} pictures in {found.source} can be used.{first}")
+
+
+def _hashes(items: Sequence[Item], workers: int) -> dict[str, str]:
+    """SHA-256 of each file, by id."""
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        digests = pool.map(lambda item: file_sha256(item.path), items)
+        return dict(zip((item.id for item in items), digests, strict=True))
+
+
+def _check_options(resize: str, valid: float, num_workers: int | None) -> None:
+    """Refuse at the door what would else be refused after every picture was opened."""
+    lookup(RESIZE_METHODS, resize, what="resize method")
+    if not 0 < valid < 1:
+        raise ConfigError(f"`valid` is the share for validation, between 0 and 1. Got {valid}.")
+    if num_workers is not None and num_workers < 0:
+        raise ConfigError(f"`num_workers` must be 0 or more. Got {num_workers}.")
+
+
+def _is_test(found: Found, index: int) -> bool:
+    return found.parts is not None and found.parts[index] == "test"
+
+
+def _names(classes: Sequence[str], shown: int = 6) -> str:
+    more = f", and {len(classes) - shown} more" if len(classes) > shown else ""
+    return ", ".join(classes[:shown]) + more

@@ -1,0 +1,101 @@
+"""Columns, short numbers, and the progress of a long look."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from drivetrain.cli import common, layout
+
+
+def test_columns_are_aligned_and_the_last_one_is_left_as_it_is() -> None:
+    rows = [("a", "long cell", "x"), ("bbb", "c", "a very long last cell"), ("only",)]
+    assert layout.table(rows, indent=1) == (
+        " a    long cell  x\n bbb  c          a very long last cell\n only"
+    )
+    assert layout.table([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.97561, "0.976"),
+        (1.0, "1.000"),
+        (0.0, "0.000"),
+        (4e-5, "4e-05"),
+        (12345, "12,345"),
+        ("nan", "nan"),
+    ],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert layout.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.981, "98.1 %"), (0.9994, "99.9 %"), (0.9996, ">99.9 %"), (1.0, ">99.9 %"), (0.0004, "<0.1 %"),
+     (0.0, "<0.1 %"), (0.0006, "0.1 %")],
+)  # fmt: skip
+def test_no_probability_is_shown_as_certain(share: float, text: str) -> None:
+    assert layout.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (12.34, "12.3 s"), (3723, "62 min 3 s")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert layout.duration(seconds) == text
+
+
+def test_long_lists_of_names_are_cut() -> None:
+    assert layout.shorten(["a", "b", "c"], most=3) == "a, b, c"
+    assert layout.shorten(["a", "b", "c"], most=2) == "a, b … (3)"
+
+
+def test_the_likeliest_labels_come_first() -> None:
+    assert layout.best({"a": 0.2, "b": 0.5, "c": 0.3}, 2) == [("b", 0.5), ("c", 0.3)]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr("drivetrain.cli.common.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_count_is_a_sparse_line_where_nobody_watches(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    with common.counter() as count:
+        for second in range(0, 70, 5):
+            clock[0] = second
+            count("opening pictures", 100 * second, 7000)
+        clock[0] = 100
+        count("pictures", 9999)
+    assert stderr.getvalue() == (
+        "opening pictures: 3,000 of 7,000\nopening pictures: 6,000 of 7,000\npictures: 9,999\n"
+    )
+
+
+def test_a_count_stays_in_its_place_in_a_terminal_and_is_wiped_away(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = _Terminal()
+    monkeypatch.setattr("sys.stderr", stderr)
+    with common.counter() as count:
+        clock[0] = 1
+        count("a", 1000, 2000)
+        count("a", 1001, 2000)  # too soon to be shown
+        clock[0] = 2
+        count("a", 1, 2)
+    assert stderr.getvalue() == (
+        "\ra: 1,000 of 2,000" + "\ra: 1 of 2" + " " * 8 + "\r" + " " * 9 + "\r"
+    )

@@ -1,0 +1,84 @@
+"""The README is true: its commands run, its Python runs, its links lead somewhere."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from drivetrain.cli import program
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+DATE = "2026-01-31"
+"""Stands in the README for the day on which a person runs it."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder as the README has it: `photos/` with two classes, and `photo.jpg`."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(12):
+        for channel, name in enumerate(("bird", "forest")):
+            pixels = torch.rand(24, 24, 3, generator=generator) * 80
+            pixels[..., channel] += 150
+            path = tmp_path / "photos" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(pixels.to(torch.uint8).numpy())
+            picture.save(path)
+            picture.save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commands() -> list[str]:
+    """Every line after a `$` in the README that calls the program."""
+    blocks = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if line.startswith("drivetrain ")]
+
+
+def test_every_command_runs_in_the_order_of_the_page(here: Path) -> None:
+    assert len(commands()) >= 6
+    today = datetime.date.today().isoformat()
+    for command in commands():
+        words = shlex.split(command.replace(DATE, today))[1:]
+        done = CliRunner().invoke(program, words)
+        assert done.exit_code == 0, f"{command}\n{done.output}\n{done.exception!r}"
+        assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_python_runs_from_top_to_bottom(here: Path) -> None:
+    names: dict[str, object] = {
+        "model": torch.nn.Linear(2, 1),
+        "loaders": [(torch.ones(4, 2), torch.ones(4, 1))],
+        "loss_fn": torch.nn.functional.mse_loss,
+        "optimizer": None,
+    }
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own page
+    assert (here / "runs" / "photos" / "model" / "model.safetensors").exists()
+
+
+def test_every_make_target_it_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"(?:\$ |`)make ([a-z-]+)", README))
+    assert {"demo", "test", "bench"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
