@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-all check format lock map golden bench clean
+.PHONY: help environment demo test test-all check format lock map golden bench soak clean
 
 # The Python that makes the environment; `make PYTHON=/usr/bin/python3.12 test` takes another.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -53,6 +53,9 @@ golden: environment ## rewrite tests/golden and print what moved
 
 bench: ## measure against other programs, in their own environment; writes benchmarks/RESULTS.md
 	@$(PYTHON) benchmarks/run.py
+
+soak: environment ## kill and resume KILLS trainings (1000), and fail every operation on the disk
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/soak.py --kills $(or $(KILLS),1000)
 
 clean: ## remove what the commands made here; the shared cache stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist runs samples

@@ -35,12 +35,19 @@ RECORD = HERE / "results.json"
 REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
-    *("predict", "imports"),
+    *("predict", "imports", "optimizer", "resume"),
 )
 SKIPPED = 77
 """Exit code of a case that cannot be measured here."""
 
 PACKAGES = ("fastai", "numpy", "pillow", "timm", "torch", "torchvision")
+PACKAGES_OF = {
+    "resume": (
+        *("accelerate", "fastai", "numpy", "pytorch-lightning", "safetensors"),
+        *("torch", "torchdata", "transformers"),
+    )
+}
+"""Of a case that measures others than `PACKAGES`."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -113,7 +120,7 @@ def run_case(python: Path, case: str, *, quick: bool) -> dict[str, Any] | None:
         "seconds": round(time.perf_counter() - clock),
         "load_before": round(load, 1),
         "machine": machine(),
-        "versions": versions(python),
+        "versions": versions(python, PACKAGES_OF.get(case, PACKAGES)),
     }
 
 
@@ -126,11 +133,11 @@ def machine() -> str:
     return ", ".join(part for part in parts if part)
 
 
-def versions(python: Path) -> dict[str, str]:
-    """Versions of what was measured."""
+def versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    """Versions of what was measured: `packages`, Drivetrain and Python."""
     code = (
         "import importlib.metadata as m, json, platform, drivetrain\n"
-        f"found = {{name: m.version(name) for name in {PACKAGES!r}}}\n"
+        f"found = {{name: m.version(name) for name in {tuple(packages)!r}}}\n"
         "found |= {'drivetrain': drivetrain.__version__, 'python': platform.python_version()}\n"
         "print(json.dumps(found))"
     )

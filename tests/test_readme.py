@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+import drivetrain as dt
 from drivetrain.cli import program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,14 +57,16 @@ def test_every_command_runs_in_the_order_of_the_page(here: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_runs_from_top_to_bottom(here: Path) -> None:
+    data = dt.TensorData(torch.randn(16, 2), torch.arange(16) % 2)
+    loader = dt.BatchLoader(data, batch_size=4)
     names: dict[str, object] = {
-        "model": torch.nn.Linear(2, 1),
-        "loaders": [(torch.ones(4, 2), torch.ones(4, 1))],
-        "loss_fn": torch.nn.functional.mse_loss,
+        "model": torch.nn.Linear(2, 2),
+        "loaders": (loader, loader),
+        "loss_fn": torch.nn.functional.cross_entropy,
         "optimizer": None,
     }
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own page
     assert (here / "runs" / "photos" / "model" / "model.safetensors").exists()

@@ -35,6 +35,7 @@ _EXPORTS = {
     "models": "drivetrain.models",
     "optim": "drivetrain.optim",
     "samples": "drivetrain.samples",
+    "testing": "drivetrain.testing",
     "vision": "drivetrain.vision",
 }
 
@@ -58,6 +59,7 @@ __all__ = [
     "models",
     "optim",
     "samples",
+    "testing",
     "vision",
 ]
 

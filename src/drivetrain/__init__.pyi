@@ -5,6 +5,7 @@ from drivetrain import (
     models as models,
     optim as optim,
     samples as samples,
+    testing as testing,
     vision as vision,
 )
 from drivetrain.data.loaders import (

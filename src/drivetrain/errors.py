@@ -8,7 +8,11 @@
     ├── UnknownNameError (LookupError)   a name that no table holds                       exit 2
     ├── MissingPackageError (ImportError) an optional package is not installed            exit 2
     ├── RunError                         a run folder that cannot be read or continued    exit 2
+    ├── NonFiniteError (ArithmeticError) training met NaN or infinity, and made no step   exit 2
+    ├── CheckError (AssertionError)      a Learner breaks a promise; in drivetrain.testing        exit 2
     └── StorageError (OSError)           the disk refused                                 exit 3
+
+    Interrupted (KeyboardInterrupt)      Ctrl-C or SIGTERM ended a fit that can go on   exit 130, 143
 
 A message says what happened, where, and what to do. `exit_code` is what the command line ends with;
 an exception outside this tree is our own bug and ends with 4.
@@ -52,7 +56,40 @@ class RunError(DrivetrainError):
     """A run folder that cannot be read, or cannot be continued."""
 
 
+class NonFiniteError(DrivetrainError, ArithmeticError):
+    """Training met a number that is NaN or infinite, and stopped before it got into the weights.
+
+    Args:
+        message: what it was, where, in which items and layer, and what to do.
+        step: the step that was not made, counted from 1 over the Learner's life.
+        items: ids of the items that it comes from, or where that cannot be told of all in the batch.
+        layer: the first layer whose output or gradient it is in; empty where none is.
+    """
+
+    def __init__(
+        self, message: str, *, step: int = 0, items: tuple[str, ...] = (), layer: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.step = step
+        self.items = items
+        self.layer = layer
+
+
 class StorageError(DrivetrainError, OSError):
     """The disk refused a write or a read."""
 
     exit_code = 3
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended a fit after a whole batch; everything is kept. The message says how to go on.
+
+    Args:
+        message: where it stopped, and how to go on.
+        signal: the signal's number.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+        self.exit_code = 128 + signal

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -74,14 +75,25 @@ def set_generators(seed: int, purpose: str, step: int) -> None:
     _set(_mixed(_derived(seed, purpose) + step * 0x9E3779B97F4A7C15))
 
 
+def set_all_generators(seed: int, purpose: str, *ids: int | str) -> None:
+    """Set the global generators of torch, numpy and Python, for code of others that draws from them."""
+    value = derive(seed, purpose, *ids)
+    _set(value)
+    random.seed(value)
+    np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002, TID251 - what others draw from
+
+
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Leave torch's global generators as they were found, whatever the block draws."""
+    """Leave the global generators of torch, numpy and Python as they were found."""
     cpu = torch.default_generator.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    legacy, python = np.random.get_state(), random.getstate()  # noqa: NPY002 - as above
     try:
         yield
     finally:
+        np.random.set_state(legacy)  # noqa: NPY002 - as above
+        random.setstate(python)
         torch.default_generator.set_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)

@@ -10,12 +10,12 @@ no checksum and its own writer does not fsync, hence the hashes here.
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import hashlib
 import json
 import math
 import os
-import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors, save as _save_tensors
 from torch import Tensor
 
+from drivetrain import _disk
 from drivetrain.errors import RunError, StorageError
 
 StrPath = str | os.PathLike[str]
+
+_CRC = "crc32"
+"""Last entry of a line of a log."""
 
 
 def write_bytes(path: StrPath, data: bytes) -> str:
@@ -37,23 +41,25 @@ def write_bytes(path: StrPath, data: bytes) -> str:
     Raises: StorageError: the disk refused (full, read-only, no right, a file in a folder's place).
     """
     path = Path(path)
-    temporary: str | None = None
+    disk = _disk.disk
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600, a user's file is not secret
-        os.replace(temporary, path)
+        make_folders(path.parent)
+        descriptor, temporary = disk.create(path)
+        try:
+            _write_all(descriptor, data)
+            disk.sync(descriptor)
+        finally:
+            disk.close(descriptor)
+        disk.rename(temporary, path)
         temporary = None
-        _sync_folder(path.parent)
+        disk.sync_folder(path.parent)
     except OSError as error:
         raise _storage_error("write", path, error) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what it was for has failed already, and says so
+                disk.unlink(temporary)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -80,19 +86,70 @@ def write_tensors(
     return write_bytes(path, _save_tensors(_unshared(plain), dict(metadata) if metadata else None))
 
 
-def append_line(path: StrPath, value: Any) -> None:
-    """Append one JSON line and flush it to the disk; a torn last line is what `read_lines` forgives."""
+def append_line(path: StrPath, value: Mapping[str, Any]) -> None:
+    """Append an object as one JSON line with its CRC-32, and flush it to the disk.
+
+    A kill can tear the last line: `read_lines` leaves it out, and the next line starts a line anew.
+    """
+    append_bytes(path, json_line(value))
+
+
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """An object as one JSON line with its CRC-32, which `read_lines` checks."""
+    body = to_json(dict(value)).encode("utf-8", "surrogateescape")
+    return b'%s, "%s": "%08x"}\n' % (body[:-1], _CRC.encode(), zlib.crc32(body))
+
+
+def append_bytes(path: StrPath, lines: bytes) -> None:
+    """Append whole lines and flush them to the disk; where a kill tore the last one, on a new line.
+
+    Raises: StorageError: the disk refused.
+    """
     path = Path(path)
+    disk = _disk.disk
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torn = path.exists() and not _ends_with_newline(path)
-        with open(path, "ab") as file:
-            line = to_json(value).encode("utf-8", "surrogateescape") + b"\n"
-            file.write(b"\n" + line if torn else line)
-            file.flush()
-            os.fsync(file.fileno())
+        make_folders(path.parent)
+        is_new = not path.exists()
+        torn = not is_new and not _ends_with_newline(path)
+        descriptor = disk.open_append(path)
+        try:
+            _write_all(descriptor, b"\n" + lines if torn else lines)
+            disk.sync(descriptor)
+        finally:
+            disk.close(descriptor)
+        if is_new:
+            disk.sync_folder(path.parent)
     except OSError as error:
         raise _storage_error("append to", path, error) from error
+
+
+def remove(path: StrPath) -> None:
+    """Remove a file; it may be missing.
+
+    Raises: StorageError: the disk refused.
+    """
+    path = Path(path)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            _disk.disk.unlink(path)
+    except OSError as error:
+        raise _storage_error("remove", path, error) from error
+
+
+def make_folders(folder: StrPath) -> None:
+    """Make a folder and those above it, so that they last. Raises `OSError` as the system does."""
+    folder = Path(folder)
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    _disk.disk.make_folder(folder)
+    _disk.disk.sync_folder(folder.parent)
+
+
+def sweep(folder: StrPath) -> None:
+    """Remove the temporary files that a kill left in `folder`; nobody else may be writing in it."""
+    for path in Path(folder).glob(f".*{_disk.TEMPORARY}"):
+        remove(path)
 
 
 def read_json(path: StrPath) -> Any:
@@ -103,16 +160,19 @@ def read_json(path: StrPath) -> Any:
     return _parse_json(read_bytes(path), path)
 
 
-def read_lines(path: StrPath) -> list[Any]:
-    """Read JSON lines; a line cut by a kill is left out. A missing file has no lines."""
+def read_lines(path: StrPath) -> list[dict[str, Any]]:
+    """Read what `append_line` wrote, as far as it is whole. A missing file has no lines.
+
+    A line that a kill tore, that was damaged later, or that somebody else wrote has not the checksum it
+    should have, and is left out.
+    """
     if not Path(path).exists():
         return []
     rows = []
     for line in read_bytes(path).splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
+        body, found, crc = line.rpartition(b', "%s": ' % _CRC.encode())
+        if found and crc == b'"%08x"}' % zlib.crc32(body + b"}"):
+            rows.append(json.loads(body + b"}"))
     return rows
 
 
@@ -205,20 +265,11 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@functools.cache
-def _umask() -> int:
-    """The process's file mask, which can only be read by setting it: once, for every thread."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`: the system may take less at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[_disk.disk.write(descriptor, rest) :]
 
 
 def _storage_error(what: str, path: Path, error: OSError) -> StorageError:

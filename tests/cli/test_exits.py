@@ -68,7 +68,7 @@ def fails(run, monkeypatch: pytest.MonkeyPatch):
         (OSError(errno.EIO, "Input/output error"), 3, "The system failed: Input/output error."),
         (KeyboardInterrupt(), 130, "Stopped."),
         (
-            exits.stopped(Path("my runs/1")),
+            exits.stopped(Path("my runs/1"), KeyboardInterrupt()),
             130,
             "Stopped. Continue with: drivetrain resume 'my runs/1'",
         ),

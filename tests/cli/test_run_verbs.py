@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,7 +121,9 @@ def test_ctrl_c_says_how_to_go_on_and_the_resumed_run_ends_as_if_never_stopped(
         result = run(*words, "--out", "cut run", "--json")
     assert (result.exit_code, result.stdout) == (130, "")
     last = result.stderr.splitlines()[-1]
-    assert last == "drivetrain: Stopped. Continue with: drivetrain resume 'cut run'"
+    assert last == (
+        "drivetrain: Stopped in epoch 2, after batch 1. Continue with: drivetrain resume 'cut run'"
+    )
 
     document = json.loads(run("resume", "cut run", "--json").stdout)
     assert document["run"] == "cut run"
@@ -129,7 +133,10 @@ def test_ctrl_c_says_how_to_go_on_and_the_resumed_run_ends_as_if_never_stopped(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_process_with_130_and_one_line(photos: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_the_process_within_five_seconds(
+    photos: Path, number: signal.Signals
+) -> None:
     words = ["train", photos, "--epochs", 50, "--out", "cut"]
     process = subprocess.Popen(
         [sys.executable, "-m", "drivetrain", *map(str, words)],
@@ -141,10 +148,16 @@ def test_ctrl_c_ends_the_process_with_130_and_one_line(photos: Path) -> None:
     for line in process.stderr:
         if line.split()[:1] == ["0"]:  # the first epoch's row
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    began = time.monotonic()
     _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130, rest
-    assert rest.splitlines()[-1] == "drivetrain: Stopped. Continue with: drivetrain resume cut"
+    assert time.monotonic() - began < 5
+    assert process.returncode == 128 + number, rest
+    assert re.fullmatch(
+        r"drivetrain: Stopped (after epoch \d+|in epoch \d+, after batch \d+)\. "
+        r"Continue with: drivetrain resume cut",
+        rest.splitlines()[-1],
+    )
     assert "Traceback" not in rest
 
 

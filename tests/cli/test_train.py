@@ -284,3 +284,42 @@ def test_the_default_sample_trains_well_beyond_its_baselines(run) -> None:
     document = json.loads(run("train", "--epochs", 3, "--json").stdout)
     assert document["items"] == {"train": 1149, "valid": 288, "test": 360, "quarantined": 0}
     assert document["interval"][0] > document["baselines"]["nearest_mean_image"]["accuracy"]
+
+
+def test_callbacks_and_optimizers_are_given_by_name_and_recorded(run, photos: Path) -> None:
+    words = ["train", photos, "--epochs", 2, "--set", "optimizer=lamb"]
+    given = ["--callback", "ema:decay=0.9", "--callback", "mixup"]
+    plain = json.loads(run(*words, "--out", "plain", "--json").stdout)
+    mixed = json.loads(run(*words, *given, "--out", "mixed", "--json").stdout)
+    assert mixed["weights_sha256"] != plain["weights_sha256"]
+    record = json.loads(Path("mixed/run.json").read_text())
+    assert record["callbacks"][0] == {"name": "ema", "decay": 0.9, "warmup": True}
+    assert record["callbacks"][1]["name"] == "mixup"
+    assert record["optimizer"] == {"name": "lamb", "options": {}}
+    chosen = {choice["what"]: choice["value"] for choice in record["choices"]}
+    assert chosen["optimizer"] == "lamb"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--callback", "mixxup"], "Unknown callback 'mixxup'. Did you mean 'mixup'? "),
+        (
+            ["--callback", "mixup:alfa=1"],
+            "Callback 'mixup' has no option 'alfa'. Did you mean 'alpha'? ",
+        ),
+        (
+            ["--callback", "mixup:alpha"],
+            "Invalid value for '--callback': 'mixup:alpha' is not a callback such as ema or "
+            "mixup:alpha=0.2. See: ",
+        ),
+        (["--set", "optimizer=lambda"], "Unknown optimizer 'lambda'. Did you mean 'lamb'? "),
+    ],
+)
+def test_a_slip_in_a_name_is_answered_in_one_line(
+    run, photos: Path, words: list[str], sentence: str
+) -> None:
+    result = run("train", photos, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"drivetrain: {sentence}")
+    assert result.stderr.count("\n") == 1

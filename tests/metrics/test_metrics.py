@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 
 import pytest
 import torch
 
 from drivetrain.errors import ConfigError, UnknownNameError
-from drivetrain.metrics import F1, METRICS, Accuracy, metric
+from drivetrain.metrics import F1, METRICS, Accuracy, metric, record_of
+
+NUMBERS = ("mae", "mse", "pearson", "r2", "rmse", "rmsle", "spearman")
+LOWER_IS_BETTER = (
+    *("brier", "calibration_error", "error_rate", "log_loss", "mae", "mse", "perplexity"),
+    *("rmse", "rmsle"),
+)
 
 
 def pair(name: str, count: int = 24, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(count, 8, generator=generator)
-    if name in ("mae", "mse", "rmse", "r2"):
-        return scores[:, 0], scores[:, 1]
+    if name in NUMBERS:
+        return scores[:, 0].abs(), scores[:, 1].abs()  # rmsle is for numbers of 0 or more
     if name == "binary_accuracy":
         return scores[:, 0], (scores[:, 1] > 0).long()
     return scores, torch.randint(8, (count,), generator=generator)
@@ -29,22 +36,26 @@ def test_name_in_the_table_is_its_own_name(name):
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_declares_its_direction(name):
-    assert metric(name).higher_is_better is (name not in ("error_rate", "mae", "mse", "rmse"))
+    assert metric(name).higher_is_better is (name not in LOWER_IS_BETTER)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_direction_is_true_of_perfect_predictions(name):
     preds, targets = pair(name)
-    exact = torch.nn.functional.one_hot(targets, 8).float() if preds.ndim == 2 else targets.float()
+    exact = (
+        1000 * torch.nn.functional.one_hot(targets, 8).float()  # a probability of 1
+        if preds.ndim == 2
+        else targets.float()
+    )
     found, best = metric(name), metric(name)
     found.update(preds, targets)
     best.update(exact - 0.5 if name == "binary_accuracy" else exact, targets)
     if found.higher_is_better:
-        assert best.compute() == 1.0
+        assert best.compute() == pytest.approx(1.0, rel=1e-12)
         assert found.compute() < 1.0
     else:
-        assert best.compute() == 0.0
-        assert found.compute() > 0.0
+        assert best.compute() == (1.0 if name == "perplexity" else 0.0)
+        assert found.compute() > best.compute()
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
@@ -150,8 +161,7 @@ def test_unknown_name_is_answered():
     with pytest.raises(UnknownNameError) as caught:
         metric("acuracy")
     assert str(caught.value) == (
-        "Unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, binary_accuracy, "
-        "error_rate, f1, mae, mse, r2, rmse, top_5_accuracy."
+        f"Unknown metric 'acuracy'. Did you mean 'accuracy'? Known: {', '.join(sorted(METRICS))}."
     )
 
 
@@ -179,18 +189,172 @@ def test_an_object_that_is_no_metric_is_answered():
         metric(Half())  # pyright: ignore[reportArgumentType]
     assert str(caught.value) == (
         "A metric has the methods reset, update and compute; this `Half` lacks reset and compute. "
-        "Known by name: accuracy, binary_accuracy, error_rate, f1, mae, mse, r2, rmse, "
-        "top_5_accuracy."
+        f"Known by name: {', '.join(sorted(METRICS))}."
     )
 
 
-def test_a_metric_without_a_name_is_answered():
-    class Nameless(Accuracy):
-        name = None  # pyright: ignore[reportAssignmentType]
+def test_an_object_that_does_not_say_which_way_is_good_is_answered():
+    class Half:
+        name = "half"
+
+        def reset(self):
+            pass
+
+        def update(self, preds, targets):
+            pass
+
+        def compute(self):
+            return 0.5
 
     with pytest.raises(ConfigError) as caught:
-        metric(Nameless())
+        metric(Half())  # pyright: ignore[reportArgumentType]
     assert str(caught.value) == (
-        "The metric `Nameless` has no name for its column in the history. "
-        "Give it one: `your_metric.name = 'auc'`."
+        "The metric `Half` does not say which way is good. "
+        "Say it: `metric(yours, higher_is_better=True)`."
     )
+    said = metric(Half(), name="other", higher_is_better=False)  # pyright: ignore[reportArgumentType]
+    assert (said.name, said.higher_is_better) == ("other", False)
+
+
+def test_an_object_without_a_name_gets_that_of_its_class():
+    class HalfTheTruth:
+        higher_is_better = True
+
+        def reset(self):
+            pass
+
+        def update(self, preds, targets):
+            self.last = len(preds)
+
+        def compute(self):
+            return self.last
+
+    found = metric(HalfTheTruth())  # pyright: ignore[reportArgumentType]
+    assert found.name == "half_the_truth"
+    assert math.isnan(found.compute())
+    found.update(torch.zeros(3), torch.zeros(3))
+    assert (found.compute(), type(found.compute())) == (3.0, float)
+    found.reset()
+    assert math.isnan(found.compute())
+
+
+# --- options and records ------------------------------------------------------------------------------
+
+
+def test_options_are_given_by_name_and_name_the_column():
+    expected = {
+        "f_beta_0.5": metric("f_beta", beta=0.5),
+        "precision_micro": metric("precision", average="micro"),
+        "f_beta_3_weighted": metric("f_beta", beta=3, average="weighted"),
+        "kappa_quadratic": metric("kappa", weights="quadratic"),
+        "top_3_accuracy": metric("top_3_accuracy"),
+        "top_2_accuracy": metric("top_k_accuracy", k=2),
+        "roc_auc_weighted": metric("roc_auc", average="weighted"),
+        "without_void": metric("accuracy", ignore_index=255, name="without_void"),
+    }
+    assert {found.name for found in expected.values()} == set(expected)
+    for name, found in expected.items():
+        assert found.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "text"),
+    [
+        (
+            "f_beta",
+            {"betta": 2},
+            UnknownNameError,
+            "Unknown option of `f_beta` 'betta'. Did you mean 'beta'? "
+            "Known: average, beta, ignore_index.",
+        ),
+        ("mae", {"beta": 2}, ConfigError, "The metric `mae` has no options. Got 'beta'."),
+        ("f_beta", {"beta": 0}, ConfigError, "`f_beta` needs a beta above 0. Got 0."),
+        (
+            "f1",
+            {"average": "makro"},
+            UnknownNameError,
+            "Unknown average 'makro'. Did you mean 'macro'? Known: macro, micro, weighted.",
+        ),
+        (
+            "kappa",
+            {"weights": "square"},
+            UnknownNameError,
+            "Unknown weights of kappa 'square'. Known: linear, none, quadratic.",
+        ),
+        ("top_k_accuracy", {"k": 0}, ConfigError, "`TopK` needs k of 1 or more. Got 0."),
+        (
+            "calibration_error",
+            {"bins": 0.5},
+            ConfigError,
+            "`calibration_error` needs bins of 1 or more. Got 0.5.",
+        ),
+        (
+            "pr_auc",
+            {},
+            UnknownNameError,
+            f"Unknown metric 'pr_auc'. Did you mean 'average_precision'? "
+            f"Known: {', '.join(sorted(METRICS))}.",
+        ),
+        (
+            {"name": "mine", "class": "here.Mine"},
+            {},
+            ConfigError,
+            "This is no record of a metric that can be made again: "
+            "{'name': 'mine', 'class': 'here.Mine'}. "
+            "It was an object of the class here.Mine: give one again.",
+        ),
+        (
+            {"name": "f1", "options": {}},
+            {"average": "micro"},
+            ConfigError,
+            "A metric's record holds its options. Got another: average.",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_answered(name, options, error, text):
+    with pytest.raises(error) as caught:
+        metric(name, **options)
+    assert str(caught.value) == text
+
+
+def test_an_option_of_an_object_is_answered():
+    with pytest.raises(UnknownNameError) as caught:
+        metric(F1(), average="micro")
+    assert str(caught.value) == (
+        "Unknown option of a metric of your own 'average'. Known: higher_is_better, name."
+    )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(metric(name) for name in sorted(METRICS)),
+        metric("f_beta", beta=0.5, average="micro", ignore_index=-100),
+        metric("dice", background=False),
+        metric("top_3_accuracy"),
+        metric("kappa", weights="linear", name="agreement"),
+    ],
+    ids=lambda made: made.name,
+)
+def test_a_record_is_json_and_makes_the_metric_again(made):
+    record = json.loads(json.dumps(record_of(made)))
+    again = metric(record)
+    assert type(again) is type(made)
+    assert again.name == made.name
+    assert record_of(again) == record
+    assert repr(again) == repr(made)
+
+
+def test_a_record_of_an_object_of_ones_own_says_what_it_was():
+    class Mine:
+        name = "mine"
+        higher_is_better = True
+
+        def reset(self): ...
+        def update(self, preds, targets): ...
+        def compute(self): ...
+
+    record = record_of(metric(Mine()))  # pyright: ignore[reportArgumentType]
+    assert record["name"] == "mine"
+    assert record["class"].endswith("Mine")
+    assert "options" not in record

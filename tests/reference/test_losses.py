@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -24,38 +27,74 @@ def answers(count: int, seed: int = 1) -> Tensor:
     return classes(count, 2, seed).to(torch.float64)
 
 
+def pixels(pictures: int, num_classes: int, side: int, seed: int = 1) -> Tensor:
+    return classes(pictures * side, num_classes, seed).reshape(pictures, side)
+
+
+W = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.0], dtype=torch.float64)
+SHARES = scores(16, 5, seed=3).softmax(dim=1)
+
+
+def case(
+    name: str,
+    by_hand: str,
+    x: Tensor,
+    y: Tensor,
+    ours: dict[str, object] | None = None,
+    twins: dict[str, object] | None = None,
+):
+    """A loss with options, its twin, and the twin's gradient; `twins` where their options differ."""
+    options = ours or {}
+    their_options = options if twins is None else twins
+    return pytest.param(
+        losses.loss(name, **options),
+        partial(getattr(twin, by_hand), **their_options),
+        partial(getattr(twin, f"{by_hand}_gradient"), **their_options),
+        x,
+        y,
+        id=" ".join([name, *options]),
+    )
+
+
+ONE = scores(16), answers(16)
+TWO = scores(16), scores(16, seed=2)
+CLASS = scores(16, 5), classes(16, 5)
+
 PAIRS = [
-    pytest.param(
-        losses.cross_entropy,
-        twin.cross_entropy,
-        twin.cross_entropy_gradient,
-        scores(16, 5),
-        classes(16, 5),
-        id="cross_entropy",
+    case("cross_entropy", "cross_entropy", *CLASS),
+    case(
+        "cross_entropy",
+        "weighted_cross_entropy",
+        *CLASS,
+        {"weight": W.tolist(), "ignore_index": 3},
+        {"weight": W, "ignore": 3},
     ),
-    pytest.param(
-        losses.binary_cross_entropy_with_logits,
-        twin.binary_cross_entropy,
-        twin.binary_cross_entropy_gradient,
-        scores(16),
-        answers(16),
-        id="binary_cross_entropy_with_logits",
+    case("soft_cross_entropy", "soft_cross_entropy", scores(16, 5), SHARES),
+    case("focal", "focal", *CLASS),
+    case("focal", "focal", *CLASS, {"gamma": 0.7}),
+    case("dice", "dice", scores(3, 4, 10), pixels(3, 4, 10)),
+    case("dice", "dice", scores(3, 4, 10), pixels(3, 4, 10), {"smooth": 0.01}),
+    case("binary_cross_entropy_with_logits", "binary_cross_entropy", *ONE),
+    case(
+        "binary_cross_entropy_with_logits",
+        "weighted_binary_cross_entropy",
+        *ONE,
+        {"pos_weight": 3.0},
     ),
-    pytest.param(losses.mse, twin.mse, twin.mse_gradient, scores(16), scores(16, seed=2), id="mse"),
-    pytest.param(losses.mae, twin.mae, twin.mae_gradient, scores(16), scores(16, seed=2), id="mae"),
-    pytest.param(
-        losses.mnist_loss,
-        twin.mnist_loss,
-        twin.mnist_loss_gradient,
-        scores(16),
-        answers(16),
-        id="mnist_loss",
-    ),
+    case("binary_focal", "binary_focal", *ONE),
+    case("binary_focal", "binary_focal", *ONE, {"gamma": 0.7, "alpha": 0.25}),
+    case("mse", "mse", *TWO),
+    case("mae", "mae", *TWO),
+    case("huber", "huber", *TWO),
+    case("huber", "huber", *TWO, {"delta": 2.5}),
+    case("quantile", "quantile", *TWO),
+    case("quantile", "quantile", *TWO, {"q": 0.9}),
+    case("mnist_loss", "mnist_loss", *ONE),
 ]
 
 
 def test_every_loss_has_a_twin_here():
-    assert {pair.id for pair in PAIRS} == set(losses.LOSSES)
+    assert {str(pair.id).split()[0] for pair in PAIRS} == set(losses.LOSSES)
 
 
 @pytest.mark.parametrize(("loss", "by_hand", "gradient", "x", "y"), PAIRS)
@@ -75,6 +114,23 @@ def test_gradient_equals_finite_differences(loss, by_hand, gradient, x, y):
     x = x.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(x, y), (x,))
     assert torch.autograd.gradcheck(lambda x: by_hand(x, y), (x,))
+
+
+def test_label_smoothing_is_soft_cross_entropy_against_smoothed_shares():
+    x, y = CLASS
+    shares = twin.smoothed(y, 5, 0.1)
+    value = losses.cross_entropy(x, y, label_smoothing=0.1)
+    torch.testing.assert_close(value, twin.soft_cross_entropy(x, shares), rtol=1e-12, atol=1e-12)
+
+
+def test_the_twins_have_the_same_defaults():
+    for name, option in (
+        *(("focal", "gamma"), ("binary_focal", "gamma"), ("binary_focal", "alpha")),
+        *(("dice", "smooth"), ("huber", "delta"), ("quantile", "q")),
+    ):
+        fast, by_hand = losses.LOSSES[name], getattr(twin, name)
+        defaults = [inspect.signature(f).parameters[option].default for f in (fast, by_hand)]
+        assert defaults[0] == defaults[1], f"{name} {option}"
 
 
 @given(

@@ -17,56 +17,7 @@ from drivetrain.errors import ConfigError, InputError, RunError, ShapeError
 from drivetrain.randomness import seeded
 from drivetrain.reference.learner import train as reference_train
 from drivetrain.train.run import Run
-
-
-def blobs(count: int = 96) -> tuple[Tensor, Tensor]:
-    """Three groups of points in the plane that a line tells apart: (N, 2) float, (N,) int64."""
-    generator = torch.Generator().manual_seed(0)
-    targets = torch.arange(count) % 3
-    centres = torch.tensor([[2.0, 0.0], [-2.0, 1.0], [0.0, -3.0]])
-    return centres[targets] + 0.3 * torch.randn(count, 2, generator=generator), targets
-
-
-def blob_loaders(batch_size: int = 16) -> dt.Loaders:
-    inputs, targets = blobs()
-    data = dt.TensorData(inputs, targets)
-    return dt.Loaders(
-        dt.BatchLoader(data, batch_size=batch_size, shuffle=True),
-        dt.BatchLoader(data, batch_size=batch_size),
-    )
-
-
-def net(dropout: float = 0.0) -> nn.Module:
-    with seeded(1, "test"):
-        return nn.Sequential(
-            nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3)
-        )
-
-
-class Grouped(nn.Module):
-    """A body of two parts and a head, with batchnorm and dropout in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        with seeded(2, "test"):
-            self.early = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU())
-            self.late = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.3))
-            self.head = nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.late(self.early(x)))
-
-    def layer_groups(self) -> list[list[nn.Module]]:
-        return [[self.early], [self.late], [self.head]]
-
-
-def learner(model: Any = None, **options: Any) -> dt.Learner:
-    return dt.Learner(net() if model is None else model, blob_loaders(), progress=False, **options)
-
-
-def weights(of: dt.Learner) -> str:
-    return store.weights_sha256(of.model.state_dict())
-
+from tests.train.blobs import Grouped, blob_loaders, blobs, learner, net, weights
 
 # --- any callable with parameters -----------------------------------------------------------------
 
@@ -556,96 +507,7 @@ def test_looking_changes_nothing_in_a_later_run() -> None:
     assert run(look=True) == run(look=False)
 
 
-def test_lr_find_leaves_an_optimizer_instance_as_it_was() -> None:
-    def run(look: bool) -> str:
-        model = net()
-        trained = learner(model, optimizer=torch.optim.AdamW(model.parameters(), lr=0.01))
-        trained.fit(1)
-        if look:
-            trained.lr_find(num_steps=10)
-        trained.fit(1)
-        return weights(trained)
-
-    assert run(look=True) == run(look=False)
-
-
-def test_lr_find_suggests_a_rate_that_learns() -> None:
-    trained = learner(metrics=["accuracy"])
-    found = trained.lr_find()
-    assert found.lrs[0] == pytest.approx(1e-7)
-    assert 1e-5 < found.suggestion < 1
-    assert str(found).startswith("suggested lr: ")
-    trained.fit_one_cycle(10, found.suggestion)
-    assert trained.history[-1]["accuracy"] > 0.9
-
-
-@pytest.mark.parametrize("options", [{"start": 0.0}, {"start": 1.0, "end": 0.1}, {"num_steps": 1}])
-def test_lr_find_refuses_rates_that_do_not_rise(options: dict[str, Any]) -> None:
-    with pytest.raises(
-        ConfigError, match=r"`lr_find` needs 0 < start < end and at least 2 steps\."
-    ):
-        learner().lr_find(**options)
-
-
 # --- the run folder ----------------------------------------------------------------------------------
-
-
-class Kill(dt.Callback):
-    """Stops as a kill between epochs would: nothing is written after it."""
-
-    order = 1000
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def after_epoch(self, state: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_cut_run_resumes_to_the_same_bits(tmp_path: Any, after: int) -> None:
-    whole = learner(Grouped(), metrics=["accuracy"])
-    whole.fine_tune(3, 1e-2)
-    cut = learner(Grouped(), metrics=["accuracy"], out=tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
-        cut.fine_tune(3, 1e-2, callbacks=[Kill(after)])
-    resumed = learner(Grouped(), metrics=["accuracy"])
-    resumed.open_run(Run.open(tmp_path / "run"))
-    resumed.resume()
-    assert weights(resumed) == weights(whole)
-    assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
-    for ours, theirs in zip(resumed.history, whole.history, strict=True):
-        assert ours["train_loss"] == theirs["train_loss"]
-    record = Run.open(tmp_path / "run").read()
-    assert record["results"]["weights_sha256"] == weights(whole)
-    assert record["results"]["epochs"] == 4
-
-
-def test_a_damaged_checkpoint_is_passed_over_in_one_line(tmp_path: Any, capsys: Any) -> None:
-    whole = learner(Grouped())
-    whole.fit_one_cycle(4, 1e-2)
-    cut = learner(Grouped(), out=tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
-        cut.fit_one_cycle(4, 1e-2, callbacks=[Kill(3)])
-    newest = tmp_path / "run" / "checkpoints" / "epoch-0003.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-1])
-    resumed = learner(Grouped())
-    resumed.open_run(Run.open(tmp_path / "run"))
-    assert capsys.readouterr().err.startswith("Checkpoint epoch-0003 is damaged (")
-    resumed.resume()
-    assert weights(resumed) == weights(whole)
-
-
-def test_resuming_a_finished_run_trains_nothing_more(tmp_path: Any) -> None:
-    done = learner(out=tmp_path / "run")
-    done.fit(2)
-    again = learner()
-    again.open_run(Run.open(tmp_path / "run"))
-    again.resume()
-    assert weights(again) == weights(done)
-    assert len(again.history) == 2
 
 
 def test_another_model_is_refused_by_name(tmp_path: Any) -> None:
@@ -692,15 +554,6 @@ def test_predictions_hold_every_item(tmp_path: Any) -> None:
 def test_every_public_method_says_what_it_does() -> None:
     for name, method in inspect.getmembers(dt.Learner, inspect.isfunction):
         assert name.startswith("_") or method.__doc__, name
-
-
-def test_resuming_a_finished_run_leaves_its_record_as_it_is(tmp_path: Any) -> None:
-    learner(out=tmp_path / "run").fit(2)
-    before = (tmp_path / "run" / "run.json").read_bytes()
-    again = learner()
-    again.open_run(Run.open(tmp_path / "run"))
-    again.resume()
-    assert (tmp_path / "run" / "run.json").read_bytes() == before
 
 
 def test_predictions_of_numbers_are_the_outputs() -> None:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import click
 
-from drivetrain.errors import DrivetrainError
+from drivetrain.errors import DrivetrainError, Interrupted
 
 DONE, WRONG_INPUT, SYSTEM_FAILED, OUR_BUG = 0, 2, 3, 4
 STOPPED = 130
@@ -33,7 +33,9 @@ _DISK_OR_MEMORY = frozenset(
 
 
 class StoppedError(Exception):
-    """Ctrl-C, with a sentence that says how to go on."""
+    """Ctrl-C or SIGTERM, with a sentence that says how to go on."""
+
+    exit_code = STOPPED
 
 
 class ReaderGoneError(Exception):
@@ -44,9 +46,13 @@ class RefusedError(DrivetrainError):
     """Wrong input of which all has been said already: ends with code 2 and no further line."""
 
 
-def stopped(run: Path) -> StoppedError:
-    """Ctrl-C during the training of `run`."""
-    return StoppedError(f"Stopped. Continue with: drivetrain resume {shlex.quote(str(run))}")
+def stopped(run: Path, error: KeyboardInterrupt) -> StoppedError:
+    """Ctrl-C or SIGTERM during the training of `run`."""
+    if not isinstance(error, Interrupted):  # outside of a fit, or for the second time
+        return StoppedError(f"Stopped. Continue with: drivetrain resume {shlex.quote(str(run))}")
+    found = StoppedError(str(error))
+    found.exit_code = error.exit_code
+    return found
 
 
 def code_of(run: Callable[[], Any], *, words: Sequence[str]) -> int:
@@ -85,7 +91,7 @@ def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
     if isinstance(error, DrivetrainError):
         return error.exit_code, _with_notes(error)
     if isinstance(error, StoppedError):
-        return STOPPED, str(error)
+        return error.exit_code, str(error)
     if isinstance(error, click.exceptions.Abort):
         return STOPPED, "Stopped."
     if isinstance(error, click.UsageError):

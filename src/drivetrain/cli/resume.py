@@ -27,7 +27,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
         with common.stdout_kept(), common.counter() as count:
             learner = vision.resume(run, report=count)
     except KeyboardInterrupt as error:
-        raise exits.stopped(run) from error
+        raise exits.stopped(run, error) from error
     assert learner.run is not None, "it was opened from its run folder"
     document = learner.run.read()["results"]
     common.answer(document, report.result(document), as_json=as_json, copy=out)

@@ -7,6 +7,7 @@ word that it is; nothing is ever evaluated.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,7 @@ def _number(**limits: Any) -> click.FloatRange:
 _COUNT = _whole(low=1)
 _SHARE = _number(min=0, max=1, min_open=True, max_open=True)
 _WORD = _Either("a text", str)
+_ABOVE_0 = _number(min=0, min_open=True)
 
 DATA: dict[str, click.ParamType] = {
     "size": _COUNT,
@@ -70,16 +72,40 @@ LEARNER: dict[str, click.ParamType] = {
     "pretrained": _Either("true, false, or the path of a safetensors file", bool, str),
     "augment": _Either('true, false, or an object such as {"rotate": 20}', bool, dict),
     "loss_fn": _WORD,
+    "optimizer": _WORD,
     "batch_size": _COUNT,
-    "lr": _number(min=0, min_open=True),
+    "lr": _ABOVE_0,
     "weight_decay": _number(min=0),
     "dropout": _number(min=0, max=1, max_open=True),
     "num_threads": _COUNT,
     "epochs": _COUNT,
+    "minutes": _ABOVE_0,
+    "fraction": _number(min=0, max=1, min_open=True),
 }
 """Settings of the model and its training."""
 
 SETTINGS: dict[str, click.ParamType] = {**DATA, **CSV, **NAMES, **LEARNER}
+
+
+class Duration(click.ParamType):
+    """`90s`, `2m`, `1.5h`, as minutes."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The minutes."""
+        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|m|min|h)", str(value).strip().lower())
+        minutes = 0.0 if found is None else float(found[1]) * _MINUTES[found[2]]
+        if minutes <= 0:
+            return self.fail(
+                f"{value!r} is not a time such as 90s, 2m or 1.5h, above 0.", param, ctx
+            )
+        return minutes
+
+
+_MINUTES = {"s": 1 / 60, "m": 1.0, "min": 1.0, "h": 60.0}
 
 
 def parse(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -106,6 +132,27 @@ def parse(pairs: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
+class CallbackRecord(click.ParamType):
+    """`ema`, or `mixup:alpha=0.2` with options after a colon, as the record of a callback."""
+
+    name = "callback"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        """`{"name": "mixup", "alpha": 0.2}`; whether there is such a callback is asked later."""
+        name, _, options = str(value).partition(":")
+        found: dict[str, Any] = {"name": name.strip().replace("-", "_")}
+        for pair in options.split(",") if options else []:
+            key, equals, text = pair.partition("=")
+            if not equals or not key.strip():
+                return self.fail(
+                    f"{value!r} is not a callback such as ema or mixup:alpha=0.2.", param, ctx
+                )
+            found[key.strip().replace("-", "_")] = _plain(text)
+        return found
+
+
 def merge(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Options that were given, together with `--set`.
 
@@ -124,13 +171,18 @@ def take(given: Mapping[str, Any], *tables: Mapping[str, click.ParamType]) -> di
 
 
 def _converted(key: str, text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
+    value = _plain(text)
     kind = SETTINGS[key]
     try:
         # click's numbers read text, and would take true for 1
         return kind.convert(value if isinstance(kind, _Either) else text, None, None)
     except click.BadParameter as error:
         raise click.UsageError(f"--set {key}: {error.message}") from None
+
+
+def _plain(text: str) -> Any:
+    """A value as JSON, or the word that it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

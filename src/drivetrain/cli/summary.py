@@ -31,7 +31,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
         predictor = vision.load(run)
         example = torch.zeros(1, 3, *predictor.size, device=predictor.device)
         record = run / "run.json"  # not in a model folder that was copied out of its run
-        loss = store.read_json(record).get("loss") if record.exists() else None
+        loss = store.read_json(record)["loss"]["name"] if record.exists() else None
         summary = summarize(predictor.model, (example,), loss=loss)
     totals = ("parameters", "trainable", "activations")
     document = asdict(summary) | {name: getattr(summary, name) for name in totals}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from drivetrain.cli import common, exits, report, settings
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
+    from drivetrain.train.memory import MemoryReport
     from drivetrain.vision import VisionData
 
 
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
 @click.option("--model", help="Name of the model: one of Drivetrain's or of timm's.")
 @click.option(
     "--epochs", type=settings.LEARNER["epochs"], help="Passes over the training pictures."
+)
+@click.option(
+    "--minutes",
+    type=settings.LEARNER["minutes"],
+    help="End in about so many minutes, start to result: epochs, size and pictures are cut to fit.",
+)
+@click.option("--budget", type=settings.Duration(), help="The same as a time: 60s, 2m or 1.5h.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Train one batch only, say how much memory it takes, and keep nothing.",
 )
 @click.option("--size", type=settings.DATA["size"], help="Side of the square pictures, in pixels.")
 @click.option(
@@ -41,6 +54,14 @@ if TYPE_CHECKING:
     help="Folder in which the paths of the CSV start; by default the CSV's own.",
 )
 @click.option(
+    "--callback",
+    "callbacks",
+    type=settings.CallbackRecord(),
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,…]",
+    help="What else happens while it trains, such as ema or mixup:alpha=0.2. May be repeated.",
+)
+@click.option(
     "--set",
     "pairs",
     multiple=True,
@@ -55,6 +76,9 @@ def command(
     source: str | None,
     task: str,
     pairs: tuple[str, ...],
+    callbacks: tuple[dict[str, Any], ...],
+    budget: float | None,
+    dry_run: bool,
     as_json: bool,
     seed: int | None,
     out: Path | None,
@@ -71,12 +95,23 @@ def command(
     drivetrain train photos/ --model resnet18 --epochs 3
     drivetrain train pets/ --pattern '^(.+)_[0-9]+'
     drivetrain train labels.csv --label-column species
+    drivetrain train photos/ --budget 60s
+    drivetrain train photos/ --callback ema --callback mixup:alpha=0.2
     """
+    began = time.perf_counter()
+    if budget is not None and options["minutes"] is not None:
+        raise click.UsageError("--minutes and --budget are the same: give one of them.")
+    options["minutes"] = options["minutes"] if budget is None else budget
     given = settings.merge(options, settings.parse(pairs))
     if seed is not None:
         given["seed"] = seed
+    given["callbacks"] = callbacks
     path = common.find_source(source or _default_sample())
-    learner = _learner(path, source or _default_sample(), given, out)
+    if dry_run:
+        memory = _dry_run(path, given)
+        common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
+        return
+    learner = _learner(path, source or _default_sample(), given, out, began)
     if not as_json:
         click.echo(report.found(learner))
     document = run_to_end(learner, learner.train)
@@ -93,23 +128,52 @@ def run_to_end(learner: Learner, train: Any) -> dict[str, Any]:
         with common.stdout_kept():
             train()
     except KeyboardInterrupt as error:
-        raise exits.stopped(learner.run.folder) from error
+        raise exits.stopped(learner.run.folder, error) from error
     return learner.run.read()["results"]
 
 
-def _learner(path: Path, name: str, given: dict[str, Any], out: Path | None) -> Learner:
-    from drivetrain import vision
-    from drivetrain.models import model_info
+def _learner(
+    path: Path, name: str, given: dict[str, Any], out: Path | None, began: float
+) -> Learner:
     from drivetrain.train.run import Run
+
+    minutes = given.pop("minutes", None)
+    with common.stdout_kept(), common.counter() as count:
+        learner = _untrained(path, given, count)
+        run = Run.create(out) if out else Run.create_dated("runs", Path(name).stem)
+        if minutes is not None:
+            from drivetrain.vision.learner import plan_within
+
+            epochs = given.get("epochs")
+            plan_within(
+                learner, minutes, epochs=epochs, began=began, folder=run.folder, report=count
+            )
+        learner.start_run(run)
+    return learner
+
+
+def _untrained(path: Path, given: dict[str, Any], count: common.Counter) -> Learner:
+    from drivetrain import optim, vision
+    from drivetrain.models import model_info
+    from drivetrain.train import parts
 
     if "model" in given:
         model_info(given["model"])  # a typing slip is answered before the pictures are opened
+    if "optimizer" in given:
+        optim.optimizer(given["optimizer"])
+    callbacks = parts.as_callbacks(given["callbacks"])
+    data = _data(path, given, count)
+    chosen = settings.take(given, settings.LEARNER)
+    model = chosen.pop("model", None)
+    return vision.learner(data, model, callbacks=callbacks, announce=False, **chosen)
+
+
+def _dry_run(path: Path, given: dict[str, Any]) -> MemoryReport:
+    from drivetrain.train.memory import dry_run
+
+    given.pop("minutes", None)
     with common.stdout_kept(), common.counter() as count:
-        data = _data(path, given, count)
-        chosen = settings.take(given, settings.LEARNER)
-        learner = vision.learner(data, chosen.pop("model", None), announce=False, **chosen)
-        learner.start_run(Run.create(out) if out else Run.create_dated("runs", Path(name).stem))
-    return learner
+        return dry_run(_untrained(path, given, count))
 
 
 def _data(path: Path, given: dict[str, Any], count: common.Counter) -> VisionData:

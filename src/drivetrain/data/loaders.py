@@ -122,8 +122,12 @@ class BatchLoader:
         return full + (1 if rest and not self.drop_last and not joins else 0)
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, transform = self.epoch, self.transform
-        chunks = self._chunks(epoch)
+        return self.batches(self.epoch)
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the `start`-th on; those before it are not fetched."""
+        transform = self.transform
+        chunks = self._chunks(epoch)[start:]
         fetch = self.data.__getitems__
         batches = (
             _ahead(fetch, chunks, self.num_workers) if self.num_workers else map(fetch, chunks)
@@ -137,6 +141,12 @@ class BatchLoader:
         finally:  # the reader or the transform stopped early: end the workers now
             if isinstance(batches, Generator):
                 batches.close()
+
+    def item_ids(self, epoch: int, number: int) -> list[str]:
+        """The ids of the items in a batch of an epoch: the data set's `ids`, else their indices."""
+        indices = self._chunks(epoch)[number].tolist()
+        ids = getattr(self.data, "ids", None)
+        return [str(index) if ids is None else ids[index] for index in indices]
 
     def _chunks(self, epoch: int) -> list[Tensor]:
         """The indices of each batch of an epoch, (B,) int64 each."""

@@ -1,148 +1,114 @@
-"""Metrics of classification: accuracy, error rate, top-k accuracy, macro F1.
+"""Shares of right answers: accuracy, error rate, top-k accuracy.
 
-All take the model's scores, (B, C, ...) logits or probabilities, and (B, ...) int64 class indices.
-Of equal scores the first wins, as with `argmax`. Twin: drivetrain.reference.metrics.
+Of equal scores the first wins, as with `argmax`; what is exactly at the threshold is a no. A NaN among
+an item's scores makes the value NaN. How outputs and targets are read: base.py.
+Twin: drivetrain.reference.metrics.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from drivetrain.errors import ConfigError, ShapeError
-from drivetrain.metrics.confusion import ConfusionMatrix, check_scores
-
-
-class Share:
-    """Base: the share of items for which something holds. A subclass says which, in `_hits`."""
-
-    name = "share"
-    higher_is_better = True
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all items."""
-        self._hits_so_far: Tensor | int = (
-            0  # a tensor from the first batch on: nothing waits for it
-        )
-        self._count = 0
-
-    def update(self, preds: Tensor, targets: Tensor) -> None:
-        """Count a batch in.
-
-        Raises: ShapeError: predictions and targets that do not fit.
-        """
-        self._hits_so_far = self._hits_so_far + self._hits(preds, targets).sum()
-        self._count += targets.numel()
-
-    def compute(self) -> float:
-        """The share, in [0, 1]; NaN before any item."""
-        return int(self._hits_so_far) / self._count if self._count else float("nan")
-
-    def _hits(self, preds: Tensor, targets: Tensor) -> Tensor:
-        """Bool, shaped like `targets`."""
-        raise NotImplementedError
+from drivetrain.errors import ShapeError
+from drivetrain.metrics.base import Kind, check_whole
+from drivetrain.metrics.means import Share, Values
 
 
 class Accuracy(Share):
-    """Share of items whose highest score is at the true class."""
+    """Share of items whose highest score is at the true class; of yes-or-no questions, answered right.
+
+    Takes logits or probabilities for one of several classes, (B, C, ...) with class indices (B, ...),
+    and one logit for yes or no, (B,) or (B, 1), where above 0 means yes. Several labels an item:
+    `binary_accuracy`. Interval: Wilson.
+
+    Args:
+        ignore_index: a target that does not count, such as 255 for "no class" in a mask.
+    """
 
     name = "accuracy"
+    kinds: ClassVar[tuple[Kind, ...]] = ("binary", "classes")
 
-    def _hits(self, preds: Tensor, targets: Tensor) -> Tensor:
-        check_scores(self.name, preds, targets)
-        return preds.argmax(dim=1) == targets
+    def __init__(self, ignore_index: int | None = None) -> None:
+        self.ignore_index = ignore_index
+        super().__init__()
+
+    def _values(self, preds: Tensor, targets: Tensor) -> Values:
+        kind, preds, targets, counted = self._read(preds, targets)
+        if kind == "binary":
+            return Values((preds > 0) == (targets > 0.5), preds.clone(), counted)
+        highest, decided = preds.max(dim=1)  # a NaN is the highest of all
+        return Values(decided == targets, highest, counted)
 
 
-class ErrorRate(Share):
-    """Share of items whose highest score is at a wrong class: 1 - accuracy."""
+class ErrorRate(Accuracy):
+    """Share of items that are answered wrong: 1 - accuracy. Interval: Wilson."""
 
     name = "error_rate"
     higher_is_better = False
 
-    def _hits(self, preds: Tensor, targets: Tensor) -> Tensor:
-        check_scores(self.name, preds, targets)
-        return preds.argmax(dim=1) != targets
+    def _values(self, preds: Tensor, targets: Tensor) -> Values:
+        right = super()._values(preds, targets)
+        return right._replace(values=~right.values)
 
 
 class BinaryAccuracy(Share):
     """Share of yes-or-no answers that are right; one score each, above `threshold` means yes.
+
+    Takes scores and targets of any one shape; several labels an item count each. Interval: Wilson, over
+    items.
 
     Args:
         threshold: 0 for logits (a probability of 0.5), 0.5 for probabilities.
     """
 
     name = "binary_accuracy"
+    kinds: ClassVar[tuple[Kind, ...]] = ("binary", "labels")
 
     def __init__(self, threshold: float = 0.0) -> None:
-        super().__init__()
         self.threshold = threshold
+        super().__init__()
 
-    def _hits(self, preds: Tensor, targets: Tensor) -> Tensor:
-        if preds.shape != targets.shape:
-            raise ShapeError(
-                f"`{self.name}` got predictions of shape {tuple(preds.shape)} and targets of shape "
-                f"{tuple(targets.shape)}, expected one score for each target. "
-                "For one of several classes use `accuracy`."
-            )
-        return (preds > self.threshold) == (targets > 0.5)
+    def _values(self, preds: Tensor, targets: Tensor) -> Values:
+        _, preds, targets, counted = self._read(preds, targets)
+        return Values((preds > self.threshold) == (targets > 0.5), preds.clone(), counted)
 
 
 class TopK(Share):
     """Share of items whose true class is among the `k` highest scores; k=1 is accuracy.
 
+    Takes (B, C, ...) scores with class indices (B, ...). Interval: Wilson.
+
+    Args:
+        k: how many classes are named.
+        ignore_index: a target that does not count.
+
     Raises: ConfigError: `k` below 1.
     """
 
-    def __init__(self, k: int = 5) -> None:
-        if k < 1:
-            raise ConfigError(f"`TopK` needs k of 1 or more. Got {k}.")
-        super().__init__()
-        self.k = k
+    name = "top_5_accuracy"
+    kinds: ClassVar[tuple[Kind, ...]] = ("classes",)
+
+    def __init__(self, k: int = 5, ignore_index: int | None = None) -> None:
+        check_whole("TopK", "k", k, least=1)
+        self.k, self.ignore_index = k, ignore_index
         self.name = f"top_{k}_accuracy"
+        super().__init__()
 
-    def _hits(self, preds: Tensor, targets: Tensor) -> Tensor:
-        check_scores(self.name, preds, targets)
-        if self.k >= preds.shape[1]:
+    def _values(self, preds: Tensor, targets: Tensor) -> Values:
+        _, preds, targets, counted = self._read(preds, targets)
+        classes = preds.shape[1]
+        if self.k >= classes:
             raise ShapeError(
-                f"`{self.name}` got scores for {preds.shape[1]} classes, of which the highest "
-                f"{self.k} always hold the true one. Choose `TopK(k)` with k below "
-                f"{preds.shape[1]}, or `accuracy`."
+                f"`{self.name}` got scores for {classes} classes, of which the highest {self.k} "
+                f"always hold the true one. Choose `TopK(k)` with k below {classes}, or `accuracy`."
             )
-        # A stable sort and not `topk`, whose choice among equal scores is not defined.
-        order = torch.sort(preds, dim=1, descending=True, stable=True).indices
-        return (order[:, : self.k] == targets.unsqueeze(1)).any(dim=1)
-
-
-class F1:
-    """Macro F1: for each class the harmonic mean of precision and recall, then the plain mean.
-
-    A small class counts as much as a large one. Classes that neither occur nor are predicted are
-    left out, as in scikit-learn.
-    """
-
-    name = "f1"
-    higher_is_better = True
-
-    def __init__(self) -> None:
-        self.confusion = ConfusionMatrix()
-
-    def reset(self) -> None:
-        """Forget all items."""
-        self.confusion.reset()
-
-    def update(self, preds: Tensor, targets: Tensor) -> None:
-        """Count a batch in.
-
-        Raises: ShapeError: predictions and targets that do not fit.
-        """
-        check_scores(self.name, preds, targets)
-        self.confusion.update(preds, targets)
-
-    def compute(self) -> float:
-        """The mean over classes, in [0, 1]; NaN before any item."""
-        hits, predicted, actual = (count.double().cpu() for count in self.confusion.per_class())
-        seen = predicted + actual > 0
-        return float((2 * hits[seen] / (predicted[seen] + actual[seen])).mean())
+        true = targets.clamp(0, classes - 1).unsqueeze(1)  # (B, 1, ...)
+        score = preds.gather(1, true)
+        index = torch.arange(classes, device=preds.device)
+        index = index.reshape(1, classes, *[1] * (preds.ndim - 2))
+        # Not `topk`, whose choice among equal scores is not defined.
+        above = (preds > score) | ((preds == score) & (index < true))
+        return Values(above.sum(dim=1) < self.k, preds.amax(dim=1), counted)

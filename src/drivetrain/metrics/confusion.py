@@ -6,33 +6,24 @@ Twin: drivetrain.reference.metrics.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from drivetrain.errors import ShapeError
+from drivetrain.metrics.base import BaseMetric, Kind, Outputs, Pending
 
 
-def check_scores(name: str, preds: Tensor, targets: Tensor) -> None:
-    """Refuse what is not (B, C, ...) scores with (B, ...) class indices; looks at shapes only.
+class ConfusionMatrix(BaseMetric):
+    """Counts of (true class, predicted class), batch by batch; of two classes for yes or no.
 
-    Raises: ShapeError: with both shapes and what to do.
-    """
-    shape = tuple(preds.shape)
-    if preds.ndim < 2 or shape[1] < 2:
-        raise ShapeError(
-            f"`{name}` got predictions of shape {shape}, expected (B, C): a score for each of two "
-            "or more classes. For one score per item use `binary_accuracy`."
-        )
-    expected = (shape[0], *shape[2:])
-    if tuple(targets.shape) != expected:
-        raise ShapeError(
-            f"`{name}` got targets of shape {tuple(targets.shape)}, expected {expected}: "
-            f"class indices in 0..{shape[1] - 1}, for scores of shape {shape}."
-        )
+    It is counted like a metric, but is not one number: read `matrix`.
 
-
-class ConfusionMatrix:
-    """Counts of (true class, predicted class), batch by batch.
+    Args:
+        ignore_index: a target that does not count.
 
     >>> confusion = ConfusionMatrix()
     >>> confusion.update(
@@ -42,45 +33,105 @@ class ConfusionMatrix:
     [[1, 0], [1, 1]]
     """
 
-    def __init__(self) -> None:
-        self._counts: Tensor | None = None  # (C * C,) int64, once the number of classes is known
-        self._num_classes = 0
+    name = "confusion_matrix"
+    kinds: ClassVar[tuple[Kind, ...]] = ("binary", "classes")
+
+    def __init__(self, ignore_index: int | None = None) -> None:
+        self.ignore_index = ignore_index
+        super().__init__()
 
     def reset(self) -> None:
         """Forget all items, and how many classes there were."""
-        self._counts, self._num_classes = None, 0
+        super().reset()
+        self._counts: Tensor | None = None  # (C * C + 1,) int64; the last is of what does not count
+        self._num_classes = 0
+        self._nans: Tensor | int = 0
+        self._pending = Pending()
+        self.is_one_each = True
+        """Whether each item had one target, so that items are cells."""
 
     def update(self, preds: Tensor, targets: Tensor) -> None:
         """Count a batch in.
 
         Args:
             preds: (B, C, ...) scores; the highest is the prediction, the first of equal ones.
-            targets: (B, ...) int64 class indices.
+                (B,) or (B, 1, ...) logits: above 0 is class 1.
+            targets: (B, ...) class indices; 0 or 1.
         Raises: ShapeError: shapes that do not fit, or another number of classes than before.
         """
-        check_scores("confusion_matrix", preds, targets)
-        classes = preds.shape[1]
-        counts = self._counts
-        if counts is None:
+        self.add(self._read(preds, targets))
+
+    def add(self, read: Outputs) -> None:
+        """Count in a batch that was read; targets that cannot be are left out."""
+        kind, preds, targets, counted = read
+        if kind == "binary":
+            highest, decided, targets = preds.clone(), preds > 0, (targets > 0.5).long()
+            classes = 2
+        else:
+            highest, decided = preds.max(dim=1)
+            classes = preds.shape[1]
+        if self._num_classes == 0:
             self._num_classes = classes
-            counts = torch.zeros(classes * classes, dtype=torch.int64, device=preds.device)
         elif classes != self._num_classes:
             raise ShapeError(
-                f"`confusion_matrix` got scores for {classes} classes after scores for "
+                f"`{self.name}` got scores for {classes} classes after scores for "
                 f"{self._num_classes}. Call `reset()` before another model."
             )
-        cells = (targets * classes + preds.argmax(dim=1)).flatten()  # (N,) row * C + column
+        self.is_one_each = self.is_one_each and targets.ndim == 1
+        cells = (targets * classes + decided).flatten()  # row * C + column
+        if self._pending.add(
+            cells, highest.flatten(), None if counted is None else counted.flatten()
+        ):
+            self._count()
+
+    def _count(self) -> None:
+        cells, highest, counted = self._pending.take()
+        if cells is None or highest is None:
+            return
+        missing = self._num_classes**2
+        counts = self._counts
+        if counts is None:
+            counts = torch.zeros(missing + 1, dtype=torch.int64, device=cells.device)
+        counts_here = (cells >= 0) & (cells < missing)
+        if counted is not None:
+            counts_here = counts_here & counted
+        cells = torch.where(counts_here, cells, missing)
         # Not in place: a tensor made in inference mode may not be changed outside it.
         self._counts = counts.index_add(0, cells, torch.ones_like(cells))
+        self._nans = self._nans + (highest.isnan() & counts_here).sum()
+
+    def compute(self) -> float:
+        """Not one number.
+
+        Raises: ShapeError: in every case.
+        """
+        raise ShapeError("A confusion matrix is not one number: read its `matrix`.")
 
     @property
     def matrix(self) -> Tensor:
-        """(C, C) int64: rows are true classes, columns predicted ones; (0, 0) before any item."""
+        """(C, C) int64: rows are true classes, columns predicted ones; (0, 0) before any item.
+
+        Raises: InputError: targets that are no class.
+        """
+        self._refuse_wrong_targets()
+        if len(self._pending):
+            self._count()
         if self._counts is None:
             return torch.zeros(0, 0, dtype=torch.int64)
-        return self._counts.reshape(self._num_classes, self._num_classes)
+        return self._counts[:-1].reshape(self._num_classes, self._num_classes)
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether a score that decided was NaN: then nothing that is made of the counts is true."""
+        if len(self._pending):
+            self._count()
+        return bool(int(self._nans))
 
     def per_class(self) -> tuple[Tensor, Tensor, Tensor]:
         """(true positives, predicted, actual) of each class, (C,) int64 each."""
         matrix = self.matrix
         return matrix.diagonal(), matrix.sum(dim=0), matrix.sum(dim=1)
+
+    def to_numpy(self) -> npt.NDArray[np.int64]:
+        """`matrix` on the CPU."""
+        return self.matrix.cpu().numpy()

@@ -150,6 +150,7 @@ class ResidualBlock(nn.Module):
                 *conv_norm(width, width),
             ]
         self.main = nn.Sequential(*layers)
+        self.drop_path: nn.Module = nn.Identity()  # a place for `StochasticDepth`
         self.shortcut = _shortcut(in_channels, out_channels, stride, pool=config.pool_shortcut)
         self.act = nn.ReLU(inplace=True)
 
@@ -162,7 +163,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Never below 0, as the last thing is a ReLU."""
-        return self.act(self.main(x) + self.shortcut(x))
+        return self.act(self.drop_path(self.main(x)) + self.shortcut(x))
 
 
 def conv_norm(

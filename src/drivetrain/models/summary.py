@@ -239,6 +239,30 @@ _LOSSES = {
         "a sigmoid turns each output into a probability, and the loss is its distance from 0 or 1. "
         "So the model itself ends in plain scores, without a sigmoid."
     ),
+    "soft_cross_entropy": (
+        "as cross_entropy, against shares of the classes instead of one class. So the model itself "
+        "ends in plain scores, without a softmax."
+    ),
+    "focal": (
+        "cross_entropy in which an item counts the less, the surer the model is of its true class. So "
+        "the model itself ends in plain scores, without a softmax."
+    ),
+    "binary_focal": (
+        "binary_cross_entropy_with_logits in which an answer counts the less, the surer and righter it "
+        "is. So the model itself ends in plain scores, without a sigmoid."
+    ),
+    "dice": (
+        "softmax turns the outputs into probabilities, and the loss is 1 minus how much the predicted "
+        "and the true area of a class overlap. So the model itself ends in plain scores."
+    ),
+    "huber": (
+        "the square of a small output minus target and the size of a large one, averaged. So the "
+        "output is the prediction itself."
+    ),
+    "quantile": (
+        "output minus target, weighed by its sign so that a given share of the targets comes to lie "
+        "below the output. So the output is the prediction itself."
+    ),
 }
 
 

@@ -55,7 +55,7 @@ class PackageWeights:
     """The only file that is accepted."""
     trained_on: str
     """What the weights were trained on."""
-    rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    with_our_names: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     """From the file's names to timm's."""
 
 
@@ -106,7 +106,7 @@ def _from_package(name: str) -> Weights | None:
         )
     loaded: dict[str, Tensor] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     origin = f"{package.trained_on}, package {package.distribution}"
-    return Weights(package.rename(loaded), origin=origin, sha256=package.sha256)
+    return Weights(package.with_our_names(loaded), origin=origin, sha256=package.sha256)
 
 
 def _from_hub_cache(name: str) -> Weights | None:
@@ -179,7 +179,7 @@ PACKAGES: Mapping[str, PackageWeights] = MappingProxyType(
             file="models/efficientnet-lite0-57934424.pth",
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
             trained_on="ImageNet-1k",
-            rename=lite_to_timm,
+            with_our_names=lite_to_timm,
         ),
     }
 )

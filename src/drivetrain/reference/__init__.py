@@ -7,6 +7,9 @@ outside the tests and the documentation imports it. Each is written to be read b
 - `metrics`: plain Python over all items at once.
 - `schedules`: the curves as one formula each.
 - `adam`: AdamW, a line of the paper a line of code.
+- `optimizers`: the others, from SGD to Muon, one tensor at a time.
 - `augment`: moved and lit pictures, one pixel at a time.
+- `averaging`: the average of weights over training, as one sum.
+- `mixup`: mixed pictures and their losses, one pixel at a time.
 - `learner`: training in seven steps.
 """

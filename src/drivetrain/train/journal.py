@@ -44,12 +44,19 @@ class Stage:
     momentum: dict[str, Any] | None = None
     """Name and options of the schedule of the momentum (Adam's beta1); None leaves it."""
     weight_decay: float = 0.0
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    """For `fit`: those of this call, as records."""
     first_epoch: int = 0
     """Epochs trained before it, over the Learner's life."""
     first_step: int = 0
     """Steps made before it, over the Learner's life."""
     epochs_done: int = 0
+    batches_done: int = 0
+    """Batches done of the epoch after those."""
     steps_done: int = 0
+    """Batches done in all."""
+    pending: bool = False
+    """Gradients without a step were left in the parameters."""
 
     @property
     def is_open(self) -> bool:

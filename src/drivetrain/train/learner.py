@@ -16,31 +16,39 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from drivetrain import losses, optim, store
 from drivetrain.data.loaders import Loaders
-from drivetrain.errors import ConfigError
+from drivetrain.errors import ConfigError, Interrupted, RunError
 from drivetrain.metrics import metric as metric_by_name
 from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
+from drivetrain.randomness import preserved
 from drivetrain.train import journal, keeping, loop, optimizing, saving
 from drivetrain.train.application import Application
-from drivetrain.train.callback import Callback
+from drivetrain.train.callback import Callback, named
 from drivetrain.train.callbacks.checkpoint import Checkpoint
 from drivetrain.train.callbacks.first_batch import CheckFirstBatch
+from drivetrain.train.callbacks.interrupt import Interrupt
+from drivetrain.train.callbacks.nonfinite_guard import NonFiniteGuard
+from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
 from drivetrain.train.callbacks.progress import Progress
 from drivetrain.train.callbacks.record import Record
+from drivetrain.train.callbacks.run_log import RunLog
 from drivetrain.train.device import default_device, threads
 from drivetrain.train.history import History
 from drivetrain.train.journal import Stage
 from drivetrain.train.lr_find import RateFinder, RateSearch, undone
+from drivetrain.train.memory import MemoryReport, dry_run
 from drivetrain.train.modules import (
     LayerGroup,
     as_module,
@@ -49,10 +57,19 @@ from drivetrain.train.modules import (
     have_statistics,
     layer_groups_of,
 )
-from drivetrain.train.parts import as_loaders, as_loss
+from drivetrain.train.parts import (
+    as_callbacks,
+    as_loaders,
+    as_loss,
+    as_optimizer,
+    callback_records,
+)
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run, read_model
 from drivetrain.train.state import FitState, LossFn
+
+REPLACED = {Checkpoint, NonFiniteGuard, OptimizerMode, Progress}
+"""Callbacks of every fit that a person's own of the same class take the place of."""
 
 
 class Learner:
@@ -62,11 +79,13 @@ class Learner:
         model: an `nn.Module`, or any callable that answers `parameters()`.
         loaders: `Loaders`, a tuple (train, valid), or one re-iterable of batches to train on.
         loss_fn: `(preds, targets) -> scalar`, or a name from `losses.LOSSES`; None chooses by the
-            dtype of the targets of the first batch.
-        optimizer: called with torch parameter groups for each fit, such as `torch.optim.SGD` or a
-            `functools.partial` of it; or an optimizer instance, used as it is. None: `optim.adamw`.
-        metrics: names from `metrics.METRICS`, or objects with `name`, `reset`, `update`, `compute`.
-        callbacks: used in every fit, after the built-in ones of the same order.
+            targets of the first batch.
+        optimizer: a name from `optim.OPTIMIZERS`; or what is called with torch parameter groups for each
+            fit, such as `torch.optim.SGD` or a `functools.partial` of it; or an optimizer instance, used
+            as it is. None: `optim.adamw`.
+        metrics: names from `metrics.METRICS`, or objects with `reset`, `update`, `compute`.
+        callbacks: objects, or names from `train.callbacks.CALLBACKS`; used in every fit, after the
+            built-in ones of the same order.
         lr: learning rate of calls that give none.
         weight_decay: for all parameters but norms and biases.
         seed: of everything random in training.
@@ -83,11 +102,11 @@ class Learner:
         self,
         model: nn.Module | Callable[..., Any],
         loaders: Loaders | tuple[Iterable[Any], ...] | Iterable[Any],
-        loss_fn: LossFn | str | None = None,
-        optimizer: Optimizer | optimizing.OptimizerFactory | None = None,
+        loss_fn: LossFn | str | Mapping[str, Any] | None = None,
+        optimizer: Optimizer | optimizing.OptimizerFactory | str | None = None,
         *,
         metrics: Sequence[Any] = (),
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         seed: int = 42,
@@ -101,9 +120,9 @@ class Learner:
         self.model = as_module(model).to(self.device)
         self.loaders = as_loaders(loaders)
         self.loss_fn = as_loss(loss_fn, self.loaders)
-        self.optimizer: Optimizer | optimizing.OptimizerFactory = optimizer or optim.adamw
+        self.optimizer = as_optimizer(optimizer)
         self.metrics = [metric_by_name(m) for m in metrics]
-        self.callbacks = list(callbacks)
+        self.callbacks = as_callbacks(callbacks)
         self.lr = lr
         self.weight_decay = weight_decay
         self.seed = seed
@@ -115,29 +134,43 @@ class Learner:
         self.run: Run | None = None
         self.seconds = 0.0
         """Spent in fits so far."""
-        self._saved: dict[str, Tensor] | None = None
+        self.kept: keeping.Kept | None = None
+        """Where a fit that was stopped goes on; None where there is nothing to go on with."""
+        self._began: float | None = None
+        self._given: list[Callback] | None = None
+        """The callbacks of the last call that trains."""
         if out is not None:
             self.start_run(Run.create(out))
 
     # --- training ---------------------------------------------------------------------------------
 
     def fit(
-        self, epochs: int, lr: Rate | None = None, *, callbacks: Sequence[Callback] = ()
+        self,
+        epochs: int,
+        lr: Rate | None = None,
+        *,
+        schedule: Any = None,
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     ) -> None:
-        """Train for `epochs` at a constant rate.
+        """Train for `epochs`, at a constant rate or under a schedule.
 
         Args:
             epochs: passes over the training items, at least 1.
             lr: one rate; or `slice(low, high)` or a list, for layer groups from the input to the head.
+            schedule: what multiplies the rates: a name of `optim.SCHEDULES`, a record such as
+                `{"name": "flat_cosine", "pct_start": 0.5}`, or a list of them, one a layer group.
             callbacks: for this call only.
-        Raises: InputError: `epochs` or `lr` is out of range. ShapeError: outputs, targets and loss do
-            not fit together.
+        Raises: InputError: `epochs` or `lr` is out of range. UnknownNameError, ConfigError: no such
+            schedule or option. ShapeError: outputs, targets and loss do not fit together.
         """
-        stage = Stage("fit", f"fit({epochs})", epochs=epochs, lrs=self._rates(lr))
+        lrs = self._rates(lr)
+        by = optim.as_schedule_record(schedule, len(lrs))
+        stage = Stage("fit", f"fit({epochs})", epochs=epochs, lrs=lrs, schedule=by)
         stage.weight_decay = self.weight_decay
         self._plan(stage)
-        for state in self._open_fits(callbacks):
-            loop.fit(state)
+        with self._fits(callbacks) as states:
+            for state in states:
+                loop.fit(state)
 
     def fit_one_cycle(
         self,
@@ -147,7 +180,7 @@ class Learner:
         pct_start: float = 0.25,
         div: float = 25.0,
         div_final: float = 1e5,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     ) -> None:
         """Train for `epochs` under the 1cycle policy (Smith & Topin 2017, arXiv:1708.07120).
 
@@ -164,8 +197,9 @@ class Learner:
                 div_final=div_final,
             )
         )
-        for state in self._open_fits(callbacks):
-            loop.fit(state)
+        with self._fits(callbacks) as states:
+            for state in states:
+                loop.fit(state)
 
     def fine_tune(
         self,
@@ -176,7 +210,7 @@ class Learner:
         spread: float = 100.0,
         keep_frozen: int = 0,
         keep_statistics: bool = True,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     ) -> None:
         """Train a pretrained model: the new head alone first, then all of it.
 
@@ -208,8 +242,9 @@ class Learner:
                 weight_decay=self.weight_decay,
             )
         )
-        for state in self._open_fits(callbacks):
-            loop.fit(state)
+        with self._fits(callbacks) as states:
+            for state in states:
+                loop.fit(state)
 
     def freeze(self, groups: int | None = None) -> None:
         """Stop training the first `groups` layer groups; by default all but the last, the head."""
@@ -229,10 +264,32 @@ class Learner:
         """
         self._need_application("train").train(self, epochs)
 
-    def resume(self) -> None:
-        """Carry out what the journal has open: after a cut, from the last checkpoint of the run."""
-        for state in self._open_fits(()):
-            loop.fit(state)
+    def resume(
+        self, *, callbacks: Sequence[Callback | str | Mapping[str, Any]] | None = None
+    ) -> None:
+        """Carry out what the journal has open, from where it was stopped, to the same bits.
+
+        Args:
+            callbacks: the same that the call which was stopped had been given. None takes them again;
+                in a new process it makes them from the journal, which knows those that have a name.
+        Raises: RunError: an error ended it, and there is no checkpoint to go back to; or it was given a
+            callback that only its script has.
+        """
+        broken = any(stage.status == journal.RUNNING for stage in self.journal)
+        if broken and self.kept is None:
+            if self.run is None:
+                raise RunError(
+                    "An error ended the last fit in the middle of a step, and without a run folder there "
+                    "is no checkpoint to go back to. Train anew; `out=` keeps checkpoints."
+                )
+            self.open_run(self.run)
+        if callbacks is None:
+            callbacks = self._given
+        if callbacks is None:
+            callbacks = keeping.callbacks_of(self.journal)
+        with self._fits(callbacks) as states:
+            for state in states:
+                loop.fit(state)
 
     def lr_find(
         self, *, start: float = 1e-7, end: float = 10.0, num_steps: int = 100
@@ -240,7 +297,7 @@ class Learner:
         """Try rates from `start` to `end`, one a step, and say which would be good.
 
         Weights, running statistics and every later draw are as if it had not been called.
-        Returns: a `RateSearch` with `lrs`, `losses` and `suggestion`.
+        Returns: a `RateSearch`: print it for all suggestions, `.plot()` it; `.suggestion` is the usual.
         """
         finder = RateFinder(start=start, end=end, num_steps=num_steps)
         stage = Stage("fit", "lr_find", lrs=self._rates(start), weight_decay=self.weight_decay)
@@ -253,7 +310,7 @@ class Learner:
                     loss_fn=self.loss_fn,
                     optimizer=self._optimizer_of(stage),
                     epochs=-(-num_steps // batches) + 1 if batches else num_steps,
-                    callbacks=[finder, CheckFirstBatch()],
+                    callbacks=[finder, CheckFirstBatch(), OptimizerMode()],
                     seed=self.seed,
                     device=self.device,
                 )
@@ -284,7 +341,7 @@ class Learner:
         loader = self.loaders.valid if source is None else source
         if loader is None:
             raise ConfigError("There are no validation items. Give a loader: `evaluate(loader)`.")
-        with threads(self.num_threads):
+        with threads(self.num_threads), preserved():
             return loop.evaluate(
                 self.model, loader, self.loss_fn, metrics=self.metrics, device=self.device
             )
@@ -296,7 +353,7 @@ class Learner:
             raise ConfigError(
                 "There are no validation items. Give a loader: `predictions(loader)`."
             )
-        with threads(self.num_threads):
+        with threads(self.num_threads), preserved():
             found = loop.evaluate(self.model, source, self.loss_fn, device=self.device, keep=True)
         assert found.preds is not None and found.targets is not None, "an empty loader"
         ids = getattr(getattr(source, "data", None), "ids", None)
@@ -318,8 +375,16 @@ class Learner:
             return self.application.predict(self, source)
         self.model.eval()
         args = source if isinstance(source, tuple) else (source,)
-        with torch.inference_mode(), threads(self.num_threads):
-            return self.model(*loop.to_device(args, self.device))
+        with torch.inference_mode(), threads(self.num_threads), preserved():
+            return loop.bare(self.model(*loop.to_device(args, self.device)))
+
+    def memory(self, *, batch_size: int | None = None) -> MemoryReport:
+        """Train one batch and undo it: its peak memory, and the largest batch that fits; printable.
+
+        Args:
+            batch_size: of the batch that is tried; by default the loader's.
+        """
+        return dry_run(self, batch_size=batch_size)
 
     def result(self) -> dict[str, Any]:
         """What came out, as the command line prints it with `--json`."""
@@ -356,11 +421,14 @@ class Learner:
         Raises: RunError: the folder holds something already. StorageError: the disk refused.
         """
         run = Run.create(folder)
-        if self.application is not None:
-            self.application.begin_run(run)
-        for row in self.history:
-            run.log(row)
-        keeping.save_into(self, run)
+        try:
+            if self.application is not None:
+                self.application.begin_run(run)
+            for row in self.history:
+                run.log(row)
+            keeping.save_into(self, run)
+        finally:
+            run.release()
 
     def load(self, folder: store.StrPath) -> None:
         """Take the weights from a run folder or a model folder.
@@ -374,8 +442,14 @@ class Learner:
         """Stand where a cut run stopped: its journal, history and newest whole checkpoint.
 
         `resume` then goes on. The Learner must be built as the run's was.
+        Raises: RunError: no checkpoint is whole, or they are of another model.
         """
-        self._saved = keeping.restore(self, run)
+        keeping.restore(self, run)
+
+    def seconds_so_far(self) -> float:
+        """Spent in fits, the one that is running included."""
+        running = 0.0 if self._began is None else time.perf_counter() - self._began
+        return self.seconds + running
 
     # --- how it is done ---------------------------------------------------------------------------
 
@@ -392,44 +466,100 @@ class Learner:
         for stage in self.journal:
             if stage.is_open:
                 stage.status = journal.INTERRUPTED
-        self._saved = None
+        self.kept = None
         self.journal.extend(stages)
         self._write_run()
 
-    def _open_fits(self, callbacks: Sequence[Callback]) -> Iterator[FitState]:
+    @contextmanager
+    def _fits(
+        self, callbacks: Sequence[Callback | str | Mapping[str, Any]]
+    ) -> Iterator[Iterator[FitState]]:
+        """The fits still to do, one after the other, while the run's folder and the threads are ours.
+
+        The caller hands each to `loop.fit`, so that it stands right under `fit` in the stack.
+        """
+        run, given = self.run, as_callbacks(callbacks)
+        self._given = given
+        for stage in self.journal:
+            if stage.is_open:
+                stage.callbacks = callback_records(given)
+        if run is not None:
+            run.acquire()
+            run.checkpoints.sweep()
+        try:
+            with threads(self.num_threads), closing(self._open_fits(given)) as states:
+                yield states
+        finally:
+            self._began = None
+            if run is not None:
+                run.release()
+
+    def _open_fits(self, callbacks: Sequence[Callback]) -> Generator[FitState]:
         """For each stage still to do: prepare it, hand its state to the caller's loop, close it."""
         open_stages = [stage for stage in self.journal if stage.is_open]
-        with threads(self.num_threads):
-            for stage in open_stages:
-                if stage.kind == "freeze":
-                    freeze_groups(self.layer_groups, stage.frozen_groups)
-                    stage.status = journal.DONE
-                    continue
-                state = self._state_of(stage, callbacks)
-                stage.status = journal.RUNNING
-                clock = time.perf_counter()
-                yield state
-                self.seconds += time.perf_counter() - clock
-                stage.epochs_done, stage.steps_done = state.epochs_done, state.step
-                whole = state.epochs_done == stage.epochs
-                stage.status = journal.DONE if whole else journal.CANCELLED
+        is_first = True
+        for stage in open_stages:
+            if stage.kind == "freeze":
+                freeze_groups(self.layer_groups, stage.frozen_groups)
+                stage.status = journal.DONE
+                continue
+            state = self._state_of(stage, callbacks)
+            if is_first and self.run is not None:
+                keeping.check_space(self, state.optimizer)
+                if (
+                    not stage.steps_done
+                ):  # whatever was done to the weights before this call is in it
+                    keeping.checkpoint(self, stage, state)
+            is_first = False
+            stage.status = journal.RUNNING
+            self._began = time.perf_counter()
+            yield state
+            self.seconds, self._began = self.seconds_so_far(), None
+            if state.interrupted is not None:
                 self._write_run()
-            if self.run is not None and open_stages:
-                keeping.save_into(self, self.run)
+                raise self._stopped(stage, state.interrupted)
+            stage.epochs_done, stage.steps_done = state.epochs_done, state.step
+            stage.batches_done, stage.pending = 0, False
+            whole = state.epochs_done == stage.epochs
+            stage.status = journal.DONE if whole else journal.CANCELLED
+            self._write_run()
+        if self.run is not None and open_stages:
+            keeping.save_into(self, self.run)
+
+    def _stopped(self, stage: Stage, number: int) -> Interrupted:
+        epochs = stage.first_epoch + stage.epochs_done
+        where = f"after epoch {epochs}"
+        if stage.batches_done:
+            where = f"in epoch {epochs + 1}, after batch {stage.batches_done}"
+        how = "`learner.resume()` goes on."
+        if self.run is not None:
+            how = f"Continue with: drivetrain resume {shlex.quote(str(self.run.folder))}"
+        return Interrupted(f"Stopped {where}. {how}", number)
 
     def _freeze_planned(self) -> None:
-        for _ in self._open_fits(()):
-            raise AssertionError("a freeze trains nothing")
+        with self._fits(()) as states:
+            for _ in states:
+                raise AssertionError("a freeze trains nothing")
 
     def _state_of(self, stage: Stage, callbacks: Sequence[Callback]) -> FitState:
-        """The state of a fit at its start, or where a checkpoint left it."""
-        if not stage.epochs_done:
+        """The state of a fit at its start, or where it was stopped."""
+        kept, self.kept = self.kept, None
+        if not stage.steps_done:
             stage.first_epoch = sum(s.epochs_done for s in self.journal)
             stage.first_step = sum(s.steps_done for s in self.journal)
         optimizer = self._optimizer_of(stage)
-        if self._saved is not None and stage.epochs_done:
-            saving.unpack_optimizer(self._saved, self.model, optimizer)
-        self._saved = None
+        all_callbacks = [*self._own_callbacks(callbacks), *self.callbacks, *callbacks]
+        saved = None
+        if kept is not None:
+            saving.unpack_model(kept.tensors, self.model, what="the checkpoint")
+            saving.unpack_optimizer(kept.tensors, self.model, optimizer)
+            saving.unpack_gradients(kept.tensors, self.model)
+            saved = saving.unpack_callbacks(kept.tensors, kept.position["callbacks"])
+            if not stage.steps_done:  # they had not begun: the fit begins them
+                for name, callback in named(all_callbacks).items():
+                    if name in saved:
+                        callback.load_state_dict(saved[name])
+                saved = None
         self._show_rates(stage)
         return FitState(
             model=self.model,
@@ -439,25 +569,39 @@ class Learner:
             epochs=stage.epochs,
             schedule=optimizing.schedule_of(stage, optimizer),
             metrics=self.metrics,
-            callbacks=[*self._own_callbacks(stage), *self.callbacks, *callbacks],
+            callbacks=all_callbacks,
             seed=self.seed,
             device=self.device,
             in_eval=batchnorms(self.layer_groups[:-1]) if stage.keep_statistics else (),
             first_epoch=stage.first_epoch,
             first_step=stage.first_step,
+            folder=self.run.folder if self.run is not None else None,
+            save=functools.partial(keeping.checkpoint, self, stage),
             epochs_done=stage.epochs_done,
+            batches_done=stage.batches_done,
             step=stage.steps_done,
+            pending=stage.pending,
+            saved=saved,
         )
 
     def _optimizer_of(self, stage: Stage) -> Optimizer:
         return optimizing.optimizer_of(stage, self.optimizer, self.model, self.layer_groups)
 
-    def _own_callbacks(self, stage: Stage) -> list[Callback]:
-        own: list[Callback] = [Record(self.history), CheckFirstBatch()]
+    def _own_callbacks(self, callbacks: Sequence[Callback]) -> list[Callback]:
+        """Those that every fit has, unless the person brings one of the kind."""
+        own: list[Callback] = [
+            Record(self.history),
+            CheckFirstBatch(),
+            NonFiniteGuard(),
+            OptimizerMode(),
+            Interrupt(),
+        ]
         if self.progress:
             own.append(Progress())
-        own.append(Checkpoint(functools.partial(keeping.checkpoint, self, stage)))
-        return own
+        if self.run is not None:
+            own += [RunLog(self.run.log), Checkpoint()]
+        given = {type(one) for one in [*self.callbacks, *callbacks]} & REPLACED
+        return [one for one in own if type(one) not in given]
 
     def _show_rates(self, stage: Stage) -> None:
         if isinstance(self.optimizer, Optimizer) or not self.progress:

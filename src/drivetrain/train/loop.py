@@ -6,44 +6,62 @@ happen. Callbacks own all that is optional; nothing here knows of any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from drivetrain.randomness import preserved, set_generators
-from drivetrain.train.callback import CancelBatch, CancelEpoch, CancelFit, Handlers
+from drivetrain.data.loaders import BatchLoader
+from drivetrain.randomness import preserved, set_all_generators, set_generators
+from drivetrain.train.callback import (
+    CancelBatch,
+    CancelEpoch,
+    CancelFit,
+    CancelStep,
+    Handlers,
+    named,
+)
+from drivetrain.train.conflicts import report_conflicts
 from drivetrain.train.state import FitState, LossFn
 
 
 def fit(state: FitState) -> None:
     """Train `state.model` for `state.epochs` epochs, validating after each.
 
-    Draws of the model (dropout) come from torch's global generator, set at each step from (seed, step);
-    it is left as it was found. Raises whatever the model, the data or a callback raises.
+    Goes on from where `state` stands, also within an epoch. Draws of the model (dropout) come from
+    torch's global generator, set at each step from (seed, step); it is left as it was found. Raises
+    whatever the model, the data or a callback raises.
     """
     on = Handlers(state.callbacks)
+    if not state.pending:
+        state.optimizer.zero_grad()  # an error may have left some between backward and step
+    report_conflicts(on, state)
     state.num_batches = length(state.loaders.train)
     with preserved():
         try:
             for handle in on.before_fit:
                 handle(state)
+            give_back(state)
             while state.epochs_done < state.epochs:
                 state.row = {"epoch": state.epoch}
                 try:
                     for handle in on.before_epoch:
                         handle(state)
+                    if state.batches_done:  # the epoch began before the cut
+                        give_back(state)
                     train_epoch(state, on)
                     for handle in on.before_validate:
                         handle(state)
-                    validate(state)
+                    validate(state, on)
                     for handle in on.after_validate:
                         handle(state)
                 except CancelEpoch as cancel:
                     _cancelled(state, on, cancel.level)
                 state.epochs_done += 1
+                state.batches_done = 0
                 for handle in on.after_epoch:
                     handle(state)
         except CancelFit as cancel:
@@ -55,15 +73,9 @@ def fit(state: FitState) -> None:
 
 def train_epoch(state: FitState, on: Handlers) -> None:
     """One pass over the training batches: predict, measure the loss, backward, step."""
-    model, optimizer, loss_fn, train = (
-        state.model,
-        state.optimizer,
-        state.loss_fn,
-        state.loaders.train,
-    )
+    model, loss_fn, train = state.model, state.loss_fn, state.loaders.train
     set_training_mode(model, state.in_eval)
-    start_epoch(train, state.seed, state.epoch)
-    for batch in train:
+    for batch in epoch_of(train, state.seed, state.epoch, start=state.batches_done):
         set_generators(state.seed, "step", state.first_step + state.step)
         if state.schedule is not None:
             state.schedule(state.progress)
@@ -81,25 +93,53 @@ def train_epoch(state: FitState, on: Handlers) -> None:
             state.loss.backward()
             for handle in on.after_backward:
                 handle(state)
-            optimizer.step()
-            for handle in on.after_step:
-                handle(state)
+            make_step(state, on)
+        except CancelStep:
+            state.pending = True
         except CancelBatch as cancel:
             _cancelled(state, on, cancel.level)
-        optimizer.zero_grad()
         state.step += 1
+        state.batches_done += 1
         for handle in on.after_batch:
             handle(state)
+    if state.pending:  # the epoch's end came before the step that these gradients wait for
+        if state.schedule is not None:  # its rates are those of the last batch, also after a cut
+            state.schedule(state.progress_at(state.step - 1))
+        try:
+            make_step(state, on)
+        except CancelBatch as cancel:
+            _cancelled(state, on, cancel.level)
 
 
-def validate(state: FitState) -> None:
+def make_step(state: FitState, on: Handlers) -> None:
+    """Move the weights by the gradients that are in the parameters, and clear those."""
+    for handle in on.before_step:
+        handle(state)
+    state.optimizer.step()
+    for handle in on.after_step:
+        handle(state)
+    state.optimizer.zero_grad()
+    state.pending = False
+
+
+def validate(state: FitState, on: Handlers) -> None:
     """Evaluate on the validation batches, if there are any, into `state.evaluation`."""
     valid = state.loaders.valid
-    if valid is not None:
-        start_epoch(valid, state.seed, state.epoch)
-        state.evaluation = evaluate(
-            state.model, valid, state.loss_fn, metrics=state.metrics, device=state.device
-        )
+    if valid is None:
+        return
+
+    def tell() -> None:
+        for handle in on.after_valid_batch:
+            handle(state)
+
+    state.evaluation = evaluate(
+        state.model,
+        epoch_of(valid, state.seed, state.epoch),
+        state.loss_fn,
+        metrics=state.metrics,
+        device=state.device,
+        after_batch=tell if on.after_valid_batch else None,
+    )
 
 
 @dataclass
@@ -125,6 +165,7 @@ def evaluate(
     metrics: Sequence[Any] = (),
     device: torch.device | None = None,
     keep: bool = False,
+    after_batch: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Loss and metrics of `model` over `loader`, without gradients, in evaluation mode.
 
@@ -134,6 +175,7 @@ def evaluate(
         metrics: objects with `name`, `reset`, `update(preds, targets)`, `compute`.
         device: where the batches go; by default where they are.
         keep: also return all outputs and targets.
+        after_batch: called when a batch is done.
     """
     model.eval()
     for metric in metrics:
@@ -150,7 +192,9 @@ def evaluate(
             for metric in metrics:
                 metric.update(preds, targets)
             if keep:
-                kept.append((preds.cpu(), targets.cpu()))
+                kept.append((preds.detach().cpu(), targets.cpu()))
+            if after_batch is not None:
+                after_batch()
     return Evaluation(
         loss=weighted_mean(losses, counts),
         count=sum(counts),
@@ -187,16 +231,42 @@ def set_training_mode(model: nn.Module, in_eval: Sequence[nn.Module] = ()) -> No
         module.eval()
 
 
-def start_epoch(loader: Iterable[Any], seed: int, epoch: int) -> None:
-    """Make the loader's next pass a function of (seed, epoch).
+def epoch_of(loader: Iterable[Any], seed: int, epoch: int, *, start: int = 0) -> Iterator[Any]:
+    """The batches of one pass from the `start`-th on, the pass being a function of (seed, epoch).
 
-    Our loaders and torch's samplers are told the epoch; a plain `DataLoader` draws its shuffling and its
-    workers' seeds from torch's global generator, which is set here.
+    Our loaders begin where they are asked to. Any other loader is told the epoch where it or its sampler
+    wants to know; the generators it may draw from (torch's, numpy's, Python's) are set before the pass
+    and before each batch, and the batches before `start` are drawn and dropped. So the passes of a
+    `DataLoader` repeat too, as long as it has the same number of workers.
     """
-    set_generators(seed, "loader", epoch)
-    for part in (loader, getattr(loader, "sampler", None)):
+    if isinstance(loader, BatchLoader) and type(loader).__iter__ is BatchLoader.__iter__:
+        loader.set_epoch(epoch)
+        return loader.batches(epoch, start=start)
+    for part in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         if hasattr(part, "set_epoch"):
             part.set_epoch(epoch)  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
+    return _drawn(loader, seed, epoch, start)
+
+
+def _drawn(loader: Iterable[Any], seed: int, epoch: int, start: int) -> Iterator[Any]:
+    set_all_generators(seed, "loader", epoch)
+    batches = iter(loader)
+    for number in itertools.count():
+        set_all_generators(seed, "loader", epoch, number)
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        if number >= start:
+            yield batch
+
+
+def give_back(state: FitState) -> None:
+    """Hand each callback what it remembered where the run was cut."""
+    if state.saved is not None:
+        for name, callback in named(state.callbacks).items():
+            if name in state.saved:
+                callback.load_state_dict(state.saved[name])
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -208,6 +278,17 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, tuple | list):
         return tuple([to_device(part, device) for part in batch])
     return batch
+
+
+def bare(outputs: Any) -> Any:
+    """Without a graph: a view of a parameter has one even where no gradients are recorded."""
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    if isinstance(outputs, dict):
+        return {key: bare(value) for key, value in outputs.items()}
+    if isinstance(outputs, tuple | list):
+        return tuple([bare(part) for part in outputs])
+    return outputs
 
 
 def num_items(targets: Any) -> int:
@@ -232,6 +313,7 @@ def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
 def _cancelled(state: FitState, on: Handlers, level: str) -> None:
     """Forget the gradients of what was cancelled and tell whoever listens."""
     state.optimizer.zero_grad()
+    state.pending = False
     state.cancelled = level
     for handle in on.after_cancel:
         handle(state)

@@ -1,17 +1,25 @@
-"""What a person may give for loaders and for a loss, as the loop needs them."""
+"""What a person may give for loaders, loss, optimizer and callbacks, and how a run records them."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
-from drivetrain import losses
-from drivetrain._registry import lookup
+from drivetrain import losses, optim
 from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
+from drivetrain.train import callbacks
+from drivetrain.train.callback import Callback
 from drivetrain.train.loop import call_of
+from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.state import LossFn
+
+DEFAULT = "default"
+"""Name in a record of the optimizer that is used when none is given: `optim.adamw`."""
 
 
 def as_loaders(loaders: Any) -> Loaders:
@@ -26,13 +34,16 @@ def as_loaders(loaders: Any) -> Loaders:
     return Loaders(loaders)
 
 
-def as_loss(loss_fn: LossFn | str | None, loaders: Loaders) -> LossFn:
-    """A loss from itself, from its name, or chosen by the targets of the first training batch.
+def as_loss(loss_fn: LossFn | str | Mapping[str, Any] | None, loaders: Loaders) -> LossFn:
+    """A loss from itself, from its name or record, or chosen by the targets of the first training batch.
 
-    Raises: UnknownNameError: no such loss. ConfigError: there is no batch, or targets that are no tensor.
+    Raises: UnknownNameError: no such loss. ConfigError: an option does not fit; or there is no batch, or
+        targets that are no tensor.
     """
     if isinstance(loss_fn, str):
-        return lookup(losses.LOSSES, loss_fn, what="loss")
+        return losses.loss(loss_fn)
+    if isinstance(loss_fn, Mapping):
+        return losses.loss_from_record(loss_fn)
     if loss_fn is not None:
         return loss_fn
     batch = next(iter(loaders.train), None)
@@ -43,4 +54,87 @@ def as_loss(loss_fn: LossFn | str | None, loaders: Loaders) -> LossFn:
         raise ConfigError(
             f"No loss is known for targets of type {type(targets).__name__}. Give `loss_fn`."
         )
-    return losses.choose_loss("number" if targets.is_floating_point() else "class").fn
+    return losses.choose_loss(losses.kind_of_targets(targets)).fn
+
+
+def as_optimizer(
+    given: Optimizer | OptimizerFactory | str | Mapping[str, Any] | None,
+) -> Optimizer | OptimizerFactory:
+    """An optimizer or what makes one: from itself, from a name or a record; `optim.adamw` for None.
+
+    Raises: UnknownNameError: no such optimizer. ConfigError: an option does not fit.
+    """
+    if given is None or given == DEFAULT:
+        return optim.adamw
+    if isinstance(given, str):
+        return optim.optimizer(given)
+    if isinstance(given, Mapping):
+        _check_record("optimizer", given)
+        return as_optimizer(given["name"]) if not given["options"] else _with_options(given)
+    return given
+
+
+def optimizer_record(given: Optimizer | OptimizerFactory) -> dict[str, Any]:
+    """Name and options of what makes an optimizer, as plain JSON.
+
+    One that has no name among `optim.OPTIMIZERS` is told by its class or function alone: only its owner
+    can give it again.
+    """
+    function = given.func if isinstance(given, functools.partial) else given
+    options = dict(given.keywords) if isinstance(given, functools.partial) else {}
+    if function is optim.adamw:
+        return {"name": DEFAULT, "options": options}
+    for name, one in optim.OPTIMIZERS.items():
+        if one is function:
+            return {"name": name, "options": options}
+    return {"name": getattr(function, "__name__", type(function).__name__)}
+
+
+def as_callbacks(given: Sequence[Callback | str | Mapping[str, Any]]) -> list[Callback]:
+    """Callbacks from themselves, from names and from records.
+
+    Raises: UnknownNameError: no such callback. ConfigError: an option does not fit, or one of them is
+        no callback at all.
+    """
+    found = []
+    for one in given:
+        if isinstance(one, str):
+            found.append(callbacks.callback(one))
+        elif isinstance(one, Mapping):
+            found.append(callbacks.from_record(one))
+        elif isinstance(one, Callback):
+            found.append(one)
+        else:
+            what = one.__name__ if isinstance(one, type) else type(one).__name__
+            give = f" Give an object of it: `{what}()`." if isinstance(one, type) else ""
+            raise ConfigError(f"`{what}` is not a callback.{give}")
+    return found
+
+
+def callback_records(given: Sequence[Callback]) -> list[dict[str, Any]]:
+    """What a run records of its callbacks; of one that has no name, the class alone.
+
+    >>> callback_records(as_callbacks(["clip_gradients"]))[0]["name"]
+    'clip_gradients'
+    """
+    records = []
+    for one in given:
+        try:
+            records.append(callbacks.record_of(one))
+        except ConfigError:
+            records.append({"class": type(one).__qualname__})
+    return records
+
+
+def _with_options(record: Mapping[str, Any]) -> OptimizerFactory:
+    if record["name"] == DEFAULT:
+        return functools.partial(optim.adamw, **record["options"])
+    return optim.optimizer(record["name"], **record["options"])
+
+
+def _check_record(what: str, record: Mapping[str, Any]) -> None:
+    if "options" not in record:
+        raise ConfigError(
+            f"The {what} '{record.get('name')}' is not one of Drivetrain's, so a record cannot make it "
+            "again. Give it in code."
+        )

@@ -4,8 +4,9 @@
     split.json         which item trained, validated, is sealed
     log.jsonl          one row an epoch
     quarantine.jsonl   items set aside, with reasons
-    checkpoints/       epoch-0003.safetensors and its .json
+    checkpoints/       the newest two and the best; see `train.checkpoints`
     model/             the model that predicts: model.safetensors, model.json
+    .lock              held by the process that trains
 
 Every file goes through `drivetrain.store`; opening a run executes nothing from it.
 """
@@ -26,11 +27,11 @@ from torch import Tensor
 
 from drivetrain import __version__, store
 from drivetrain.errors import RunError, StorageError
+from drivetrain.locks import LOCK, FolderLock
+from drivetrain.train.checkpoints import Checkpoints
 
 FORMAT = 1
 """Version of the folder's form, written into `run.json`."""
-
-KEPT_CHECKPOINTS = 2
 
 MOST_LETTERS = 80
 """Of a name that becomes part of a folder's name: file systems allow 255 bytes."""
@@ -45,21 +46,27 @@ class Run:
 
     def __init__(self, folder: store.StrPath) -> None:
         self.folder = Path(folder)
+        self._lock: FolderLock | None = None
 
     @classmethod
     def create(cls, folder: store.StrPath) -> Run:
-        """Make a new run folder.
+        """Make a new run folder and hold it.
 
-        Raises: RunError: the folder already holds something. StorageError: it cannot be made.
+        Raises: RunError: the folder already holds something, or another program is making a run in it.
+            StorageError: it cannot be made.
         """
         run = cls(folder)
         try:
-            run.folder.mkdir(parents=True, exist_ok=True)
-            taken = any(run.folder.iterdir())
+            store.make_folders(run.folder)
+            run.acquire()
+            taken = any(path.name != LOCK for path in run.folder.iterdir())
+        except StorageError:
+            raise
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageError(f"Could not make the run folder {run.folder}: {reason}.") from error
         if taken:
+            run.release()
             raise RunError(
                 f"{run.folder} already holds files. Choose another folder with --out, "
                 f"or continue it with: drivetrain resume {shlex.quote(str(run.folder))}"
@@ -88,7 +95,9 @@ class Run:
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise StorageError(f"Could not make the run folder {folder}: {reason}.") from error
-            return cls(folder)
+            run = cls(folder)
+            run.acquire()
+            return run
         raise StorageError(
             f"Could not make a run folder in {parent}: too many of today's names are taken."
         )
@@ -139,8 +148,8 @@ class Run:
 
     def write_quarantine(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Write `quarantine.jsonl`, one line an item."""
-        lines = "".join(store.to_json(dict(entry)) + "\n" for entry in entries)
-        store.write_text(self.folder / "quarantine.jsonl", lines)
+        lines = b"".join(store.json_line(entry) for entry in entries)
+        store.write_bytes(self.folder / "quarantine.jsonl", lines)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to `log.jsonl`."""
@@ -155,59 +164,26 @@ class Run:
         }
         return [rows[epoch] for epoch in sorted(rows)]
 
-    # --- checkpoints ------------------------------------------------------------------------------
-
-    def save_checkpoint(
-        self, epoch: int, tensors: Mapping[str, Tensor], position: Mapping[str, Any]
-    ) -> None:
-        """Write a checkpoint and drop all but the newest two.
-
-        The tensors come first, the JSON with their hash last: a checkpoint without its JSON never was.
-        """
-        name = f"epoch-{epoch:04d}"
-        folder = self.folder / "checkpoints"
-        digest = store.write_tensors(folder / f"{name}.safetensors", tensors)
-        store.write_json(folder / f"{name}.json", {"epoch": epoch, "sha256": digest, **position})
-        for old in self._checkpoints()[:-KEPT_CHECKPOINTS]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".safetensors").unlink(missing_ok=True)
-
-    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
-        """The newest checkpoint that is whole: tensors, position, and a line for each one passed over.
-
-        Returns None where there is none at all.
-        Raises: RunError: there are some, and none is whole.
-        """
-        passed: list[str] = []
-        for path in reversed(self._checkpoints()):
-            try:
-                position = store.read_json(path)
-                if not isinstance(position, dict) or not position.get("sha256"):
-                    raise RunError(f"{path} does not say what its tensors' SHA-256 is.")
-                tensors = store.read_tensors(
-                    path.with_suffix(".safetensors"), sha256=position["sha256"]
-                )
-            except RunError as error:
-                reason = str(error).rstrip(".")
-                passed.append(f"Checkpoint {path.stem} is damaged ({reason}): it is passed over.")
-                continue
-            return tensors, position, passed
-        if passed:
-            raise RunError(
-                f"No checkpoint of {self.folder} is whole, so it cannot be continued. Train anew. "
-                f"{' '.join(passed)}"
-            )
-        return None
-
     @property
-    def has_checkpoint(self) -> bool:
-        """Whether a checkpoint was written, whole or not."""
-        return bool(self._checkpoints())
+    def checkpoints(self) -> Checkpoints:
+        """The run's checkpoints."""
+        return Checkpoints(self.folder / "checkpoints")
 
-    def _checkpoints(self) -> list[Path]:
-        """The JSON files of all checkpoints, oldest first: by number, so a longer name is a later one."""
-        found = (self.folder / "checkpoints").glob("epoch-*.json")
-        return sorted(found, key=lambda path: (len(path.name), path.name))
+    # --- one writer -------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """Hold the folder for this process, until `release` or the process's end.
+
+        Raises: RunError: another one trains in it.
+        """
+        if self._lock is None:
+            self._lock = FolderLock(self.folder)
+
+    def release(self) -> None:
+        """Let others train in the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # --- the model that predicts ------------------------------------------------------------------
 

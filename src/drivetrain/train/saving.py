@@ -1,12 +1,18 @@
-"""What a checkpoint holds: weights and optimizer state as named tensors, and plain numbers as JSON.
+"""What a checkpoint holds: named tensors, and plain numbers as JSON.
 
-The optimizer's state is stored by parameter name, never by position, so that it is found again even
-where layers are grouped differently.
+    model.<name>                      the state dict
+    optimizer.<parameter>|<entry>     what the optimizer remembers of a parameter
+    gradient.<parameter>              gradients that wait for their step
+    callback.<name>|<entry>           what a callback remembers, where it is a tensor; else in the JSON
+
+Everything of a parameter is stored by its name, never by position, so that it is found again even where
+layers are grouped differently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,21 +20,58 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from drivetrain.errors import RunError
+from drivetrain.train.callback import Callback, named
 
-MODEL, OPTIMIZER = "model.", "optimizer."
+MODEL, OPTIMIZER, GRADIENT, CALLBACK = "model.", "optimizer.", "gradient.", "callback."
+_NOT_FINITE = "not_finite"
+"""JSON has no NaN and no infinity: `{"not_finite": "nan"}`."""
 
 
-def pack(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, by name.
-
-    `model.<name>` for the state dict, `optimizer.<parameter>|<entry>` for what the optimizer remembers
-    of a parameter.
-    """
+def pack(model: nn.Module, optimizer: Optimizer, *, pending: bool = False) -> dict[str, Tensor]:
+    """The tensors of model and optimizer, by name; with `pending`, the gradients too."""
     tensors = {MODEL + name: tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for entry, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{OPTIMIZER}{name}|{entry}"] = torch.as_tensor(value)
+        if pending and parameter.grad is not None:
+            tensors[GRADIENT + name] = parameter.grad
     return tensors
+
+
+def pack_callbacks(
+    callbacks: Iterable[Callback],
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """What callbacks remember: the tensors by name, and all else as JSON by callback."""
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for name, callback in named(callbacks).items():
+        for entry, value in callback.state_dict().items():
+            if isinstance(value, Tensor):
+                tensors[f"{CALLBACK}{name}|{entry}"] = value
+            else:
+                values.setdefault(name, {})[entry] = _to_json(value)
+    return tensors, values
+
+
+def unpack_callbacks(
+    tensors: Mapping[str, Tensor], values: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """By callback, the state that `pack_callbacks` took apart."""
+    found = {
+        name: {k: _from_json(v) for k, v in entries.items()} for name, entries in values.items()
+    }
+    for key, value in tensors.items():
+        if key.startswith(CALLBACK):
+            name, entry = key[len(CALLBACK) :].split("|", 1)
+            found.setdefault(name, {})[entry] = value.clone()
+    return found
+
+
+def unpack_gradients(tensors: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Put back the gradients that waited for their step; all others are cleared."""
+    for name, parameter in model.named_parameters():
+        kept = tensors.get(GRADIENT + name)
+        parameter.grad = None if kept is None else torch.empty_like(parameter).copy_(kept).detach()
 
 
 def unpack_model(tensors: Mapping[str, Tensor], model: nn.Module, *, what: str) -> None:
@@ -87,3 +130,19 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) 
             "Build the model with the same name and number of classes."
         )
     model.load_state_dict(dict(weights))
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NOT_FINITE: str(value)}
+    if isinstance(value, Mapping):
+        return {key: _to_json(entry) for key, entry in value.items()}
+    return [_to_json(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if set(value) == {_NOT_FINITE}:
+            return float(value[_NOT_FINITE])
+        return {key: _from_json(entry) for key, entry in value.items()}
+    return [_from_json(entry) for entry in value] if isinstance(value, list) else value

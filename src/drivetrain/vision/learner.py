@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,21 @@ from typing import Any
 import torch
 
 from drivetrain import losses, store
-from drivetrain._registry import did_you_mean, lookup
+from drivetrain._registry import did_you_mean
+from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError, RunError
-from drivetrain.metrics import metric as metric_by_name
+from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
 from drivetrain.models import BuiltModel, build_from, create_model
+from drivetrain.train.budget import Budget
 from drivetrain.train.callback import Callback
+from drivetrain.train.callbacks.time_budget import TimeBudget
 from drivetrain.train.choice import Choices
+from drivetrain.train.keeping import callbacks_from
 from drivetrain.train.learner import Learner
+from drivetrain.train.optimizing import OptimizerFactory
+from drivetrain.train.parts import DEFAULT, as_optimizer, optimizer_record
 from drivetrain.train.run import Run
-from drivetrain.vision import predictor as prediction
+from drivetrain.vision import budget as budgets, predictor as prediction
 from drivetrain.vision.augment import AugmentSettings
 from drivetrain.vision.baselines import accuracy_record, majority_class, nearest_mean_image
 from drivetrain.vision.data import (
@@ -54,12 +61,20 @@ class VisionApplication:
         built: the model and where it comes from.
         settings: what `learner` was told or chose, so that the same Learner can be made again.
         plan: how `train` trains: `{"method", "epochs", "lr", …}`.
+        whole: the pictures before a share of them was taken for training; by default `data`.
     """
 
     def __init__(
-        self, data: VisionData, built: BuiltModel, settings: dict[str, Any], plan: dict[str, Any]
+        self,
+        data: VisionData,
+        built: BuiltModel,
+        settings: dict[str, Any],
+        plan: dict[str, Any],
+        *,
+        whole: VisionData | None = None,
     ) -> None:
         self.data = data
+        self.whole = data if whole is None else whole
         self.built = built
         self.settings = settings
         self.plan = plan
@@ -87,6 +102,15 @@ class VisionApplication:
             "choices": self.choices.to_json(),
             "items": self.data.counts(),
         }
+
+    def loaders(self) -> Loaders:
+        """The loaders of the pictures, as the settings say."""
+        return self.data.loaders(
+            mean=self.built.info.mean,
+            std=self.built.info.std,
+            batch_size=self.settings["batch_size"],
+            augment=AugmentSettings.from_json(self.settings["augment"]),
+        )
 
     def begin_run(self, run: Run) -> None:
         """Write `split.json` and `quarantine.jsonl`."""
@@ -168,17 +192,20 @@ def learner(
     model: str | None = None,
     *,
     metrics: Sequence[Any] = METRICS,
-    loss_fn: str | Callable[..., Any] | None = None,
+    loss_fn: str | Mapping[str, Any] | Callable[..., Any] | None = None,
+    optimizer: str | Mapping[str, Any] | OptimizerFactory | None = None,
     pretrained: bool | str | Path = True,
     augment: AugmentSettings | Mapping[str, Any] | bool = True,
     batch_size: int | None = None,
     lr: float | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
+    fraction: float = 1.0,
     weight_decay: float = 0.01,
     dropout: float = 0.5,
     seed: int | None = None,
     num_threads: int | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     device: torch.device | str | None = None,
     progress: bool = True,
     announce: bool | None = None,
@@ -194,16 +221,21 @@ def learner(
             ResNet for small pictures.
         metrics: names or objects; accuracy and error rate come first in every case.
         loss_fn: a name or a function; by default cross-entropy.
+        optimizer: a name of `optim.OPTIMIZERS` or what makes one; by default AdamW as fastai sets it.
         pretrained: True for weights that this machine has; False for none; a path to a safetensors file.
         augment: settings, True for those that suit the pictures, False for none.
         batch_size: pictures a batch; by default from the number of pictures.
         lr: peak learning rate of `train`.
-        epochs: of `train`.
+        epochs: of `train`; at most so many where there are `minutes`.
+        minutes: opening the pictures, training by `train` and measuring the result take so long, about:
+            epochs, and where that is not enough size and pictures, are chosen to fit, and what was cut
+            is said.
+        fraction: share of the training pictures that are used, of every class alike, in (0, 1].
         weight_decay: for all but norms and biases.
         dropout: in the head.
         seed: of split, weights, order and augmentation.
         num_threads: torch threads; by default from the size of the model's work.
-        callbacks: used in every fit.
+        callbacks: objects or names of `train.callbacks.CALLBACKS`, used in every fit.
         device: where to train.
         progress: show progress on stderr.
         announce: say on stderr what was found and chosen, with reasons; by default as `progress`.
@@ -212,9 +244,11 @@ def learner(
         data_options: `size`, `resize`, `valid` …, see `vision.from_folder`.
     Raises: DataError, ConfigError, UnknownNameError: with what is wrong and what to do.
     """
+    began = time.perf_counter()
     data = _data(source, seed, report, data_options)
     seed = data.seed if seed is None else seed
     choices = data.choices
+    whole, data = data, _share(data, fraction, seed)
     is_small = data.are_small
     name = _model_name(model, is_small, choices)
     built = create_model(
@@ -227,31 +261,28 @@ def learner(
         change="--set pretrained=false",
     )
     loss = _loss(loss_fn, choices)
+    make_optimizer = _optimizer(optimizer, choices)
     settings: dict[str, Any] = {
         "batch_size": _batch_size(batch_size, len(data.split.train), built.is_pretrained, choices),
         "augment": _augment(augment, is_small, choices).to_json(),
         "weight_decay": weight_decay,
         "dropout": dropout,
         "num_threads": _threads(num_threads, is_small, choices),
-        "metrics": [m if isinstance(m, str) else m.name for m in metrics],
-        "loss_fn": getattr(loss, "__name__", type(loss).__name__),
+        "metrics": [metric_record(metric_by_name(m)) for m in metrics],
+        "loss_fn": losses.loss_record(loss),
+        "optimizer": optimizer_record(make_optimizer),
+        "fraction": fraction,
         "pretrained": pretrained if isinstance(pretrained, bool) else os.path.abspath(pretrained),
         "initial_sha256": store.weights_sha256(built.model.state_dict()),
     }
     plan = _plan(built.is_pretrained, epochs, lr, choices)
     choices.add("seed", seed, reason="the same seed gives the same bits", change="--seed N")
-    loaders = data.loaders(
-        mean=built.info.mean,
-        std=built.info.std,
-        batch_size=settings["batch_size"],
-        augment=AugmentSettings.from_json(settings["augment"]),
-    )
-    if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\n{choices}\n")
-    return Learner(
+    application = VisionApplication(data, built, settings, plan, whole=whole)
+    found = Learner(
         channels_last(built.model),
-        loaders,
+        application.loaders(),
         loss,
+        make_optimizer,
         metrics=_metrics(metrics),
         callbacks=callbacks,
         lr=plan["lr"],
@@ -260,9 +291,65 @@ def learner(
         device=device,
         num_threads=settings["num_threads"],
         progress=progress,
-        out=out,
-        application=VisionApplication(data, built, settings, plan),
+        application=application,
     )
+    run = None if out is None else Run.create(out)
+    if minutes is not None:
+        where = None if run is None else run.folder
+        plan_within(found, minutes, epochs=epochs, began=began, folder=where, report=report)
+    if progress if announce is None else announce:
+        sys.stderr.write(f"{application.data}\n{choices}\n")
+    if run is not None:
+        found.start_run(run)
+    return found
+
+
+def plan_within(
+    learner: Learner,
+    minutes: float,
+    *,
+    epochs: int | None = None,
+    began: float | None = None,
+    folder: Path | None = None,
+    report: Report | None = None,
+) -> Budget:
+    """Let `learner.train()` end within so many minutes of `began`, and record what was cut for it.
+
+    To be called before the run is started, so that a run that is cut knows its plan. What the plan
+    misjudges ends training at a tenth above the budget (`TimeBudget`).
+
+    Args:
+        learner: of pictures, not trained yet.
+        minutes: above 0.
+        epochs: never more than these; None fills the budget.
+        began: when the clock started, by `time.perf_counter`; by default now.
+        folder: where checkpoints are going to be written.
+        report: is told how far opening the pictures is, should they be opened again smaller.
+    Raises: ConfigError: `minutes` is not above 0.
+    """
+    application = learner.application
+    assert isinstance(application, VisionApplication), "a Learner of pictures"
+    began = time.perf_counter() if began is None else began
+    found = budgets.plan(learner, application, minutes, epochs, began=began, folder=folder)
+    settings, choices = application.settings, application.choices
+    settings["fraction"] *= found.fraction
+    whole = application.whole
+    if found.size is not None:
+        again = {**whole.recipe, "size": found.size}
+        whole = gather_again(again, num_workers=whole.num_workers, report=report)
+        whole.choices = choices
+    if found.size is not None or found.fraction < 1:
+        application.whole = whole
+        application.data = budgets.share_of(whole, settings["fraction"], seed=learner.seed)
+    learner.loaders = application.loaders()
+    for cut in found.reasons:
+        value = settings["fraction"] if cut.what == "fraction" else cut.value
+        choices.add(cut.what, value, reason=cut.reason, change=cut.change)
+    application.plan["epochs"] = found.epochs
+    limit = budgets.limit(found, elapsed=time.perf_counter() - began)
+    settings["budget"] = found.to_json() | {"limit_seconds": limit}
+    learner.callbacks.append(TimeBudget(limit / 60))
+    return found
 
 
 def load(folder: store.StrPath) -> Predictor:
@@ -288,14 +375,26 @@ def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str,
 
 
 def resume(
-    folder: store.StrPath, *, progress: bool = True, report: Report | None = None
+    folder: store.StrPath,
+    *,
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] | None = None,
+    progress: bool = True,
+    report: Report | None = None,
 ) -> Learner:
     """Go on with a run that was cut, to the same weights as if it had not been.
 
     A run that is finished is opened and left as it is.
-    Raises: RunError: no run there, or its pictures are not those it began with.
+
+    Args:
+        folder: of the run.
+        callbacks: the Learner's own, where it was given some that have no name; all others are made again
+            from the run's record.
+        progress: show progress on stderr.
+        report: is told how far opening the pictures is.
+    Raises: RunError: no run there, or its pictures are not those it began with; or another program trains
+        in it; or it was given a callback that only its script has.
     """
-    learner = reopen(folder, progress=progress, report=report)
+    learner = reopen(folder, callbacks=callbacks, progress=progress, report=report)
     if learner.journal:
         learner.resume()
     else:  # cut before its first stage was planned
@@ -304,29 +403,35 @@ def resume(
 
 
 def reopen(
-    folder: store.StrPath, *, progress: bool = True, report: Report | None = None
+    folder: store.StrPath,
+    *,
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] | None = None,
+    progress: bool = True,
+    report: Report | None = None,
 ) -> Learner:
     """The Learner of a run as its last checkpoint left it, or as it was before training.
 
-    Raises: as `resume`.
+    Arguments and errors as `resume`.
     """
     run = Run.open(folder)
     record = run.read()
     if record.get("task", {}).get("application") != "vision":
         raise RunError(f"{folder} is not a run of pictures.")
+    settings, plan = record["settings"], record["plan"]
     data = gather_again(record["data"], report=report)
+    data = budgets.share_of(data, settings.get("fraction", 1.0), seed=record["seed"])
     if data.fingerprint() != record["fingerprint"]:
         raise RunError(
             f"The pictures in {data.source} are not those that {folder} began with"
             f"{_difference(run, data)}. Put them back, or train anew."
         )
-    settings, plan = record["settings"], record["plan"]
     description = record["model"]
     found = learner(
         data,
         description["name"],
         metrics=settings["metrics"],
         loss_fn=settings["loss_fn"],
+        optimizer=settings["optimizer"],
         pretrained=settings["pretrained"],
         augment=settings["augment"],
         batch_size=settings["batch_size"],
@@ -336,12 +441,13 @@ def reopen(
         dropout=settings["dropout"],
         seed=record["seed"],
         num_threads=settings["num_threads"],
+        callbacks=callbacks_from(record["callbacks"]) if callbacks is None else callbacks,
         progress=progress,
         announce=False,
     )
     assert isinstance(found.application, VisionApplication)
     begins_as = found.application.settings["initial_sha256"]
-    if begins_as != settings["initial_sha256"] and not run.has_checkpoint:
+    if begins_as != settings["initial_sha256"] and not run.checkpoints:
         raise RunError(
             f"{folder} was cut before its first checkpoint, and the weights it began with are not here: "
             f"{found.application.built.note} Bring them back, or train anew."
@@ -376,6 +482,14 @@ def _data(
     return (from_csv if Path(source).suffix.lower() == ".csv" else from_folder)(source, **given)
 
 
+def _share(data: VisionData, fraction: float, seed: int) -> VisionData:
+    if fraction == 1:
+        return data
+    part = budgets.share_of(data, fraction, seed=seed)
+    data.choices.add("fraction", fraction, reason="as asked", change="--set fraction=SHARE")
+    return part
+
+
 def _model_name(model: str | None, is_small: bool, choices: Choices) -> str:
     if is_small:
         usual = SMALL_MODEL
@@ -388,23 +502,50 @@ def _model_name(model: str | None, is_small: bool, choices: Choices) -> str:
 
 def _metrics(metrics: Sequence[Any]) -> list[Any]:
     """Accuracy and error rate, then what else was asked for."""
-    names = {m if isinstance(m, str) else m.name for m in metrics}
-    needed = [name for name in METRICS if name not in names]
-    return [metric_by_name(m) for m in [*needed, *metrics]]
+    asked = [metric_by_name(m) for m in metrics]
+    names = {m.name for m in asked}
+    return [*(metric_by_name(name) for name in METRICS if name not in names), *asked]
 
 
-def _loss(loss_fn: str | Callable[..., Any] | None, choices: Choices) -> Any:
+def _loss(
+    loss_fn: str | Mapping[str, Any] | Callable[..., Any] | None, choices: Choices
+) -> Callable[..., Any]:
     usual = losses.choose_loss("class")
-    own = None if loss_fn is None or isinstance(loss_fn, str) else loss_fn
-    asked = loss_fn if isinstance(loss_fn, str) else getattr(own, "__name__", None)
-    name = choices.choose(
+    asked = None
+    if isinstance(loss_fn, str):
+        asked = losses.loss(loss_fn)
+    elif isinstance(loss_fn, Mapping):
+        asked = losses.loss_from_record(loss_fn)
+    elif loss_fn is not None:
+        asked = loss_fn
+    choices.choose(
         "loss",
-        type(own).__name__ if own is not None and asked is None else asked,
+        None if asked is None else losses.loss_record(asked)["name"],
         usual=usual.name,
         reason=usual.reason,
         change="--set loss_fn=NAME",
     )
-    return lookup(losses.LOSSES, name, what="loss") if own is None else own
+    return usual.fn if asked is None else asked
+
+
+def _optimizer(
+    asked: str | Mapping[str, Any] | OptimizerFactory | None, choices: Choices
+) -> OptimizerFactory:
+    found = as_optimizer(asked)
+    if isinstance(found, torch.optim.Optimizer):
+        raise ConfigError(
+            "`vision.learner` makes the model, so an optimizer that is made already has other weights in "
+            "it. Give what makes one: `optimizer=torch.optim.SGD`, or a name such as 'lamb'."
+        )
+    name = optimizer_record(found)["name"]
+    choices.choose(
+        "optimizer",
+        None if name == DEFAULT else name,
+        usual="adamw",
+        reason="finds its way at most rates; with the settings that short trainings want",
+        change="--set optimizer=NAME",
+    )
+    return found
 
 
 def _batch_size(asked: int | None, num_train: int, is_pretrained: bool, choices: Choices) -> int:

@@ -11,6 +11,7 @@ class CheckFirstBatch(Callback):
     """Refuses a wrong pair of loss and targets at the first batch, before any weight has changed."""
 
     order = FIRST
+    only_looks = True
 
     def __init__(self) -> None:
         self.checked = False

@@ -13,6 +13,7 @@ from drivetrain.train.history import columns, heading, line
 from drivetrain.train.state import FitState
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_DRAWS = 0.2
 
 
 class Progress(Callback):
@@ -24,6 +25,7 @@ class Progress(Callback):
     """
 
     order = LAST
+    only_looks = True
 
     def __init__(self, *, stream: TextIO | None = None, bar: bool | None = None) -> None:
         self._stream = stream
@@ -32,6 +34,8 @@ class Progress(Callback):
         self._names: list[str] = []
         self._next_line = 0.0
         self._batches = 0
+        self._validated = 0
+        self._next_draw = 0.0
 
     def before_fit(self, state: FitState) -> None:
         self.stream = self._stream or sys.stderr
@@ -63,8 +67,20 @@ class Progress(Callback):
             self._write(f"epoch {state.epochs_done + 1}/{state.epochs}: {done}")
 
     def before_validate(self, state: FitState) -> None:
+        self._validated, self._next_draw = 0, 0.0
+        self._describe(state)
+
+    def after_valid_batch(self, state: FitState) -> None:
+        self._validated += 1
+        self._describe(state)
+
+    def _describe(self, state: FitState) -> None:
         if self._bar is not None:
-            self._bar.set_description(f"epoch {state.epochs_done + 1}/{state.epochs}, validating")
+            count = f" {self._validated}" if self._validated else ""
+            text = f"epoch {state.epochs_done + 1}/{state.epochs}, validating{count}"
+            if (now := time.perf_counter()) > self._next_draw:
+                self._next_draw = now + SECONDS_BETWEEN_DRAWS
+                self._bar.set_description(text)
 
     def after_epoch(self, state: FitState) -> None:
         self._close_bar()

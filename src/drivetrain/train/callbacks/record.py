@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from drivetrain.train.callback import FIRST, Callback
@@ -29,6 +31,18 @@ class Record(Callback):
     def before_epoch(self, state: FitState) -> None:
         self.losses, self.counts = [], []
         self.started = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
+            "counts": list(self.counts),
+            "seconds": time.perf_counter() - self.started,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = list(state["losses"].unbind())
+        self.counts = list(state["counts"])
+        self.started = time.perf_counter() - state["seconds"]
 
     def after_loss(self, state: FitState) -> None:
         self.losses.append(state.loss.detach())

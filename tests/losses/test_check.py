@@ -1,4 +1,4 @@
-"""losses: known answers, the choice of a loss, and pairs that are refused before training."""
+"""losses.check_pair: wrong pairs are refused with the way out, pairs that fit pass."""
 
 from __future__ import annotations
 
@@ -11,185 +11,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from drivetrain import losses
-from drivetrain.errors import ShapeError, UnknownNameError
-from drivetrain.train.loop import weighted_mean
+from drivetrain.errors import ShapeError
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-# --- known answers --------------------------------------------------------------------------------
-
-
-@pytest.mark.row(15)
-def test_loss_is_high_when_wrong_and_sure_or_right_and_unsure():
-    rows = {prob: round(loss, 4) for prob, loss in losses.loss_table()}
-    assert rows == {0.99: 0.0101, 0.51: 0.6733, 0.01: 4.6052}
-
-
-@pytest.mark.row(15)
-def test_loss_falls_as_the_true_class_gets_more_probability():
-    values = [loss for _, loss in losses.loss_table([0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999])]
-    assert values == sorted(values, reverse=True)
-    assert values[-1] > 0
-
-
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 37])
-def test_equal_scores_cost_the_log_of_the_number_of_classes(num_classes):
-    x = torch.zeros(4, num_classes)
-    y = torch.arange(4) % num_classes
-    torch.testing.assert_close(losses.cross_entropy(x, y), torch.tensor(float(num_classes)).log())
-
-
-def test_mnist_loss_known_answers():
-    preds, targets = torch.tensor([0.9, 0.4, 0.2]).logit(), torch.tensor([1, 0, 1])
-    torch.testing.assert_close(losses.mnist_loss(preds, targets), torch.tensor(1.3 / 3))
-    raw = torch.tensor([0.9, 0.4, 0.2])
-    torch.testing.assert_close(losses.mae(raw, targets), torch.tensor(1.3 / 3))
-
-
-def test_mse_and_mae_known_answers():
-    preds, targets = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 4.0, 2.0])
-    assert losses.mse(preds, targets).item() == pytest.approx(20 / 3)
-    assert losses.mae(preds, targets).item() == 2.0
-
-
-# --- contract: every loss in the table ------------------------------------------------------------
-
-GOOD = {
-    "cross_entropy": (noise(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])),
-    "binary_cross_entropy_with_logits": (noise(6), torch.tensor([0, 1, 1, 0, 1, 0])),
-    "mnist_loss": (noise(6), torch.tensor([0, 1, 1, 0, 1, 0])),
-    "mse": (noise(6), noise(6, seed=1)),
-    "mae": (noise(6), noise(6, seed=1)),
-}
-
-
-@pytest.mark.parametrize("name", sorted(losses.LOSSES))
-def test_each_loss_is_a_scalar_mean_of_its_items_with_a_gradient(name):
-    loss, (preds, targets) = losses.LOSSES[name], GOOD[name]
-    preds = preds.clone().requires_grad_()
-    value = loss(preds, targets)
-    assert value.shape == ()
-    assert value.dtype == preds.dtype
-    items = loss(preds, targets, reduction="none")
-    assert items.shape == targets.shape
-    torch.testing.assert_close(items.mean(), value)
-    value.backward()
-    assert preds.grad is not None
-    assert bool(preds.grad.abs().sum() > 0)
-
-
-@pytest.mark.parametrize("name", sorted(losses.LOSSES))
-def test_each_loss_accepts_its_own_kind_of_pair(name):
-    losses.check_pair(losses.LOSSES[name], *GOOD[name])
-
-
-# --- row 41: batches ------------------------------------------------------------------------------
-
-
-@pytest.mark.row(41)
-def test_mean_over_equal_batches_is_the_loss_of_all_items():
-    x, y = noise(64, 5).double(), torch.arange(64) % 5
-    parts = [losses.cross_entropy(a, b) for a, b in zip(x.split(16), y.split(16), strict=True)]
-    torch.testing.assert_close(torch.stack(parts).mean(), losses.cross_entropy(x, y))
-
-
-@pytest.mark.row(41)
-def test_smaller_last_batch_weighs_less():
-    x, y = noise(50, 5).double(), torch.arange(50) % 5
-    x[48:] *= 20  # the last batch of 2 is very wrong, so a plain mean over batches shows
-    parts = [losses.cross_entropy(a, b) for a, b in zip(x.split(16), y.split(16), strict=True)]
-    whole = losses.cross_entropy(x, y).item()
-    assert weighted_mean(parts, [16, 16, 16, 2]) == pytest.approx(whole, rel=1e-12)
-    assert abs(torch.stack(parts).mean().item() - whole) > 0.1
-
-
-# --- per_item -------------------------------------------------------------------------------------
-
-
 @dataclass
-class Doubled:
-    """A loss of one's own: an object that cannot be hashed and takes no `reduction`."""
+class Unhashable:
+    """A loss of one's own that cannot be looked up in a table."""
 
     factor: float = 2.0
 
     def __call__(self, preds, targets):
-        return self.factor * (preds - targets).square().mean()
-
-
-@pytest.mark.parametrize(
-    "loss_fn",
-    [
-        losses.cross_entropy,
-        F.cross_entropy,
-        partial(F.cross_entropy, label_smoothing=0.1),
-        nn.CrossEntropyLoss(),
-        lambda preds, targets: losses.cross_entropy(preds, targets),
-    ],
-    ids=["ours", "torch function", "partial", "module", "lambda"],
-)
-def test_per_item_losses_average_to_the_loss(loss_fn):
-    preds, targets = GOOD["cross_entropy"]
-    items = losses.per_item(loss_fn, preds, targets)
-    assert items.shape == (6,)
-    torch.testing.assert_close(items.mean(), loss_fn(preds, targets))
-
-
-def test_per_item_leaves_the_module_as_it_was():
-    module = nn.CrossEntropyLoss()
-    losses.per_item(module, *GOOD["cross_entropy"])
-    assert module.reduction == "mean"
-
-
-def test_per_item_averages_what_remains_of_an_item():
-    preds, targets = noise(4, 2, 3), noise(4, 2, 3, seed=1)
-    items = losses.per_item(losses.mse, preds, targets)
-    torch.testing.assert_close(items, (preds - targets).square().mean(dim=(1, 2)))
-
-
-def test_per_item_asks_a_loss_of_ones_own_once_per_item():
-    preds, targets = GOOD["mse"]
-    items = losses.per_item(Doubled(), preds, targets)
-    torch.testing.assert_close(items, 2 * (preds - targets).square())
-    assert losses.per_item(Doubled(), preds[:0], targets[:0]).shape == (0,)
-
-
-def test_per_item_refuses_batches_of_different_length():
-    with pytest.raises(ShapeError) as caught:
-        losses.per_item(losses.mse, noise(3), noise(2))
-    assert str(caught.value) == (
-        "`per_item` got 3 predictions and 2 targets, expected one target for each prediction."
-    )
-
-
-# --- row 114: the choice and the refusals ---------------------------------------------------------
-
-
-@pytest.mark.row(114)
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        ("class", "cross_entropy"),
-        ("number", "mse"),
-        ("binary", "binary_cross_entropy_with_logits"),
-    ],
-)
-def test_choice_of_loss_comes_with_its_reason(kind, name):
-    choice = losses.choose_loss(kind)
-    assert choice.name == name
-    assert choice.fn is losses.LOSSES[name]
-    assert choice.reason.endswith(".")
-    assert len(choice.reason) > 40
-
-
-def test_unknown_kind_of_target_is_answered():
-    with pytest.raises(UnknownNameError) as caught:
-        losses.choose_loss("clas")  # pyright: ignore[reportArgumentType]
-    assert str(caught.value) == (
-        "Unknown kind of target 'clas'. Did you mean 'class'? Known: binary, class, number."
-    )
+        return self.factor * preds[0].mean()
 
 
 LONG = torch.tensor([0, 1, 2, 0])
@@ -229,6 +65,124 @@ REFUSED = {
         F.one_hot(LONG),
         "`cross_entropy` got targets of shape (4, 3), expected (4,): class indices in 0..2, for "
         "scores of shape (4, 3). For one-hot targets give `targets.argmax(1)`.",
+    ),
+    "shares of classes": (
+        losses.focal,
+        noise(4, 3),
+        noise(4, 3).softmax(1),
+        "`focal` got targets of shape (4, 3), expected (4,): class indices in 0..2, for scores of "
+        "shape (4, 3). For a share of each class use `soft_cross_entropy`.",
+    ),
+    "several labels under cross-entropy": (
+        losses.cross_entropy,
+        noise(4, 3),
+        torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]),
+        "`cross_entropy` got targets of shape (4, 3), expected (4,): class indices in 0..2, for "
+        "scores of shape (4, 3). For several labels per item, a 0 or 1 for each class, use "
+        "`binary_cross_entropy_with_logits`.",
+    ),
+    "a column of classes": (
+        losses.cross_entropy,
+        noise(4, 3),
+        LONG.unsqueeze(1),
+        "`cross_entropy` got targets of shape (4, 1), expected (4,): class indices in 0..2, for "
+        "scores of shape (4, 3). Give `targets.squeeze(1)`.",
+    ),
+    "a mask with a channel": (
+        losses.cross_entropy,
+        noise(2, 3, 8, 8),
+        torch.zeros(2, 1, 8, 8, dtype=torch.int64),
+        "`cross_entropy` got targets of shape (2, 1, 8, 8), expected (2, 8, 8): class indices in "
+        "0..2, for scores of shape (2, 3, 8, 8). Give `targets.squeeze(1)`.",
+    ),
+    "a mask of another size": (
+        losses.dice,
+        noise(2, 3, 4, 4),
+        torch.zeros(2, 8, 8, dtype=torch.int64),
+        "`dice` got targets of shape (2, 8, 8), expected (2, 4, 4): class indices in 0..2, for "
+        "scores of shape (2, 3, 4, 4). Scores and mask must have the same height and width: resize "
+        'one of them, a mask with `F.interpolate(..., mode="nearest")`.',
+    ),
+    "one class for a score per pixel": (
+        losses.cross_entropy,
+        noise(2, 3, 8, 8),
+        torch.tensor([0, 1]),
+        "`cross_entropy` got targets of shape (2,), expected (2, 8, 8): class indices in 0..2, for "
+        "scores of shape (2, 3, 8, 8). There is one class per picture: average the scores over the "
+        "pixels.",
+    ),
+    "masks for a score per picture": (
+        losses.cross_entropy,
+        noise(2, 3),
+        torch.zeros(2, 8, 8, dtype=torch.int64),
+        "`cross_entropy` got targets of shape (2, 8, 8), expected (2,): class indices in 0..2, for "
+        "scores of shape (2, 3). They look like masks, a class per pixel: the model must give a "
+        "score per pixel.",
+    ),
+    "a mask with 255": (
+        losses.dice,
+        noise(1, 2, 2, 2),
+        torch.tensor([[[0, 255], [1, 0]]]),
+        "`dice` got target 255, expected class indices in 0..1: the model gives 2 scores per item. "
+        "In masks 255 is often a border that belongs to no class: give the loss `ignore_index=255`. "
+        "Where it is white, the second class, give `targets // 255`.",
+    ),
+    "Dice of a class per picture": (
+        losses.dice,
+        noise(4, 3),
+        LONG,
+        "`dice` got scores of shape (4, 3), expected (B, C, height, width) with a score for each "
+        "class of each pixel. For a class per picture use `cross_entropy`.",
+    ),
+    "weights for other classes": (
+        losses.loss("cross_entropy", weight=[1.0, 2.0]),
+        noise(4, 3),
+        LONG,
+        "`cross_entropy` got 2 class weights for 3 scores per item, expected one for each class, in "
+        "the order of the classes.",
+    ),
+    "shares that do not sum to 1": (
+        losses.soft_cross_entropy,
+        noise(4, 3),
+        torch.ones(4, 3),
+        "`soft_cross_entropy` got targets that do not sum to 1 over the 3 classes, expected a share "
+        "of each class. For several labels per item use `binary_cross_entropy_with_logits`, for "
+        "numbers `mse`.",
+    ),
+    "shares and one class too many": (
+        losses.soft_cross_entropy,
+        noise(4, 2),
+        LONG,
+        "`soft_cross_entropy` got target 2, expected class indices in 0..1: the model gives 2 "
+        "scores per item. Make its last layer as wide as there are classes, numbered from 0.",
+    ),
+    "classes under focal for binary": (
+        losses.loss("binary_focal", gamma=1.0),
+        noise(4, 3),
+        LONG,
+        "`binary_focal` got scores of shape (4, 3) and targets of shape (4,), expected a 0 or 1 for "
+        "each score. If the targets are classes, use `cross_entropy`.",
+    ),
+    "masks under mse": (
+        losses.mse,
+        noise(2, 3, 8, 8),
+        torch.zeros(2, 8, 8, dtype=torch.int64),
+        "`mse` got int64 targets of shape (2, 8, 8) for predictions of shape (2, 3, 8, 8), expected "
+        "numbers of that shape. If the targets are classes, use `cross_entropy`.",
+    ),
+    "a column under huber": (
+        losses.loss("huber", delta=2.0),
+        noise(4, 1),
+        noise(4),
+        "`huber` got predictions of shape (4, 1) and targets of shape (4,). "
+        "Give `preds.squeeze(-1)`.",
+    ),
+    "a column under quantile": (
+        losses.quantile,
+        noise(4),
+        noise(4, 1),
+        "`quantile` got predictions of shape (4,) and targets of shape (4, 1). "
+        "Give `targets.squeeze(-1)`.",
     ),
     "another batch": (
         losses.cross_entropy,
@@ -355,7 +309,10 @@ def test_wrong_pair_is_refused_with_the_way_out(case):
         (noise(4), noise(5)),
     ],
 )
-@pytest.mark.parametrize("name", ["mse", "mae", "mnist_loss", "binary_cross_entropy_with_logits"])
+@pytest.mark.parametrize(
+    "name",
+    "mse mae huber quantile mnist_loss binary_focal binary_cross_entropy_with_logits".split(),
+)
 def test_losses_themselves_never_broadcast(name, preds, targets):
     with pytest.raises(ShapeError, match=rf"^`{name}` got predictions of shape \(4"):
         losses.LOSSES[name](preds, targets)
@@ -367,6 +324,13 @@ def test_losses_themselves_never_broadcast(name, preds, targets):
         (nn.CrossEntropyLoss(), noise(4, 3), torch.tensor([0, -100, 2, 1])),
         (nn.CrossEntropyLoss(), noise(4, 3), noise(4, 3).softmax(1)),
         (losses.cross_entropy, noise(2, 3, 5, 5), torch.zeros(2, 5, 5, dtype=torch.int64)),
+        (
+            losses.loss("cross_entropy", ignore_index=255),
+            noise(1, 2, 2, 2),
+            torch.tensor([[[0, 255], [1, 0]]]),
+        ),
+        (nn.CrossEntropyLoss(ignore_index=255), noise(3, 2), torch.tensor([0, 255, 1])),
+        (losses.soft_cross_entropy, noise(4, 3), LONG),
         (losses.mse, noise(4, 3), torch.ones(4, 3, dtype=torch.int64)),
         (losses.binary_cross_entropy_with_logits, noise(4, 3), torch.ones(4, 3)),
         (
@@ -374,13 +338,16 @@ def test_losses_themselves_never_broadcast(name, preds, targets):
             noise(4),
             torch.tensor([True, False, True, True]),
         ),
-        (Doubled(), (noise(4), noise(4)), "anything"),
+        (Unhashable(), (noise(4), noise(4)), "anything"),
         (lambda preds, targets: preds, None, None),
     ],
     ids=[
         "ignored items",
         "probabilities per class",
         "a class per pixel",
+        "a border in a mask",
+        "ignored by torch's module",
+        "plain classes under the soft loss",
         "whole numbers",
         "many labels",
         "bools",

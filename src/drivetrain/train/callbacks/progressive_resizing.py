@@ -1,0 +1,126 @@
+"""Progressive resizing: the first epochs train on smaller pictures, which is quicker.
+
+After Howard's entry to DAWNBench (2018); Touvron et al. 2019, arXiv:1906.06423, say why the last epochs
+should see the size that is predicted on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.train.callback import FIRST, Callback
+from drivetrain.train.callbacks._checking import check_number, check_whole
+from drivetrain.train.loop import call_of
+from drivetrain.train.state import FitState
+
+
+class ProgressiveResizing(Callback):
+    """Shrinks the pictures of each training batch, less from epoch to epoch; validation sees them whole.
+
+    The share of height and width rises on a straight line from `start` in the first epoch of a fit to 1
+    at `until`. The row of the history says the `size`: pixels of the longer side. The model must take
+    pictures of any size, as convolutional nets with global pooling do. Decoding and augmentation work
+    on whole pictures, so what becomes quicker is the model.
+
+    Args:
+        start: share of height and width in the first epoch, above 0 and below 1.
+        until: share of the fit's epochs after which pictures are whole, above 0 and at most 1. At 1 the
+            last epoch is the only one that is sure to be whole.
+        step: sizes are multiples of it, at least one of it; nets with five halvings like 32.
+    Raises: ConfigError: an argument is out of range. ShapeError, in the fit: no input is a batch of
+        pictures (B, C, H, W), or there is a target for each pixel.
+    """
+
+    # Before pictures are mixed: the areas of CutMix are then those that the model sees.
+    order = FIRST - 20
+    adjusts = ("batch",)
+
+    def __init__(self, start: float = 0.5, *, until: float = 0.75, step: int = 32) -> None:
+        check_number("ProgressiveResizing", "start", start, above=0, below=1)
+        check_number("ProgressiveResizing", "until", until, above=0)
+        if until > 1:
+            raise ConfigError(f"`ProgressiveResizing` needs `until` of at most 1. Got {until!r}.")
+        check_whole("ProgressiveResizing", "step", step, least=1)
+        self.start = start
+        self.until = until
+        self.step = step
+        self._size: int | None = None
+
+    def before_fit(self, state: FitState) -> None:
+        self._size = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"size": self._size}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._size = state["size"]
+
+    def share(self, epochs_done: int, epochs: int) -> float:
+        """Share of height and width for an epoch of a fit, in [start, 1].
+
+        >>> [ProgressiveResizing(0.5, until=1).share(epoch, 5) for epoch in range(5)]
+        [0.5, 0.6, 0.7, 0.8, 1.0]
+        """
+        if epochs_done == epochs - 1:
+            return 1.0
+        done = min(epochs_done / (self.until * epochs), 1.0)
+        return self.start + (1 - self.start) * done
+
+    def size(self, whole: int, share: float) -> int:
+        """Pixels of a side that has `whole`: the multiple of `step` that is nearest, never more than all.
+
+        >>> ProgressiveResizing(step=32).size(224, 0.5), ProgressiveResizing(step=32).size(28, 0.5)
+        (128, 28)
+        """
+        if share >= 1:
+            return whole
+        steps = max(1, math.floor(whole * share / self.step + 0.5))
+        return min(whole, steps * self.step)
+
+    def before_batch(self, state: FitState) -> None:
+        inputs, named, targets = call_of(state.batch)
+        pictures = [p for p in [*inputs, *named.values()] if _is_pictures(p)]
+        if not pictures:
+            shapes = ", ".join(
+                str(tuple(p.shape)) if isinstance(p, Tensor) else type(p).__name__
+                for p in [*inputs, *named.values()]
+            )
+            raise ShapeError(
+                f"`ProgressiveResizing` got inputs of shape {shapes}, expected pictures as floats of "
+                "shape (B, C, height, width). Leave it out for this model."
+            )
+        if isinstance(targets, Tensor) and targets.shape[-2:] == pictures[0].shape[-2:]:
+            raise ShapeError(
+                f"`ProgressiveResizing` got targets of shape {tuple(targets.shape)}, one for each pixel: "
+                "they would have to be shrunk as well. Leave it out for this model."
+            )
+        share = self.share(state.epochs_done, state.epochs)
+        sizes = [self.size(side, share) for side in pictures[0].shape[-2:]]
+        self._size = max(sizes)
+        if share >= 1:
+            return
+        if isinstance(state.batch, dict):
+            state.batch = state.batch | {k: self._resized(p, share) for k, p in named.items()}
+        else:
+            state.batch = (*[self._resized(p, share) for p in inputs], targets)
+
+    def before_validate(self, state: FitState) -> None:
+        if self._size is not None:
+            state.row["size"] = self._size
+
+    def _resized(self, part: Any, share: float) -> Any:
+        if not _is_pictures(part):
+            return part
+        size = [self.size(side, share) for side in part.shape[-2:]]
+        if size == list(part.shape[-2:]):
+            return part
+        return F.interpolate(part, size=size, mode="bilinear", antialias=True)
+
+
+def _is_pictures(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.ndim == 4 and part.is_floating_point()

@@ -1,0 +1,180 @@
+"""The published figures come out: parabolas, human numbers, digits; and the table that says so."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from drivetrain.optim.optimizers import fastai_adam
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "examples" / "published"
+SCRIPTS = ("table", "quadratics", "human_numbers", "mnist")
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
+    """The scripts as they import each other when run from their folder."""
+    monkeypatch.syspath_prepend(str(PUBLISHED))
+    yield {name: importlib.import_module(name) for name in SCRIPTS}
+    for name in SCRIPTS:
+        del sys.modules[name]
+
+
+# --- parabolas ------------------------------------------------------------------------------------
+
+
+def test_the_books_first_training_prints_its_losses(scripts: dict[str, ModuleType]) -> None:
+    losses = scripts["quadratics"].descend(*scripts["quadratics"].speeds(), "mse", 1e-5, 10)
+    assert losses == pytest.approx(
+        [
+            *(25823.8086, 5435.53662, 1577.44958, 847.37805, 709.22266, 683.07575),
+            *(678.12451, 677.18396, 677.00250, 676.96436, 676.95374),
+        ],
+        rel=5e-7,
+    )
+
+
+def test_the_points_of_the_books_first_training_are_the_books(
+    scripts: dict[str, ModuleType],
+) -> None:
+    abc, _, _ = scripts["quadratics"].speeds()
+    assert [round(value, 4) for value in abc.tolist()] == [-0.7658, -0.7506, 1.3525]
+
+
+@pytest.mark.row(36)
+@pytest.mark.parametrize(
+    ("momentum", "printed"),
+    [
+        (1.0, "2.42 2.40 2.36 2.30 2.21 2.11 1.98 1.85 1.72 1.58 1.46"),
+        (0.0, "2.42 2.40 2.38 2.36 2.34 2.32 2.30 2.28 2.26 2.23 2.21"),
+    ],
+    ids=["gradients pile up, as published", "gradients cleared"],
+)
+def test_the_courses_parabola_prints_its_losses(
+    scripts: dict[str, ModuleType], momentum: float, printed: str
+) -> None:
+    quadratics = scripts["quadratics"]
+    _, _, y = quadratics.noisy_parabola()
+    assert [round(value, 4) for value in y[:5].tolist()] == [11.869, 6.5433, 5.9396, 2.6304, 1.7947]
+    losses = quadratics.descend(*quadratics.noisy_parabola(), "mae", 0.01, 10, momentum=momentum)
+    assert " ".join(f"{loss:.2f}" for loss in losses) == printed
+
+
+def test_every_row_of_the_parabolas_is_met(scripts: dict[str, ModuleType]) -> None:
+    rows = scripts["quadratics"].find_rows()
+    assert len(rows) == 32
+    assert {row.verdict for row in rows} == {"met"}
+
+
+# --- human numbers --------------------------------------------------------------------------------
+
+
+def test_the_corpus_is_the_books(scripts: dict[str, ModuleType], shared_data) -> None:
+    inputs, targets, num_words = scripts["human_numbers"].triples(shared_data("human_numbers"))
+    assert (len(inputs), num_words) == (21_031, 30)
+    assert inputs[0].tolist() == [0, 1, 2]  # one . two
+    assert targets[0].item() == 1  # .
+    data = scripts["human_numbers"].loaders(inputs, targets)
+    assert (len(data.train), len(data.valid)) == (262, 66)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", [None, fastai_adam], ids=["adamw", "fastai_adam"])
+def test_24_figures_of_human_numbers_come_out_to_six_decimals(
+    scripts: dict[str, ModuleType], shared_data, optimizer
+) -> None:
+    human_numbers = scripts["human_numbers"]
+    given = () if optimizer is None else (optimizer,)
+    state = torch.default_generator.get_state()
+    found = human_numbers.train_both(shared_data("human_numbers"), *given)
+    assert torch.equal(torch.default_generator.get_state(), state)  # drawn from, and put back
+    off = [
+        round((here - book) * 1e6)
+        for printed, ours in zip(human_numbers.BOOK.values(), found, strict=True)
+        for book_row, our_row in zip(printed, ours, strict=True)
+        for book, here in zip(book_row, our_row, strict=True)
+    ]
+    assert len(off) == 24
+    assert max(map(abs, off)) <= 1
+    assert sum(map(abs, off)) <= 2  # two may be off by one in the sixth decimal
+
+
+# --- digits ---------------------------------------------------------------------------------------
+
+
+def test_the_nets_have_the_books_numbers_of_parameters(scripts: dict[str, ModuleType]) -> None:
+    nets = (
+        scripts["mnist"].net_3_or_7,
+        scripts["mnist"].net_of_ten,
+        scripts["mnist"].net_with_batchnorm,
+    )
+    counts = [sum(p.numel() for p in net().parameters()) for net in nets]
+    assert counts == [6_722, 30_282, 30_542]
+    assert nets[1]()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.slow
+def test_ten_digits_in_one_epoch_reach_the_published_accuracy(
+    scripts: dict[str, ModuleType], shared_data
+) -> None:
+    mnist = scripts["mnist"]
+    accuracy = mnist.ten_digits(shared_data("mnist"), 42)
+    row = mnist.Row("", (0.9743, 0.9751), (accuracy,), mnist.ALLOWED, higher_is_better=True)
+    assert row.verdict in ("met", "better")
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("here", "options", "verdict"),
+    [
+        ((0.5,), {}, "met"),
+        ((0.61,), {}, "met"),
+        ((0.62,), {}, "NOT met"),
+        ((0.62,), {"higher_is_better": True}, "better"),
+        ((0.48,), {"higher_is_better": True}, "NOT met"),
+        ((0.4, 0.8), {}, "met"),  # their mean
+        ((0.9, 0.2), {"fails": True}, "met"),  # their lowest
+        ((0.9, 0.8), {"fails": True}, "NOT met"),
+    ],
+)
+def test_a_row_is_met_within_the_published_runs_give_or_take_what_is_allowed(
+    scripts: dict[str, ModuleType], here, options, verdict
+) -> None:
+    row = scripts["table"].Row("a row", (0.6, 0.5), here, 0.015, **options)
+    assert row.verdict == verdict
+
+
+def test_a_table_shows_published_here_and_difference(scripts: dict[str, ModuleType]) -> None:
+    row = scripts["table"].Row("a row", (0.6, 0.5), (0.61, 0.63), 0.05)
+    assert scripts["table"].as_table([row]).splitlines() == [
+        "|       | published      | here                    | difference | allowed |     |",
+        "| ----- | -------------- | ----------------------- | ---------- | ------- | --- |",
+        "| a row | 0.6000, 0.5000 | 0.6200 (0.6100, 0.6300) | +0.0200    | 0.05    | met |",
+    ]
+
+
+def test_a_section_of_the_page_is_replaced_and_the_others_stay(
+    scripts: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    table, page = scripts["table"], tmp_path / "published.md"
+    table.write_section("B", "old\n", page)
+    table.write_section("A", "first\n\nlines\n", page)
+    table.write_section("B", "new\n", page)
+    assert page.read_text("utf-8") == table.HEAD + "\n## A\n\nfirst\n\nlines\n\n## B\n\nnew\n"
+
+
+def test_the_page_holds_a_section_of_each_script(scripts: dict[str, ModuleType]) -> None:
+    page = scripts["table"].PAGE.read_text("utf-8")
+    assert page.startswith(scripts["table"].HEAD)
+    for script in SCRIPTS[1:]:
+        assert f"Written by `python examples/published/{script}.py --write`" in page
+        assert scripts[script].HOW in page
+    assert "NOT met" not in page

@@ -1,0 +1,30 @@
+"""Trainings of three kinds are killed 48 times and more, and each ends with the bits of the uncut one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.forks import Forks
+from tests.reliability.kills import Kill, plan, references, shapes, trial
+
+NUM_KILLS = 48
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor SIGKILL")
+def test_killed_trainings_resume_to_the_same_bits(quick_folder: Path) -> None:
+    pictures = shapes(quick_folder / "shapes")
+    different: dict[Kill, str] = {}
+    killed = 0
+    with Forks(pictures) as forks:
+        known = references(forks, quick_folder)
+        for number, kill in enumerate(plan(NUM_KILLS, known, seed=2)):
+            kills, difference = trial(forks, kill, known, quick_folder / f"trial-{number}")
+            killed += kills
+            if difference:
+                different[kill] = difference
+    assert different == {}
+    assert killed >= NUM_KILLS
