@@ -56,6 +56,10 @@ class RunError(DrivetrainError):
     """A run folder that cannot be read, or cannot be continued."""
 
 
+class EjectError(DrivetrainError, ValueError):
+    """A part of a run that cannot be written as plain source, such as a lambda."""
+
+
 class NonFiniteError(DrivetrainError, ArithmeticError):
     """Training met a number that is NaN or infinite, and stopped before it got into the weights.
 
