@@ -26,6 +26,7 @@ from torch import Tensor
 Keys = npt.NDArray[np.uint64]
 
 
+@functools.lru_cache(maxsize=4096)
 def derive(seed: int, purpose: str, *ids: int | str) -> int:
     """A 63-bit number that depends on all its arguments and on nothing else.
 
@@ -72,13 +73,13 @@ def set_generators(seed: int, purpose: str, step: int) -> None:
     Costs two microseconds, so that a loop can afford it at every step; `torch.manual_seed`, which
     does the same for every back-end, costs hundreds.
     """
-    _set(_mixed(_derived(seed, purpose) + step * 0x9E3779B97F4A7C15))
+    seed_generators(mixed(derive(seed, purpose) + step * 0x9E3779B97F4A7C15))
 
 
 def set_all_generators(seed: int, purpose: str, *ids: int | str) -> None:
     """Set the global generators of torch, numpy and Python, for code of others that draws from them."""
     value = derive(seed, purpose, *ids)
-    _set(value)
+    seed_generators(value)
     random.seed(value)
     np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002, TID251 - what others draw from
 
@@ -103,22 +104,22 @@ def preserved() -> Iterator[None]:
 def seeded(seed: int, purpose: str, *ids: int | str) -> Iterator[None]:
     """Run a block with torch's global generators derived; they are put back afterwards."""
     with preserved():
-        _set(derive(seed, purpose, *ids))
+        seed_generators(derive(seed, purpose, *ids))
         yield
 
 
-def _set(value: int) -> None:
+def seed_generators(value: int) -> None:
+    """Set torch's global generators (CPU, and CUDA where in use) to one state."""
     torch.default_generator.manual_seed(value)
     if _cuda_in_use():
         torch.cuda.manual_seed_all(value)
 
 
-_derived = functools.lru_cache(maxsize=64)(derive)
 _cuda_in_use = torch.cuda.is_initialized
 
 
-def _mixed(z: int) -> int:
-    """`_mix` for one Python integer, down to 63 bits: what a torch generator takes."""
+def mixed(z: int) -> int:
+    """A 63-bit number of which every bit depends on every bit of `z`: what a torch generator takes."""
     z &= _WORD
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _WORD

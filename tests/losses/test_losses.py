@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from drivetrain import losses
 from drivetrain.errors import ConfigError, ShapeError
-from drivetrain.train.loop import weighted_mean
+from drivetrain.train.batches import weighted_mean
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -41,14 +41,20 @@ def stratified_split(labels: Sequence[str], *, valid: float = 0.2, seed: int = 4
     Raises: ConfigError: `valid` is out of range. DataError: nothing is left for one of the parts.
     """
     _check_share(valid)
-    members_of: dict[str, list[int]] = {}
-    for i, label in enumerate(labels):
-        members_of.setdefault(label, []).append(i)
-    if len(labels) == len(members_of) > 1:
+    chosen = choose_of_each_class(labels, valid=valid, seed=seed)
+    if len(labels) == len(set(labels)) > 1:
         raise DataError(
             f"Each of the {len(labels)} classes has a single item, so none can be set aside for "
             "validation. Add items, or choose the validation items yourself."
         )
+    return _complement(len(labels), chosen, "stratified")
+
+
+def choose_of_each_class(labels: Sequence[str], *, valid: float, seed: int) -> list[int]:
+    """The items that validate: a share of every class, at least one where it has two or more."""
+    members_of: dict[str, list[int]] = {}
+    for i, label in enumerate(labels):
+        members_of.setdefault(label, []).append(i)
     chosen: list[int] = []
     for name, members in sorted(members_of.items()):
         if len(members) < 2:
@@ -56,7 +62,7 @@ def stratified_split(labels: Sequence[str], *, valid: float = 0.2, seed: int = 4
         count = min(max(round(valid * len(members)), 1), len(members) - 1)
         order = permutation(len(members), seed=seed, epoch=0, purpose=f"split {name}")
         chosen += [members[i] for i in order[:count].tolist()]
-    return _complement(len(labels), chosen, "stratified")
+    return sorted(chosen)
 
 
 def random_split(count: int, *, valid: float = 0.2, seed: int = 42) -> Split:

@@ -75,6 +75,10 @@ class ResNetConfig:
             )
 
 
+RESNET18 = ResNetConfig()
+"""The shape that blocks have where nothing else is asked for."""
+
+
 class ResNet(nn.Module):
     """Pictures to feature maps; a body for `PictureModel`.
 
@@ -129,10 +133,9 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, width: int, *, stride: int = 1, config: ResNetConfig | None = None
+        self, in_channels: int, width: int, *, stride: int = 1, config: ResNetConfig = RESNET18
     ) -> None:
         super().__init__()
-        config = config or ResNetConfig()
         if config.block == "bottleneck":
             out_channels = 4 * width
             layers = [

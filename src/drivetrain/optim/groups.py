@@ -30,6 +30,7 @@ def param_groups(
     lrs: Sequence[float],
     weight_decay: float,
     model: nn.Module | None = None,
+    named: bool = True,
 ) -> list[dict[str, Any]]:
     """Groups for a `torch.optim.Optimizer`: each layer group as what is decayed and what is not.
 
@@ -40,6 +41,7 @@ def param_groups(
         lrs: one learning rate per layer group; `spread_lrs` makes them.
         weight_decay: for all but norms and biases, whose decay is 0.
         model: when given, each of its parameters must stand in a group.
+        named: with `name` and `layer_group`.
 
     Returns: dicts with `params`, `lr`, `weight_decay`, `name` ("0 decay", "0 no decay", ...) and
         `layer_group`, the index into `layer_groups`.
@@ -55,26 +57,32 @@ def param_groups(
     _check_partition(layer_groups, model)
     groups: list[dict[str, Any]] = []
     for index, (layers, lr) in enumerate(zip(layer_groups, lrs, strict=True)):
-        trainable = [entry for entry in _parameters(layers) if entry.param.requires_grad]
-        decayed = [entry.param for entry in trainable if entry.is_decayed]
-        kept = [entry.param for entry in trainable if not entry.is_decayed]
-        for params, decay, kind in ((decayed, weight_decay, "decay"), (kept, 0.0, "no decay")):
+        decayed, kept = split_by_decay(layers)
+        for params, decay in ((decayed, weight_decay), (kept, 0.0)):
             if params:
-                groups.append(
-                    {
-                        "params": params,
-                        "lr": lr,
-                        "weight_decay": decay,
-                        "name": f"{index} {kind}",
-                        "layer_group": index,
-                    }
-                )
+                group = {"params": params, "lr": lr, "weight_decay": decay}
+                if named:
+                    kind = "decay" if params is decayed else "no decay"
+                    group |= {"name": f"{index} {kind}", "layer_group": index}
+                groups.append(group)
     if not groups:
         raise InputError(
             "`param_groups` found no parameter to train: all are frozen or there are none. "
             "Unfreeze a layer with `layer.requires_grad_(True)`."
         )
     return groups
+
+
+def split_by_decay(
+    layers: Sequence[Layer],
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """What is trained of a layer group: weights that are decayed; norms and biases, which are not."""
+    decayed, kept = [], []
+    for module, name, param in _own_parameters(layers):
+        if param.requires_grad:
+            is_kept = "bias" in name or _is_norm(module, param)
+            (kept if is_kept else decayed).append(param)
+    return decayed, kept
 
 
 def spread_lrs(lr: Rate, num_groups: int) -> list[float]:
@@ -142,6 +150,29 @@ def rates_table(layer_groups: LayerGroups, *, lrs: Sequence[float]) -> str:
     return "\n".join(lines)
 
 
+def _own_parameters(
+    layers: Sequence[Layer], *, bare: bool = True, shared: bool = True
+) -> Iterator[tuple[nn.Module | None, str, nn.Parameter]]:
+    """Each parameter once, with the module that holds it and its name there.
+
+    Args:
+        bare: False where no layer is a parameter by itself; also `shared`: where none is met twice.
+    """
+    seen: set[nn.Parameter] = set()
+    for layer in layers:
+        if bare and isinstance(layer, nn.Parameter):
+            found = [(None, "", layer)]
+        else:
+            found = [
+                (module, name, param)
+                for module in layer.modules()
+                for name, param in module.named_parameters(recurse=False)
+            ]
+        if shared:
+            found = [one for one in found if one[2] not in seen and not seen.add(one[2])]
+        yield from found
+
+
 class _Entry(NamedTuple):
     """One parameter of a layer group: what to call it, and whether weight decay is for it."""
 
@@ -177,7 +208,7 @@ _TORCH_NORMS = (
 )
 
 
-def _is_norm(module: nn.Module, param: nn.Parameter) -> bool:
+def _is_norm(module: nn.Module | None, param: nn.Parameter) -> bool:
     # The second test is for norms that others wrote (timm has several): called so, and a vector.
     return isinstance(module, _TORCH_NORMS) or (
         param.ndim <= 1 and any("Norm" in cls.__name__ for cls in type(module).__mro__)

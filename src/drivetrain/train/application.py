@@ -6,6 +6,7 @@ measure baselines and write a run folder from which everything can be built agai
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class Application(Protocol):
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """Result on the validation items with interval and baselines; plain JSON."""
+        ...
+
+    def export(self, learner: Learner, folder: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the model as a bundle, and give what verifying it found."""
         ...
 
     def predict(self, learner: Learner, source: Any) -> Any:

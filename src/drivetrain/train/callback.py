@@ -145,6 +145,10 @@ class Callback:
     only_looks: bool = False
     """It writes no field of the state, so a fit with one writer need not look for conflicts."""
 
+    in_script: bool = True
+    """False: it keeps, shows or refuses, and what is trained does not depend on it, so an ejected script
+    does without."""
+
     def state_dict(self) -> dict[str, Any]:
         """What it must remember for a cut run to go on the same: tensors, and values that JSON has."""
         return {}

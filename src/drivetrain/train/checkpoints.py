@@ -121,6 +121,6 @@ def _age(path: Path) -> tuple[int, str]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     record = store.read_json(path)
-    if not isinstance(record, dict) or not record.get("sha256"):
+    if not isinstance(record, dict) or not isinstance(record.get("sha256"), str):
         raise RunError(f"{path} does not say what its tensors' SHA-256 is.")
     return store.read_tensors(path.with_suffix(".safetensors"), sha256=record["sha256"]), record

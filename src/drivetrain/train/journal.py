@@ -13,12 +13,14 @@ from typing import Any
 
 from drivetrain.errors import RunError
 
-PLANNED, RUNNING, DONE, CANCELLED, INTERRUPTED = (
+PLANNED, RUNNING, STOPPED, DONE, CANCELLED, INTERRUPTED, BROKEN = (
     "planned",
     "running",
+    "stopped",
     "done",
     "cancelled",
     "interrupted",
+    "broken",
 )
 
 
@@ -31,7 +33,8 @@ class Stage:
     call: str
     """The method that planned it, such as `fine_tune`."""
     status: str = PLANNED
-    """`planned`, `running`, `done`, `cancelled` by a callback, `interrupted` by an error or a person."""
+    """`planned`, `running`, `stopped` by a person, `done`, `cancelled` by a callback; where something else
+    was trained instead of going on, `interrupted` (what it did is on record) or `broken` by an error."""
     frozen_groups: int = 0
     """For `freeze`: how many layer groups, from the input on, are not trained."""
     keep_statistics: bool = False
@@ -61,7 +64,7 @@ class Stage:
     @property
     def is_open(self) -> bool:
         """Something of it is still to be done."""
-        return self.status in (PLANNED, RUNNING)
+        return self.status in (PLANNED, RUNNING, STOPPED)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON."""

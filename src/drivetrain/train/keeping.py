@@ -142,7 +142,7 @@ def _go_back(learner: Learner, run: Run, recorded: list[Stage]) -> None:
 
 def _as_planned(stage: Stage) -> Stage:
     """A stage as it was before it began; one that an error ended stays on record only."""
-    if stage.status == journal.INTERRUPTED:
+    if stage.status in (journal.INTERRUPTED, journal.BROKEN):
         return stage
     return dataclasses.replace(
         stage, status=journal.PLANNED, epochs_done=0, batches_done=0, steps_done=0, pending=False

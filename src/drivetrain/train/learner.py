@@ -31,10 +31,12 @@ from drivetrain import losses, optim, store
 from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError, Interrupted, RunError
 from drivetrain.metrics import metric as metric_by_name
+from drivetrain.models.device import default_device, threads
 from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
 from drivetrain.randomness import preserved
 from drivetrain.train import journal, keeping, loop, optimizing, saving
 from drivetrain.train.application import Application
+from drivetrain.train.batches import bare, to_device
 from drivetrain.train.callback import Callback, named
 from drivetrain.train.callbacks.checkpoint import Checkpoint
 from drivetrain.train.callbacks.first_batch import CheckFirstBatch
@@ -44,7 +46,6 @@ from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
 from drivetrain.train.callbacks.progress import Progress
 from drivetrain.train.callbacks.record import Record
 from drivetrain.train.callbacks.run_log import RunLog
-from drivetrain.train.device import default_device, threads
 from drivetrain.train.history import History
 from drivetrain.train.journal import Stage
 from drivetrain.train.lr_find import RateFinder, RateSearch, undone
@@ -137,6 +138,8 @@ class Learner:
         self.kept: keeping.Kept | None = None
         """Where a fit that was stopped goes on; None where there is nothing to go on with."""
         self._began: float | None = None
+        self.given: list[tuple[Stage, list[Callback]]] = []
+        """The callbacks that each stage was given in this process."""
         self._given: list[Callback] | None = None
         """The callbacks of the last call that trains."""
         if out is not None:
@@ -275,7 +278,8 @@ class Learner:
         Raises: RunError: an error ended it, and there is no checkpoint to go back to; or it was given a
             callback that only its script has.
         """
-        broken = any(stage.status == journal.RUNNING for stage in self.journal)
+        begun = (journal.RUNNING, journal.STOPPED)
+        broken = any(stage.status in begun for stage in self.journal)
         if broken and self.kept is None:
             if self.run is None:
                 raise RunError(
@@ -376,7 +380,7 @@ class Learner:
         self.model.eval()
         args = source if isinstance(source, tuple) else (source,)
         with torch.inference_mode(), threads(self.num_threads), preserved():
-            return loop.bare(self.model(*loop.to_device(args, self.device)))
+            return bare(self.model(*to_device(args, self.device)))
 
     def memory(self, *, batch_size: int | None = None) -> MemoryReport:
         """Train one batch and undo it: its peak memory, and the largest batch that fits; printable.
@@ -430,6 +434,17 @@ class Learner:
         finally:
             run.release()
 
+    def export(self, folder: store.StrPath, **options: Any) -> Any:
+        """Write a bundle: a folder that predicts, and proves itself.
+
+        Args:
+            options: of the application's `export`, such as `golden=8`, `guard=True`, `onnx=False`.
+        Returns: what verifying the bundle found.
+        Raises: ConfigError: this Learner has no application. BundleError: the bundle does not prove
+            itself. StorageError: the disk refused.
+        """
+        return self._need_application("export").export(self, folder, **options)
+
     def load(self, folder: store.StrPath) -> None:
         """Take the weights from a run folder or a model folder.
 
@@ -465,7 +480,8 @@ class Learner:
                 )
         for stage in self.journal:
             if stage.is_open:
-                stage.status = journal.INTERRUPTED
+                is_broken = stage.status == journal.RUNNING and self.kept is None
+                stage.status = journal.BROKEN if is_broken else journal.INTERRUPTED
         self.kept = None
         self.journal.extend(stages)
         self._write_run()
@@ -483,6 +499,7 @@ class Learner:
         for stage in self.journal:
             if stage.is_open:
                 stage.callbacks = callback_records(given)
+                self.given.append((stage, given))
         if run is not None:
             run.acquire()
             run.checkpoints.sweep()
@@ -516,6 +533,7 @@ class Learner:
             yield state
             self.seconds, self._began = self.seconds_so_far(), None
             if state.interrupted is not None:
+                stage.status = journal.STOPPED
                 self._write_run()
                 raise self._stopped(stage, state.interrupted)
             stage.epochs_done, stage.steps_done = state.epochs_done, state.step

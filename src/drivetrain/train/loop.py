@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.randomness import preserved, set_all_generators, set_generators
+from drivetrain.train.batches import call_of, length, num_items, to_device, weighted_mean
 from drivetrain.train.callback import (
     CancelBatch,
     CancelEpoch,
@@ -204,17 +205,6 @@ def evaluate(
     )
 
 
-def call_of(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-    """How a batch is put into the model: positional arguments, named arguments, targets.
-
-    `(inputs, targets)` is `model(inputs)`; `(a, b, targets)` is `model(a, b)`; a dict with `targets` (or
-    `labels`) is `model(**rest)`.
-    """
-    if isinstance(batch, dict):
-        name = "targets" if "targets" in batch else "labels"
-        return (), {key: value for key, value in batch.items() if key != name}, batch[name]
-    return tuple(batch[:-1]), {}, batch[-1]
-
 
 def set_training_mode(model: nn.Module, in_eval: Sequence[nn.Module] = ()) -> None:
     """Training mode, except for `in_eval` and for modules all of whose parameters are frozen.
@@ -269,45 +259,9 @@ def give_back(state: FitState) -> None:
                 callback.load_state_dict(state.saved[name])
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """The batch with its tensors on `device`; tuples, lists and dicts keep their form."""
-    if isinstance(batch, Tensor):
-        return batch if batch.device == device else batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {key: to_device(value, device) for key, value in batch.items()}
-    if isinstance(batch, tuple | list):
-        return tuple([to_device(part, device) for part in batch])
-    return batch
 
 
-def bare(outputs: Any) -> Any:
-    """Without a graph: a view of a parameter has one even where no gradients are recorded."""
-    if isinstance(outputs, Tensor):
-        return outputs.detach()
-    if isinstance(outputs, dict):
-        return {key: bare(value) for key, value in outputs.items()}
-    if isinstance(outputs, tuple | list):
-        return tuple([bare(part) for part in outputs])
-    return outputs
 
-
-def num_items(targets: Any) -> int:
-    """Items in a batch, read from its targets."""
-    return targets.shape[0] if isinstance(targets, Tensor) and targets.ndim else 1
-
-
-def length(loader: Iterable[Any]) -> int | None:
-    """Number of batches where the loader knows it."""
-    return len(loader) if hasattr(loader, "__len__") else None  # pyright: ignore[reportArgumentType]
-
-
-def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    """Mean over items of per-batch means, in float64: each batch weighs as many items as it has."""
-    if not values:
-        return float("nan")
-    stacked = torch.stack([value.detach() for value in values]).to("cpu", torch.float64)
-    weights = torch.tensor(counts, dtype=torch.float64)
-    return float((stacked * weights).sum() / weights.sum())
 
 
 def _cancelled(state: FitState, on: Handlers, level: str) -> None:

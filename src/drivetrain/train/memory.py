@@ -32,11 +32,11 @@ from torch.utils._pytree import tree_leaves
 
 from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
+from drivetrain.models.device import threads
 from drivetrain.optim.groups import spread_lrs
 from drivetrain.randomness import preserved
 from drivetrain.train import loop, optimizing
 from drivetrain.train.callback import Callback
-from drivetrain.train.device import threads
 from drivetrain.train.journal import Stage
 from drivetrain.train.lr_find import unchanged, undone, unmoved
 from drivetrain.train.state import FitState

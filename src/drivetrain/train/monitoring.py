@@ -70,18 +70,19 @@ class Watch:
             )
         rises = self._rises(state.metrics)
         self.has_looked = True
-        self.value = self._number(row[self.monitor])
-        if not math.isfinite(self.value):
-            is_better = False
-        elif self.best is None:
-            is_better = True
-        else:
-            gain = self.value - self.best if rises else self.best - self.value
-            is_better = gain > self.min_delta
+        return self.note(self._number(row[self.monitor]), state.epoch, rises=rises)
+
+    def note(self, value: float, epoch: int, *, rises: bool) -> bool:
+        """Whether a value is the best so far, and since when it is not."""
+        gain = math.inf
+        if self.best is not None:
+            gain = value - self.best if rises else self.best - value
+        is_better = math.isfinite(value) and gain > self.min_delta
         if is_better:
-            self.best, self.best_epoch, self.bad_epochs = self.value, state.epoch, 0
+            self.best, self.best_epoch, self.bad_epochs = value, epoch, 0
         else:
             self.bad_epochs += 1
+        self.value = value
         return is_better
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from drivetrain import losses
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.randomness import preserved, set_generators
-from drivetrain.train.loop import call_of
+from drivetrain.train.batches import call_of
 from drivetrain.train.modules import batchnorms
 from drivetrain.train.state import FitState
 

@@ -14,7 +14,7 @@ from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
 from drivetrain.train import callbacks
 from drivetrain.train.callback import Callback
-from drivetrain.train.loop import call_of
+from drivetrain.train.batches import call_of
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.state import LossFn
 

@@ -8,16 +8,19 @@
     model/             the model that predicts: model.safetensors, model.json
     .lock              held by the process that trains
 
-Every file goes through `drivetrain.store`; opening a run executes nothing from it.
+Every file goes through `drivetrain.store`; opening a run executes nothing from it. A run may come from
+a stranger: links are refused, since what is read or written through one lies somewhere else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import platform
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,19 @@ import numpy
 import torch
 from torch import Tensor
 
-from drivetrain import __version__, store
-from drivetrain.errors import RunError, StorageError
+from drivetrain import __version__, _strict, store
+from drivetrain.errors import DrivetrainError, RunError, StorageError
 from drivetrain.locks import LOCK, FolderLock
 from drivetrain.train.checkpoints import Checkpoints
 
 FORMAT = 1
 """Version of the folder's form, written into `run.json`."""
+
+SPLIT_VALUES = 4_000_000
+"""Values of `split.json`, which names every item and its hash."""
+
+OWN = ("run.json", "split.json", "log.jsonl", "quarantine.jsonl", "model", "checkpoints", LOCK)
+"""What a run reads and writes in its folder."""
 
 MOST_LETTERS = 80
 """Of a name that becomes part of a folder's name: file systems allow 255 bytes."""
@@ -111,6 +120,7 @@ class Run:
         run = cls(folder)
         if not run.folder.is_dir():
             raise RunError(f"{folder} is not a run folder: there is no such folder.")
+        check_plain(run.folder)
         if not (run.folder / "run.json").exists():
             raise RunError(f"{folder} is not a run folder: it has no run.json.")
         record = run.read()
@@ -120,9 +130,11 @@ class Run:
                 f"{folder} is not a run folder: its run.json was not written by Drivetrain."
             )
         if found != FORMAT:
-            version = (record.get("versions") or {}).get("drivetrain", "of another version")
+            versions = record.get("versions")
+            known = isinstance(versions, dict) and str(versions.get("drivetrain", ""))[:40]
+            version = known or "of another version"
             raise RunError(
-                f"{folder} has the form {found}, this version of Drivetrain reads {FORMAT}. "
+                f"{folder} has the form {str(found)[:40]}, this version of Drivetrain reads {FORMAT}. "
                 f"Open it with the version that made it: Drivetrain {version}."
             )
         return run
@@ -143,8 +155,11 @@ class Run:
         store.write_json(self.folder / "split.json", split)
 
     def read_split(self) -> dict[str, Any]:
-        """The content of `split.json`."""
-        return store.read_json(self.folder / "split.json")
+        """The content of `split.json`.
+
+        Raises: RunError: it is missing or damaged.
+        """
+        return read_split(self.folder / "split.json")
 
     def write_quarantine(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Write `quarantine.jsonl`, one line an item."""
@@ -160,9 +175,15 @@ class Run:
         rows = {
             row["epoch"]: row
             for row in store.read_lines(self.folder / "log.jsonl")
-            if isinstance(row, dict) and "epoch" in row
+            if type(row.get("epoch")) is int
         }
         return [rows[epoch] for epoch in sorted(rows)]
+
+    def weights_bytes(self) -> int:
+        """Bytes of the largest file of tensors that it has; 0 where it has none yet."""
+        files = [self.folder / "model" / "model.safetensors"]
+        files += self.checkpoints.folder.glob("*.safetensors")
+        return max((path.stat().st_size for path in files if path.is_file()), default=0)
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -209,6 +230,78 @@ def versions() -> dict[str, str]:
     }
 
 
+def check_form(record: Any, form: Mapping[str, Any], path: Path, *, above: str = "") -> None:
+    """Whether a record has the entries it needs, each of its type.
+
+    Args:
+        form: name -> type, tuple of types, or the form of an object; further entries are not looked at.
+        path: the file it comes from.
+        above: where in the file the record stands, with a point at its end.
+
+    Raises: RunError: an entry is missing, or of another type.
+    """
+    for name, kind in form.items():
+        value = record.get(name) if isinstance(record, dict) else None
+        if isinstance(kind, Mapping):
+            check_form(value, kind, path, above=f"{above}{name}.")
+        elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise RunError(
+                f"{path} cannot be used: its '{above}{name}' is missing, or not what it has to be. "
+                "Restore it from a copy."
+            )
+
+
+@contextlib.contextmanager
+def said_as_damage(path: Path) -> Iterator[None]:
+    """Inside, only values of a record are read: what they make fail is said as damage of its file.
+
+    Raises: RunError: from what was raised, which `--debug` shows. Errors of the tree pass unchanged.
+    """
+    try:
+        yield
+    except DrivetrainError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise RunError(
+            f"{path} cannot be used: it holds what Drivetrain does not write "
+            f"({type(error).__name__}: {_strict.shown(error, 200)}). Restore it from a copy."
+        ) from error
+
+
+def check_plain(folder: Path) -> None:
+    """Refuse links, pipes and devices in the places of a run's, or a model's, own files.
+
+    Raises: RunError: there is one.
+    """
+    for path in (folder / name for name in (*OWN, "model.json", "model.safetensors")):
+        inner = path.iterdir() if path.is_dir() and not path.is_symlink() else ()
+        for each in (path, *inner):
+            try:
+                status = each.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISLNK(status.st_mode):
+                raise RunError(f"{each} is a link. Put the file or folder itself in its place.")
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                raise RunError(f"{each} is a pipe, a socket or a device. Remove it.")
+            if each.name == "log.jsonl" and status.st_nlink > 1:
+                raise RunError(
+                    f"{each} is a file of another folder too (a hard link), where what is appended would "
+                    "stand as well. Put a copy in its place."
+                )
+
+
+def read_split(path: Path) -> dict[str, Any]:
+    """The content of a `split.json`.
+
+    Raises: RunError: it is missing or damaged.
+    """
+    record = store.read_json(path, max_values=SPLIT_VALUES)
+    if not isinstance(record, dict) or not isinstance(record.get("sha256", {}), dict):
+        raise RunError(f"{path} is not a split that Drivetrain wrote. Restore it from a copy.")
+    return record
+
+
 def read_model(folder: store.StrPath) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and description of the model in a run folder, or in a `model/` folder by itself.
 
@@ -217,6 +310,7 @@ def read_model(folder: store.StrPath) -> tuple[dict[str, Tensor], dict[str, Any]
     folder = Path(folder)
     if not folder.exists():
         raise RunError(f"{folder} does not exist. Give the folder of a run, or of a model.")
+    check_plain(folder)
     if (folder / "model" / "model.json").exists():
         folder = folder / "model"
     if not (folder / "model.json").exists():
@@ -232,5 +326,7 @@ def read_model(folder: store.StrPath) -> tuple[dict[str, Tensor], dict[str, Any]
         raise RunError(
             f"{folder / 'model.json'} is not of a form that this version of Drivetrain reads."
         )
-    tensors = store.read_tensors(folder / "model.safetensors", sha256=description.get("sha256"))
+    if not isinstance(description.get("sha256"), str):
+        raise RunError(f"{folder / 'model.json'} does not say what its tensors' SHA-256 is.")
+    tensors = store.read_tensors(folder / "model.safetensors", sha256=description["sha256"])
     return tensors, description

@@ -113,23 +113,35 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) 
 
     Args:
         what: names the source of the weights in the message.
-    Raises: RunError: names or shapes differ.
+    Raises: RunError: names, shapes or kinds of number differ.
     """
+    check_fit(model, weights, what=what)
+    model.load_state_dict(dict(weights))
+
+
+def check_fit(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) -> None:
+    """Whether weights are this model's, which may be on the device `meta`; as `load_weights`."""
     own: Mapping[str, Any] = model.state_dict()
     missing = [name for name in own if name not in weights]
     unknown = [name for name in weights if name not in own]
-    other = [n for n in own if n in weights and own[n].shape != weights[n].shape]
-    if missing or unknown or other:
+    both = [name for name in own if name in weights]
+    other = [n for n in both if own[n].shape != weights[n].shape]
+    kind = [n for n in both if own[n].is_floating_point() != weights[n].is_floating_point()]
+    if missing or unknown or other or kind:
         parts = []
-        for label, names in (("missing", missing), ("unknown", unknown), ("other shape", other)):
+        for label, names in (
+            ("missing", missing),
+            ("unknown", unknown),
+            ("other shape", other),
+            ("other kind of number", kind),
+        ):
             if names:
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                parts.append(f"{label}: {', '.join(names[:3])}{more}")
+                parts.append(f"{label}: {', '.join(name[:100] for name in names[:3])}{more}")
         raise RunError(
             f"{what} holds the weights of another model ({'; '.join(parts)}). "
             "Build the model with the same name and number of classes."
         )
-    model.load_state_dict(dict(weights))
 
 
 def _to_json(value: Any) -> Any:

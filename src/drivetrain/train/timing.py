@@ -19,12 +19,12 @@ from torch import nn
 
 from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
+from drivetrain.models.device import threads
 from drivetrain.optim.groups import spread_lrs
 from drivetrain.randomness import preserved
 from drivetrain.train import loop, optimizing
 from drivetrain.train.callback import LAST, Callback, CancelFit
 from drivetrain.train.checkpoints import Checkpoints
-from drivetrain.train.device import threads
 from drivetrain.train.journal import Stage
 from drivetrain.train.lr_find import unchanged, undone, unmoved
 from drivetrain.train.modules import freeze_groups

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from drivetrain._registry import did_you_mean
 from drivetrain.errors import ConfigError
-from drivetrain.randomness import item_keys, uniforms
+from drivetrain.randomness import Keys, item_keys, uniforms
 from drivetrain.vision.decode import check_size
 from drivetrain.vision.geometry import (
     PADDINGS,
@@ -36,7 +36,7 @@ from drivetrain.vision.geometry import (
     warp_masks,
     warp_points,
 )
-from drivetrain.vision.normalise import Normalise, scaled
+from drivetrain.vision.normalise import Normalise, scale_and_shift, scaled
 
 __all__ = [
     "Augment",
@@ -152,49 +152,21 @@ class Augment:
         """(inputs (B, C, H, W) uint8, …) -> (inputs float32, channels last, …); the rest untouched."""
         inputs, *rest = batch
         self.normalise.check(inputs)
-        moves, lights = self.draw(indices, epoch)
-        moved = self._moved(inputs, sampling_matrices(moves, *inputs.shape[-2:]))
-        scale, shift = self.normalise.scale_and_shift(
-            lights.gain[:, None], lights.brightness[:, None]
+        pictures = augmented(
+            inputs,
+            self._keys[indices.cpu().numpy()],
+            settings=self.settings,
+            mean=self.normalise.mean,
+            std=self.normalise.std,
+            seed=self.seed,
+            epoch=epoch,
         )
-        return (scaled(moved, scale, shift), *rest)
+        return (pictures, *rest)
 
     def draw(self, indices: Tensor, epoch: int) -> tuple[Moves, Lights]:
         """What the items at `indices`, (B,) int64, get in an epoch."""
-        s = self.settings
         keys = self._keys[indices.cpu().numpy()]
-        draws = uniforms(keys, len(_DRAWS), seed=self.seed, purpose="augment", epoch=epoch)
-        u = dict(zip(_DRAWS, draws.double().unbind(1), strict=True))  # (B,) each, in [0, 1)
-
-        def signed(name: str) -> Tensor:  # in [-1, 1)
-            return 2 * u[name] - 1
-
-        def when(name: str, probability: float, value: Tensor, otherwise: float) -> Tensor:
-            return torch.where(u[name] < probability, value, otherwise)
-
-        minus = -torch.ones_like(u["flip"])
-        scale = when("zoom?", s.geometry_p, 1 + (s.zoom - 1) * u["zoom"], 1.0)
-        room = 1 - 1 / scale  # how far the middle may go with the edges still inside
-        tilt_x = when("warp?", s.geometry_p, s.warp * signed("warp x"), 0.0)
-        tilt_y = when("warp?", s.geometry_p, s.warp * signed("warp y"), 0.0)
-        moves = Moves(
-            flip=torch.stack(
-                (when("flip", s.flip, minus, 1.0), when("flip down", s.flip_vertical, minus, 1.0)),
-                1,
-            ),
-            angle=when("rotate?", s.geometry_p, s.rotate * signed("rotate"), 0.0),
-            scale=scale,
-            centre=torch.stack((room * signed("zoom x"), room * signed("zoom y")), 1),
-            tilt=torch.stack((tilt_x, tilt_y), 1),
-        )
-        gain = torch.exp(signed("contrast") * -math.log1p(-s.contrast))
-        lights = Lights(
-            gain=when("contrast?", s.lighting_p, gain, 1.0).float(),
-            brightness=when(
-                "brightness?", s.lighting_p, 0.5 * s.brightness * signed("brightness"), 0.0
-            ).float(),
-        )
-        return moves, lights
+        return draw(keys, settings=self.settings, seed=self.seed, epoch=epoch)
 
     def params(self, indices: Tensor, epoch: int, size: int | tuple[int, int]) -> Tensor:
         """The matrices (B, 3, 3) float64 of a batch, for `warp_points`, `warp_boxes`, `warp_masks`.
@@ -207,38 +179,113 @@ class Augment:
         moves, _ = self.draw(indices, epoch)
         return pixel_matrices(sampling_matrices(moves, height, width), height, width)
 
-    def _moved(self, inputs: Tensor, sampling: Tensor) -> Tensor:
-        """Pictures after their moves, uint8 where none was interpolated, else float32 in 0..255.
-
-        A picture that stays, or is only mirrored, keeps its bits: it is copied and not interpolated,
-        also when it stands in a batch with others that are.
-        """
-        still = _equals(sampling, (1.0, 1.0))
-        mirrored = _equals(sampling, (-1.0, 1.0))
-        bent = ~(still | mirrored)
-        if bool(bent.all()):
-            return self._sampled(inputs, sampling)
-        if bool(still.all()):
-            return inputs
-        result = inputs if not bool(bent.any()) else inputs.to(torch.float32)
-        result = result.clone() if result is inputs else result
-        for chosen, change in (
-            (mirrored, lambda pictures, _: pictures.flip(3)),
-            (bent, self._sampled),
-        ):
-            if bool(chosen.any()):
-                where = chosen.nonzero().flatten().to(inputs.device)
-                result[where] = change(inputs[where], sampling[chosen]).to(result.dtype)
-        return result
-
-    def _sampled(self, inputs: Tensor, sampling: Tensor) -> Tensor:
-        """One interpolation of (B, C, H, W) uint8 -> float32, contiguous: `grid_sample` is fastest so."""
-        grid = sampling_grid(sampling.to(inputs.device, torch.float32), *inputs.shape[-2:])
-        pixels = inputs.to(torch.float32, memory_format=torch.contiguous_format)
-        return F.grid_sample(pixels, grid, padding_mode=self.settings.padding, align_corners=False)
-
     def __repr__(self) -> str:
         return f"Augment({self.settings}, {len(self._keys)} items, seed={self.seed})"
+
+
+def augmented(
+    pictures: Tensor,
+    keys: Keys,
+    *,
+    settings: AugmentSettings,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+    epoch: int,
+) -> Tensor:
+    """Pictures moved, lit anew and normalised: (B, C, H, W) uint8 -> float32, channels last.
+
+    Args:
+        pictures: (B, C, H, W) uint8.
+        keys: (B,) of the items, from `randomness.item_keys`.
+        settings: how strong it is.
+        mean: a number a channel; also `std`.
+        seed: of the draws; also `epoch`.
+    """
+    moves, lights = draw(keys, settings=settings, seed=seed, epoch=epoch)
+    sampling = sampling_matrices(moves, *pictures.shape[-2:])
+    mirrors = settings.flip > 0
+    moved = moved_pictures(pictures, sampling, padding=settings.padding, mirrors=mirrors)
+    scale, shift = scale_and_shift(
+        mean, std, gain=lights.gain[:, None], brightness=lights.brightness[:, None]
+    )
+    return scaled(moved, scale, shift)
+
+
+def draw(keys: Keys, *, settings: AugmentSettings, seed: int, epoch: int) -> tuple[Moves, Lights]:
+    """What each picture gets: a function of (seed, epoch, item), whatever batch it is in."""
+    s = settings
+    draws = uniforms(keys, len(_DRAWS), seed=seed, purpose="augment", epoch=epoch)
+    u = dict(zip(_DRAWS, draws.double().unbind(1), strict=True))  # (B,) each, in [0, 1)
+    ones = torch.ones_like(u["flip"])
+    flip_x = _when(u["flip"], s.flip, -ones, 1.0) if s.flip else ones
+    flip_y = _when(u["flip down"], s.flip_vertical, -ones, 1.0) if s.flip_vertical else ones
+    scale = _when(u["zoom?"], s.geometry_p, 1 + (s.zoom - 1) * u["zoom"], 1.0)
+    room = 1 - 1 / scale  # how far the middle may go with the edges still inside
+    tilt_x = _when(u["warp?"], s.geometry_p, s.warp * _signed(u["warp x"]), 0.0)
+    tilt_y = _when(u["warp?"], s.geometry_p, s.warp * _signed(u["warp y"]), 0.0)
+    moves = Moves(
+        flip=torch.stack((flip_x, flip_y), 1),
+        angle=_when(u["rotate?"], s.geometry_p, s.rotate * _signed(u["rotate"]), 0.0),
+        scale=scale,
+        centre=torch.stack((room * _signed(u["zoom x"]), room * _signed(u["zoom y"])), 1),
+        tilt=torch.stack((tilt_x, tilt_y), 1),
+    )
+    gain = torch.exp(_signed(u["contrast"]) * -math.log1p(-s.contrast))
+    brightness = 0.5 * s.brightness * _signed(u["brightness"])
+    lights = Lights(
+        gain=_when(u["contrast?"], s.lighting_p, gain, 1.0).float(),
+        brightness=_when(u["brightness?"], s.lighting_p, brightness, 0.0).float(),
+    )
+    return moves, lights
+
+
+def moved_pictures(
+    pictures: Tensor, sampling: Tensor, *, padding: str, mirrors: bool = True
+) -> Tensor:
+    """Pictures after their moves, uint8 where none was interpolated, else float32 in 0..255.
+
+    A picture that stays, or is only mirrored, keeps its bits: it is copied and not interpolated,
+    also when it stands in a batch with others that are.
+
+    Args:
+        pictures: (B, C, H, W) uint8.
+        sampling: (B, 3, 3), from `sampling_matrices`.
+        padding: what stands past the edge.
+        mirrors: False where no picture can be one that is only mirrored.
+    """
+    still = _equals(sampling, (1.0, 1.0))
+    mirrored = _equals(sampling, (-1.0, 1.0))
+    bent = ~(still | mirrored) if mirrors else ~still
+    if bool(bent.all()):
+        return _sampled(pictures, sampling, padding)
+    if bool(still.all()):
+        return pictures
+    result = pictures.to(torch.float32) if bool(bent.any()) else pictures.clone()
+    if mirrors and bool(mirrored.any()):
+        where = mirrored.nonzero().flatten().to(pictures.device)
+        result[where] = pictures[where].flip(3).to(result.dtype)
+    if bool(bent.any()):
+        where = bent.nonzero().flatten().to(pictures.device)
+        result[where] = _sampled(pictures[where], sampling[bent], padding)
+    return result
+
+
+def _sampled(pictures: Tensor, sampling: Tensor, padding: str) -> Tensor:
+    """One interpolation of (B, C, H, W) uint8 -> float32, contiguous: `grid_sample` is fastest so."""
+    grid = sampling_grid(sampling.to(pictures.device, torch.float32), *pictures.shape[-2:])
+    pixels = pictures.to(torch.float32, memory_format=torch.contiguous_format)
+    return F.grid_sample(pixels, grid, padding_mode=padding, align_corners=False)
+
+
+def _signed(draws: Tensor) -> Tensor:
+    """From [0, 1) to [-1, 1)."""
+    return 2 * draws - 1
+
+
+def _when(draws: Tensor, probability: float, value: Tensor, otherwise: float) -> Tensor:
+    """`value` where a draw is below `probability`."""
+    return torch.where(draws < probability, value, otherwise)
 
 
 def _equals(sampling: Tensor, diagonal: tuple[float, float]) -> Tensor:
@@ -253,9 +300,9 @@ def _is_number(value: object) -> bool:
 
 # Each number an item draws; appending one leaves the others as they are.
 _DRAWS = (
-    *("flip", "flip down", "rotate?", "rotate", "zoom?", "zoom", "zoom x", "zoom y"),
-    *("warp?", "warp x", "warp y", "brightness?", "brightness", "contrast?", "contrast"),
-)
+    "flip, flip down, rotate?, rotate, zoom?, zoom, zoom x, zoom y, warp?, warp x, warp y, "
+    "brightness?, brightness, contrast?, contrast"
+).split(", ")
 
 _LIMITS = {
     "flip": (0.0, 1.0, "in [0, 1]"),

@@ -266,18 +266,40 @@ def _load(
     image, format_ = identify(data)
     width, height = image.size
     _check_extent(width, height, max_pixels)
-    orientation = 0
-    if format_ == "JPEG":
+    return upright(image, format_, needed=needed)
+
+
+def upright(
+    image: Any,
+    format_: str,
+    *,
+    needed: Callable[[int, int], tuple[int, int]] | None,
+    turns: bool = True,
+    odd: bool = True,
+) -> Any:
+    """Decode an opened picture: RGB or L, the right way up.
+
+    Args:
+        image: as Pillow opened it.
+        format_: its format by its first bytes.
+        needed: from (width, height) to the smallest that will do; see `load_upright`.
+        turns: False where no picture says in its EXIF that it is turned.
+        odd: False where all pictures are RGB or grey with 8 bits, and nothing is transparent.
+    """
+    orientation = _orientation(image) if turns and format_ == "JPEG" else 1
+    if format_ == "JPEG" and needed is not None:
+        width, height = image.size
+        asked = needed(height, width)[::-1] if orientation >= 5 else needed(width, height)
+        image.draft(None, asked)  # libjpeg decodes at 1/2, 1/4 or 1/8 where that is large enough
+    if turns or odd:
+        image.load()
+    if (
+        turns and format_ != "JPEG"
+    ):  # a TIFF turned itself in load(); a PNG may only now know its EXIF
         orientation = _orientation(image)
-        if needed is not None:
-            turned = orientation >= 5
-            asked = needed(height, width) if turned else needed(width, height)
-            image.draft(None, asked[::-1] if turned else asked)
-    image.load()
-    if format_ != "JPEG":  # a TIFF turned itself in load(); a PNG may only now know its EXIF
-        orientation = _orientation(image)
-    image = _plain(image, format_)
-    turn = _TURNS.get(orientation)
+    if odd:
+        image = _plain(image, format_)
+    turn = _TURNS[orientation] if orientation in _TURNS else None  # noqa: SIM401 - read by ejecting
     return image if turn is None else image.transpose(turn)
 
 

@@ -44,7 +44,7 @@ class Normalise:
     def normalised(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) uint8 -> the same shape, float32, channels last."""
         self.check(inputs)
-        return scaled(inputs, *self.scale_and_shift())
+        return normalised(inputs, self.mean, self.std)
 
     def denormalised(self, inputs: Tensor) -> Tensor:
         """The inverse, for looking at inputs: float32 (B, C, H, W) -> uint8, rounded and clipped."""
@@ -63,9 +63,7 @@ class Normalise:
 
         `gain` 1 and `brightness` 0 give bit for bit what no light change gives.
         """
-        mean, std = self.columns()
-        middle = 0.5 * (1 - gain) + brightness
-        return gain / (255 * std), (middle - mean) / std
+        return scale_and_shift(self.mean, self.std, gain=gain, brightness=brightness)
 
     def columns(self) -> tuple[Tensor, Tensor]:
         """Mean and std, (C,) float32 each."""
@@ -85,6 +83,29 @@ class Normalise:
 
     def __repr__(self) -> str:
         return f"Normalise(mean={self.mean}, std={self.std})"
+
+
+def normalised(pictures: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(pixels / 255 - mean) / std: (B, C, H, W) uint8 -> the same shape, float32, channels last."""
+    return scaled(pictures, *scale_and_shift(mean, std))
+
+
+def scale_and_shift(
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    gain: Tensor | float = 1.0,
+    brightness: Tensor | float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """What pixels are multiplied by, and what is added: light and normalising in one.
+
+    Args:
+        mean: a number a channel; also `std`.
+        gain: how far pixels stand from mid-grey, times this; a number or (B, 1).
+        brightness: what is added to pixels in [0, 1]; a number or (B, 1).
+    """
+    middle = 0.5 * (1 - gain) + brightness
+    return gain / (255 * torch.tensor(std)), (middle - torch.tensor(mean)) / torch.tensor(std)
 
 
 def scaled(pixels: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from drivetrain.train.callback import LAST, Callback, CancelStep
 from drivetrain.train.callbacks._checking import check_whole
-from drivetrain.train.loop import num_items
+from drivetrain.train.batches import num_items
 from drivetrain.train.state import FitState
 
 

@@ -76,6 +76,8 @@ class ActivationStats(Callback):
     Raises: ConfigError: an argument is out of range; in the fit: there is no such layer.
     """
 
+    in_script = False
+
     def __init__(
         self,
         modules: Wanted = None,

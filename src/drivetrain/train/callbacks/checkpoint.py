@@ -25,6 +25,7 @@ class Checkpoint(Callback):
 
     order = LAST
     only_looks = True
+    in_script = False
 
     def __init__(self, *, minutes: float | None = MINUTES, steps: int | None = None) -> None:
         for name, value in (("minutes", minutes), ("steps", steps)):

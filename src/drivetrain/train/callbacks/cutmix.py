@@ -6,12 +6,15 @@ Paper: Yun et al. 2019, arXiv:1905.04899, algorithm A1. Twin: drivetrain.referen
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from drivetrain.errors import ShapeError
-from drivetrain.train.mixing import Mixing
+from drivetrain.train.batches import inputs_of, map_inputs
+from drivetrain.train.mixing import Mixing, check_mixable, generator_of
 from drivetrain.train.state import FitState
 
 Box = tuple[int, int, int, int]
@@ -37,12 +40,16 @@ class CutMix(Mixing):
         super().__init__(alpha, per_item=per_item)
 
     def before_batch(self, state: FitState) -> None:
-        inputs, order, shares, rng = self._draw(state)
-        height, width = _size(inputs)
-        rows, columns = (
-            rng.integers(height, size=len(shares)),
-            rng.integers(width, size=len(shares)),
-        )
+        check_mixable("CutMix", state.batch)
+        check_pictures(state.batch)
+        first = inputs_of(state.batch)[0]
+        rng = generator_of(state.seed, "CutMix", state.first_step + state.step)
+        count = len(first)
+        shares = rng.beta(self.alpha, self.alpha, size=count if self.per_item else 1)
+        self._partners = torch.from_numpy(rng.permutation(count)).to(first.device)
+        height, width = first.shape[-2:]
+        rows = rng.integers(height, size=len(shares))
+        columns = rng.integers(width, size=len(shares))
         boxes = [
             box(height, width, share, row, column)
             for share, row, column in zip(
@@ -51,7 +58,8 @@ class CutMix(Mixing):
         ]
         areas = [(bottom - top) * (right - left) for top, bottom, left, right in boxes]
         left_over = 1 - np.array(areas) / (height * width)
-        self._put(state, [_pasted(part, order, boxes) for part in inputs], order, left_over)
+        self._shares = torch.from_numpy(left_over).to(first.device)
+        state.batch = map_inputs(state.batch, lambda part: pasted(part, self._partners, boxes))
 
 
 def box(height: int, width: int, share: float, row: int, column: int) -> Box:
@@ -66,19 +74,22 @@ def box(height: int, width: int, share: float, row: int, column: int) -> Box:
     )
 
 
-def _pasted(pictures: Tensor, order: Tensor, boxes: list[Box]) -> Tensor:
+def pasted(pictures: Tensor, partners: Tensor, boxes: list[Box]) -> Tensor:
+    """Pictures with a box of their partner's in each; one box for all, or one a picture."""
     result = pictures.clone()
     if len(boxes) == 1:
         top, bottom, left, right = boxes[0]
-        result[..., top:bottom, left:right] = pictures[..., top:bottom, left:right][order]
+        result[..., top:bottom, left:right] = pictures[..., top:bottom, left:right][partners]
         return result
     for item, (top, bottom, left, right) in enumerate(boxes):
-        other = pictures[order[item]]
+        other = pictures[partners[item]]
         result[item, ..., top:bottom, left:right] = other[..., top:bottom, left:right]
     return result
 
 
-def _size(inputs: list[Tensor]) -> tuple[int, int]:
+def check_pictures(batch: Any) -> None:
+    """Raises: ShapeError: inputs that are no pictures, or of several sizes."""
+    inputs = inputs_of(batch)
     sizes = {(part.shape[-2], part.shape[-1]) for part in inputs if part.ndim >= 4}
     if len(sizes) != 1 or any(part.ndim < 4 for part in inputs):
         got = " and ".join(str(tuple(part.shape)) for part in inputs)
@@ -86,4 +97,3 @@ def _size(inputs: list[Tensor]) -> tuple[int, int]:
             f"`CutMix` got inputs of shape {got}, expected pictures (B, C, height, width) of one size. "
             "For other inputs there is `Mixup`."
         )
-    return sizes.pop()

@@ -12,6 +12,7 @@ class CheckFirstBatch(Callback):
 
     order = FIRST
     only_looks = True
+    in_script = False
 
     def __init__(self) -> None:
         self.checked = False

@@ -24,6 +24,7 @@ class Interrupt(Callback):
 
     order = LAST + 10
     only_looks = True
+    in_script = False
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}

@@ -42,6 +42,7 @@ class LogTo(Callback):
     """
 
     order = LAST - 1  # after those that add columns, before the checkpoint
+    in_script = False
 
     def __init__(self, *loggers: Logger, every: int | None = 10) -> None:
         if not loggers:

@@ -42,11 +42,13 @@ class MixedPrecision(Callback):
         check_choice("MixedPrecision", "dtype", dtype, DTYPES)
         self.dtype = dtype
         self._hooks: list[RemovableHandle] = []
-        self._scaler = torch.amp.GradScaler("cpu", enabled=dtype == "float16")
+        self.is_scaled = dtype == "float16"
+        """Whether losses and gradients are scaled."""
+        self._scaler = torch.amp.GradScaler("cpu", enabled=self.is_scaled)
 
     def before_fit(self, state: FitState) -> None:
         kind = state.device.type
-        self._scaler = torch.amp.GradScaler(kind, enabled=self.dtype == "float16")
+        self._scaler = torch.amp.GradScaler(kind, enabled=self.is_scaled)
         casts: list[torch.autocast] = []  # of calls within calls
 
         def enter(model: nn.Module, args: Any) -> None:
@@ -70,7 +72,7 @@ class MixedPrecision(Callback):
             self._scaler.load_state_dict(state["scaler"])
 
     def after_loss(self, state: FitState) -> None:
-        if not self._scaler.is_enabled():
+        if not self.is_scaled:
             return
         state.loss = self._scaler.scale(state.loss)
         waiting = _gradients(state)  # of batches before, to which the scaled ones will be added
@@ -78,7 +80,7 @@ class MixedPrecision(Callback):
             torch._foreach_mul_(waiting, self._scaler.get_scale())
 
     def after_backward(self, state: FitState) -> None:
-        if not self._scaler.is_enabled() or not _gradients(state):
+        if not self.is_scaled or not _gradients(state):
             return
         scale = self._scaler.get_scale()
         self._scaler.unscale_(state.optimizer)

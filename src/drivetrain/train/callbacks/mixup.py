@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from drivetrain.train.mixing import Mixing
+from drivetrain.train.batches import inputs_of, map_inputs
+from drivetrain.train.mixing import Mixing, check_mixable, generator_of
 from drivetrain.train.state import FitState
 
 
@@ -33,9 +34,25 @@ class Mixup(Mixing):
         super().__init__(alpha, per_item=per_item)
 
     def before_batch(self, state: FitState) -> None:
-        draw = self._draw(state)
-        mixed: list[Tensor] = []
-        for part in draw.inputs:
-            weight = torch.from_numpy(draw.shares).to(part).reshape(-1, *[1] * (part.ndim - 1))
-            mixed.append(torch.lerp(part[draw.order], part, weight))
-        self._put(state, mixed, draw.order, draw.shares)
+        check_mixable("Mixup", state.batch)
+        first = inputs_of(state.batch)[0]
+        rng = generator_of(state.seed, "Mixup", state.first_step + state.step)
+        count = len(first)
+        shares = rng.beta(self.alpha, self.alpha, size=count if self.per_item else 1)
+        self._shares = torch.from_numpy(shares).to(first.device)  # how much of each item stays
+        self._partners = torch.from_numpy(rng.permutation(count)).to(first.device)
+        state.batch = map_inputs(
+            state.batch, lambda part: mixed(part, self._partners, self._shares)
+        )
+
+
+def mixed(items: Tensor, partners: Tensor, shares: Tensor) -> Tensor:
+    """Between each item and its partner: `share * item + (1 - share) * partner`.
+
+    Args:
+        items: (B, ...) float.
+        partners: (B,) int64: which item each is mixed with.
+        shares: (B,) or (1,) in [0, 1]: how much of each item stays.
+    """
+    weights = shares.to(items).reshape(-1, *[1] * (items.ndim - 1))
+    return torch.lerp(items[partners], items, weights)

@@ -45,6 +45,7 @@ class NonFiniteGuard(Callback):
     # When gradients are scaled back, and before clipping makes one NaN out of all of them.
     order = LAST - 6
     only_looks = True
+    in_script = False
 
     def __init__(self) -> None:
         self._forget()

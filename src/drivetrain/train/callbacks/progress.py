@@ -26,6 +26,7 @@ class Progress(Callback):
 
     order = LAST
     only_looks = True
+    in_script = False
 
     def __init__(self, *, stream: TextIO | None = None, bar: bool | None = None) -> None:
         self._stream = stream

@@ -15,7 +15,7 @@ from torch import Tensor
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.callbacks._checking import check_number, check_whole
-from drivetrain.train.loop import call_of
+from drivetrain.train.batches import call_of, inputs_of, map_inputs
 from drivetrain.train.state import FitState
 
 
@@ -77,50 +77,58 @@ class ProgressiveResizing(Callback):
         >>> ProgressiveResizing(step=32).size(224, 0.5), ProgressiveResizing(step=32).size(28, 0.5)
         (128, 28)
         """
-        if share >= 1:
-            return whole
-        steps = max(1, math.floor(whole * share / self.step + 0.5))
-        return min(whole, steps * self.step)
+        return size_of(whole, share, self.step)
 
     def before_batch(self, state: FitState) -> None:
-        inputs, named, targets = call_of(state.batch)
-        pictures = [p for p in [*inputs, *named.values()] if _is_pictures(p)]
-        if not pictures:
-            shapes = ", ".join(
-                str(tuple(p.shape)) if isinstance(p, Tensor) else type(p).__name__
-                for p in [*inputs, *named.values()]
-            )
-            raise ShapeError(
-                f"`ProgressiveResizing` got inputs of shape {shapes}, expected pictures as floats of "
-                "shape (B, C, height, width). Leave it out for this model."
-            )
-        if isinstance(targets, Tensor) and targets.shape[-2:] == pictures[0].shape[-2:]:
-            raise ShapeError(
-                f"`ProgressiveResizing` got targets of shape {tuple(targets.shape)}, one for each pixel: "
-                "they would have to be shrunk as well. Leave it out for this model."
-            )
+        check_pictures(state.batch)
         share = self.share(state.epochs_done, state.epochs)
-        sizes = [self.size(side, share) for side in pictures[0].shape[-2:]]
-        self._size = max(sizes)
-        if share >= 1:
-            return
-        if isinstance(state.batch, dict):
-            state.batch = state.batch | {k: self._resized(p, share) for k, p in named.items()}
-        else:
-            state.batch = (*[self._resized(p, share) for p in inputs], targets)
+        sides = next(part for part in inputs_of(state.batch) if is_pictures(part)).shape[-2:]
+        self._size = max(self.size(side, share) for side in sides)
+        if share < 1:
+            state.batch = map_inputs(state.batch, lambda part: shrunk(part, share, self.step))
 
     def before_validate(self, state: FitState) -> None:
         if self._size is not None:
             state.row["size"] = self._size
 
-    def _resized(self, part: Any, share: float) -> Any:
-        if not _is_pictures(part):
-            return part
-        size = [self.size(side, share) for side in part.shape[-2:]]
-        if size == list(part.shape[-2:]):
-            return part
-        return F.interpolate(part, size=size, mode="bilinear", antialias=True)
+
+def size_of(whole: int, share: float, step: int) -> int:
+    """Pixels of a side at a share of it: the multiple of `step` that is nearest, never more than all."""
+    if share >= 1:
+        return whole
+    return min(whole, max(1, math.floor(whole * share / step + 0.5)) * step)
 
 
-def _is_pictures(part: Any) -> bool:
+def shrunk(part: Any, share: float, step: int) -> Any:
+    """Pictures at a share of their height and width; any other input as it is."""
+    if not is_pictures(part):
+        return part
+    size = [size_of(side, share, step) for side in part.shape[-2:]]
+    if size == list(part.shape[-2:]):
+        return part
+    return F.interpolate(part, size=size, mode="bilinear", antialias=True)
+
+
+def is_pictures(part: Any) -> bool:
+    """Whether an input is a batch of pictures, (B, C, H, W) float."""
     return isinstance(part, Tensor) and part.ndim == 4 and part.is_floating_point()
+
+
+def check_pictures(batch: Any) -> None:
+    """Raises: ShapeError: no input is a batch of pictures, or there is a target for each pixel."""
+    inputs = inputs_of(batch)
+    pictures = [part for part in inputs if is_pictures(part)]
+    if not pictures:
+        shapes = ", ".join(
+            str(tuple(p.shape)) if isinstance(p, Tensor) else type(p).__name__ for p in inputs
+        )
+        raise ShapeError(
+            f"`ProgressiveResizing` got inputs of shape {shapes}, expected pictures as floats of "
+            "shape (B, C, height, width). Leave it out for this model."
+        )
+    targets = call_of(batch)[2]
+    if isinstance(targets, Tensor) and targets.shape[-2:] == pictures[0].shape[-2:]:
+        raise ShapeError(
+            f"`ProgressiveResizing` got targets of shape {tuple(targets.shape)}, one for each pixel: "
+            "they would have to be shrunk as well. Leave it out for this model."
+        )

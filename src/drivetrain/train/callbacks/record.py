@@ -10,7 +10,7 @@ from torch import Tensor
 
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.history import History
-from drivetrain.train.loop import num_items, weighted_mean
+from drivetrain.train.batches import num_items, weighted_mean
 from drivetrain.train.state import FitState
 
 
@@ -21,6 +21,7 @@ class Record(Callback):
     """
 
     order = FIRST
+    in_script = False
 
     def __init__(self, history: History) -> None:
         self.history = history

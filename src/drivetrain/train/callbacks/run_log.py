@@ -18,6 +18,7 @@ class RunLog(Callback):
 
     order = LAST - 1
     only_looks = True
+    in_script = False
 
     def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
         self.write = write

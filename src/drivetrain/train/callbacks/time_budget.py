@@ -26,6 +26,7 @@ class TimeBudget(Callback):
     """
 
     order = LAST + 5  # the batch is done for everybody else
+    in_script = False
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
     """Answers seconds."""

@@ -1,0 +1,736 @@
+"""A tree with what is known put in, and what that leaves without use taken out.
+
+A script is for one run, so most of what a library must ask is answered: this setting has that value,
+this branch is never taken, these arguments have been checked.
+
+    >>> text = '''
+    ... def area(shape):
+    ...     if unit not in UNITS:
+    ...         raise ConfigError(f"No such unit: {unit}.")
+    ...     factor = 1.0
+    ...     if unit == "cm":  # as drawn
+    ...         return shape.area * factor
+    ...     return shape.area / 6.4516
+    ... '''
+    >>> body = tree.statements(text)
+    >>> Folder({"unit": Known("cm")}).fold(body)
+    >>> print(tree.render(body), end="")
+    def area(shape):
+        return shape.area * 1.0
+
+Taken out are: branches that are not taken; an `if` that only raises one of the library's errors, and
+`assert`; calls of functions whose name begins with `check` or `refuse`; names that nothing reads; what
+stands after a `return`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import dataclasses
+import functools
+import inspect
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import FunctionType, ModuleType
+from typing import Any
+
+from drivetrain.eject import tree
+from drivetrain.eject.tree import dotted, same
+from drivetrain.errors import DrivetrainError
+
+CHECKS = re.compile(r"_?(check|refuse)(_|$)")
+"""Names of functions that only look whether something is as it must be."""
+
+UNKNOWN: Any = type("Unknown", (), {"__repr__": lambda self: "UNKNOWN"})()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a name, or of a path such as `self.decay`."""
+
+    value: Any = UNKNOWN
+    """Decides branches; `UNKNOWN` where only another text is to be put in."""
+    text: str | None = None
+    """What stands for it in the script; None: the value written out, where it can be."""
+
+
+Writer = Callable[[Any], ast.expr | None]
+"""A value as an expression, such as a function by its name; None where it cannot be written."""
+
+
+def literal(value: Any) -> ast.expr | None:
+    """A plain value written out."""
+    if value is None or isinstance(value, bool | int | str):
+        return ast.Constant(value)
+    if isinstance(value, float):
+        return ast.Constant(value) if math.isfinite(value) else None
+    if type(value) in (tuple, list):
+        parts = [literal(part) for part in value]
+        if any(part is None for part in parts):
+            return None
+        kind = ast.Tuple if type(value) is tuple else ast.List
+        return kind(parts, ast.Load())  # pyright: ignore[reportArgumentType]
+    return None
+
+
+class Folder:
+    """Folds trees in place.
+
+    Args:
+        known: by name or dotted path.
+        glob: values of the module's names, for questions such as `x in FUSED_DEVICES`.
+        write: how other values are written than plain ones.
+        keep_guards: leave raises and asserts in, as in a person's own code.
+        on_cpu: all tensors lie there, so nothing need be moved.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, Known],
+        glob: Mapping[str, Any] | None = None,
+        write: Writer | None = None,
+        *,
+        keep_guards: bool = False,
+        on_cpu: bool = False,
+    ) -> None:
+        self.on_cpu = on_cpu
+        self.known = dict(known)
+        self.glob = glob or {}
+        self.write = write or (lambda value: None)
+        self.keep_guards = keep_guards
+        self._hidden: set[str] = set()  # names of the function in work
+
+    def fold(self, body: list[ast.stmt]) -> None:
+        """Fold a list of statements until nothing changes."""
+        for _ in range(20):
+            before = [ast.dump(one) for one in body]
+            self._block(body)
+            for one in body:
+                for node in ast.walk(one):
+                    if isinstance(node, ast.FunctionDef):
+                        self._locals(node)
+            if before == [ast.dump(one) for one in body]:
+                return
+
+    # --- statements -------------------------------------------------------------------------------
+
+    def _block(self, body: list[ast.stmt]) -> None:
+        result: list[ast.stmt] = []
+        waiting: list[str] = []  # comments of what is gone
+        for one in body:
+            kept = self._statement(one)
+            if kept and waiting:
+                kept[0].before = [*waiting, *kept[0].before]  # pyright: ignore[reportAttributeAccessIssue]
+                waiting = []
+            result += kept
+            if kept and isinstance(kept[-1], ast.Return | ast.Raise | ast.Continue | ast.Break):
+                break
+        body[:] = result
+
+    def _statement(self, node: Any) -> list[ast.stmt]:
+        if isinstance(node, ast.FunctionDef):
+            return [self._function(node)]
+        if isinstance(node, ast.ClassDef):
+            self._block(node.body)
+            if not node.body:
+                node.body = [tree.mark(ast.Pass())]
+            return [node]
+        if not self.keep_guards and self._is_check(node):
+            return []
+        if isinstance(node, ast.If):
+            return self._if(node)
+        if isinstance(node, ast.AnnAssign):
+            node.value = self._expression(node.value)
+            return [node]
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, ast.expr):
+                setattr(node, name, self._expression(value))
+            elif isinstance(value, list) and value and isinstance(value[0], ast.expr):
+                setattr(node, name, [self._expression(part) for part in value])
+        if isinstance(node, ast.With):
+            for item in node.items:
+                item.context_expr = self._expression(item.context_expr)
+        if isinstance(node, ast.Try) and not self.keep_guards:
+            if node.handlers and all(_only_raises(handler.body) for handler in node.handlers):
+                if not node.finalbody and not node.orelse:
+                    self._block(node.body)
+                    return node.body
+        if isinstance(node, ast.For):
+            _without_index(node)
+        if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple | ast.List):
+            if not node.iter.elts:
+                return []
+        for _, block in tree.body_fields(node):
+            self._block(block)
+        if isinstance(node, ast.Try):
+            for handler in node.handlers:
+                self._block(handler.body)
+                handler.body = handler.body or [tree.mark(ast.Pass())]
+        if isinstance(node, ast.For | ast.While | ast.With) and not node.body:
+            return []
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+            if same_text(target, node.value):
+                return []
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                if _can_split(target, node.value):
+                    pairs = zip(target.elts, node.value.elts, strict=True)
+                    split = [tree.mark(_assign(one, value)) for one, value in pairs]
+                    split[0].before = node.before  # pyright: ignore[reportAttributeAccessIssue]
+                    return [s for one in split for s in self._statement(one)]
+        return [node]
+
+    def _function(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        arguments = node.args
+        names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        hidden = {name: self.known.pop(name) for name in names if name in self.known}
+        outer, self._hidden = self._hidden, self._hidden | set(names) | set(_stores(node))
+        arguments.defaults = [self._expression(d) for d in arguments.defaults]
+        arguments.kw_defaults = [None if d is None else self._expression(d) for d in arguments.kw_defaults]
+        self._block(node.body)
+        self.known |= hidden
+        self._hidden = outer
+        if not node.body or all(tree.is_text(one) for one in node.body):
+            node.body.append(tree.mark(ast.Expr(ast.Constant(...))))
+        return node
+
+    def _if(self, node: ast.If) -> list[ast.stmt]:
+        node.test = self._expression(node.test)
+        answer = self.value(node.test)
+        if answer is not UNKNOWN:
+            kept = node.body if answer else node.orelse
+            self._block(kept)
+            return kept
+        self._block(node.body)
+        self._block(node.orelse)
+        if not node.body and not node.orelse:
+            return []
+        if not node.body:
+            node.test, node.body, node.orelse = negated(node.test), node.orelse, []
+        if not self.keep_guards and not node.orelse and _only_raises(node.body):
+            return []
+        return [node]
+
+    def _is_check(self, node: ast.stmt) -> bool:
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            name = (dotted(node.value.func) or "").rpartition(".")[2]
+            return CHECKS.match(name) is not None
+        return False
+
+    # --- names of a function ----------------------------------------------------------------------
+
+    def _locals(self, function: ast.FunctionDef) -> None:
+        """Put in what names of the function hold, where it is plain; leave out what nothing reads."""
+        counts = _stores(function)
+        loads = _loads(function)
+        parameters = {a.arg for a in _arguments(function)}
+
+        def visit(body: list[ast.stmt], *, is_once: bool) -> None:
+            for index, one in enumerate(list(body)):
+                is_loop = isinstance(one, ast.For | ast.While)
+                for _, block in tree.body_fields(one):
+                    if not isinstance(one, ast.FunctionDef | ast.ClassDef):
+                        visit(block, is_once=is_once and not is_loop)
+                if isinstance(one, ast.Try):
+                    for handler in one.handlers:
+                        visit(handler.body, is_once=is_once)
+                del index
+                if not (isinstance(one, ast.Assign) and len(one.targets) == 1):
+                    if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+                        target, value = one.target, one.value
+                    elif isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name):
+                        if loads.get(one.target.id, 0) == 0:
+                            body.remove(one)
+                        continue
+                    else:
+                        continue
+                else:
+                    target, value = one.targets[0], one.value
+                if not isinstance(target, ast.Name):
+                    continue
+                if value is not None and loads.get(target.id, 0) == 0:
+                    if is_pure(value):
+                        body.remove(one)
+                    elif isinstance(value, ast.Call):
+                        position = body.index(one)
+                        body[position] = ast.copy_location(ast.Expr(value), one)
+                        tree.mark(body[position])
+                        body[position].before = one.before  # pyright: ignore[reportAttributeAccessIssue]
+                    continue
+                if value is None or counts.get(target.id, 0) != 1 or target.id in parameters:
+                    continue
+                if isinstance(value, ast.Constant) or self._is_alias(value, counts, parameters):
+                    found = self.value(value)
+                    body.remove(one)
+                    replace_name(function, target.id, value)
+                    if found is not UNKNOWN and isinstance(value, ast.Name):
+                        self.known.setdefault(value.id, Known(found, value.id))
+
+        visit(function.body, is_once=True)
+
+    def _is_alias(self, value: ast.expr, counts: Mapping[str, int], parameters: set[str]) -> bool:
+        """A name that always says the same."""
+        if isinstance(value, ast.Name):
+            return counts.get(value.id, 0) == (0 if value.id not in parameters else 0)
+        return False
+
+    # --- expressions ------------------------------------------------------------------------------
+
+    def _expression(self, node: Any) -> Any:
+        if node is None:
+            return None
+        return _Expressions(self).visit(node)
+
+    def value(self, node: ast.AST) -> Any:
+        """The value of an expression of what is known; `UNKNOWN` for any other."""
+        try:
+            return self._value(node)
+        except Exception:  # noqa: BLE001 - whatever it asks cannot be answered now
+            return UNKNOWN
+
+    def _value(self, node: Any) -> Any:
+        path = dotted(node)
+        if path is not None and path in self.known:
+            return self.known[path].value
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            if node.id in self._hidden:
+                return UNKNOWN
+            if node.id in self.glob:
+                return self.glob[node.id]
+            return getattr(builtins, node.id, UNKNOWN)
+        if isinstance(node, ast.Attribute):
+            inner = self._value(node.value)
+            return getattr(inner, node.attr) if _is_open(inner) else UNKNOWN
+        if isinstance(node, ast.Tuple | ast.List):
+            values = [self._value(part) for part in node.elts]
+            if any(v is UNKNOWN for v in values):
+                return UNKNOWN
+            return tuple(values) if isinstance(node, ast.Tuple) else values
+        if isinstance(node, ast.UnaryOp):
+            value = self._value(node.operand)
+            if value is UNKNOWN:
+                return value
+            return _UNARY[type(node.op)](value)
+        if isinstance(node, ast.BoolOp):
+            is_and = isinstance(node.op, ast.And)
+            values = [self._value(part) for part in node.values]
+            if any(v is not UNKNOWN and bool(v) is not is_and for v in values):
+                return not is_and
+            return UNKNOWN if any(v is UNKNOWN for v in values) else values[-1]
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            left, right = self._value(node.left), self._value(node.comparators[0])
+            if left is UNKNOWN or right is UNKNOWN:
+                return UNKNOWN
+            return _COMPARE[type(node.ops[0])](left, right)
+        if isinstance(node, ast.Compare):
+            values = [self._value(part) for part in (node.left, *node.comparators)]
+            if any(v is UNKNOWN for v in values):
+                return UNKNOWN
+            steps = zip(node.ops, values, values[1:], strict=False)
+            return all(_COMPARE[type(op)](a, b) for op, a, b in steps)
+        if isinstance(node, ast.BinOp):
+            left, right = self._value(node.left), self._value(node.right)
+            if left is UNKNOWN or right is UNKNOWN:
+                return UNKNOWN
+            return _BINARY[type(node.op)](left, right)
+        if isinstance(node, ast.Subscript):
+            inner, key = self._value(node.value), self._value(node.slice)
+            return UNKNOWN if inner is UNKNOWN or key is UNKNOWN else inner[key]
+        if isinstance(node, ast.Call):
+            return self._called(node)
+        return UNKNOWN
+
+    def _called(self, node: ast.Call) -> Any:
+        name = dotted(node.func)
+        if not node.args and not node.keywords and f"{name}()" in self.known:
+            return self.known[f"{name}()"].value
+        if name in EVALUATED and name in self.glob:
+            values = [self._value(part) for part in node.args]
+            if not any(v is UNKNOWN for v in values):
+                return self.glob[name](*values)
+        if name == "lookup":
+            table, key = self._value(node.args[0]), self._value(node.args[1])
+            return UNKNOWN if table is UNKNOWN or key is UNKNOWN else table[key]
+        if name == "require":
+            return UNKNOWN
+        if name == "unwrapped" and name in self.glob:
+            inner = self._value(node.args[0])
+            return UNKNOWN if inner is UNKNOWN else self.glob[name](inner)
+        if name in _CALLED and not node.keywords:
+            values = [self._value(part) for part in node.args]
+            if not any(v is UNKNOWN for v in values):
+                return _CALLED[name](*values)
+        return UNKNOWN
+
+
+class _Expressions(ast.NodeTransformer):
+    """Expressions with what is known put in."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def visit(self, node: ast.AST) -> Any:
+        path = dotted(node)
+        if path is not None and isinstance(getattr(node, "ctx", None), ast.Load):
+            if path in self.folder.known:
+                one = self.folder.known[path]
+                if one.text is not None:
+                    return node if one.text == path else tree.expression(one.text)
+                written = literal(one.value) if one.value is not UNKNOWN else None
+                return written or self.folder.write(one.value) or node
+            if isinstance(node, ast.Attribute):
+                return self._settled(self.generic_visit(node))
+            return node
+        return super().visit(node)
+
+    def _settled(self, node: Any) -> Any:
+        """A value written out where it is known and plain."""
+        value = self.folder.value(node)
+        if value is UNKNOWN or isinstance(value, ModuleType):
+            return node
+        if isinstance(node, ast.Attribute) and isinstance(self.folder.value(node.value), ModuleType):
+            return node
+        return literal(value) or self.folder.write(value) or node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        hidden = {a.arg: self.folder.known.pop(a.arg) for a in node.args.args if a.arg in self.folder.known}
+        node.body = self.visit(node.body)
+        self.folder.known |= hidden
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        return self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        node.test = self.visit(node.test)
+        answer = self.folder.value(node.test)
+        if answer is not UNKNOWN:
+            return self.visit(node.body if answer else node.orelse)
+        node.body, node.orelse = self.visit(node.body), self.visit(node.orelse)
+        return node.body if same(node.body, node.orelse) else node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
+        passes = isinstance(node.op, ast.And)
+        kept: list[ast.expr] = []
+        for part in (self.visit(v) for v in node.values):
+            answer = self.folder.value(part)
+            if answer is not UNKNOWN and bool(answer) is passes and part is not node.values[-1]:
+                continue
+            kept.append(part)
+            if answer is not UNKNOWN and bool(answer) is not passes:
+                break
+        if len(kept) > 1:
+            last = self.folder.value(kept[-1])
+            if last is not UNKNOWN and isinstance(last, bool) and last is passes:
+                kept.pop()
+        if len(kept) == 1:
+            return kept[0]
+        node.values = kept or [ast.Constant(passes)]
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        node.operand = self.visit(node.operand)
+        if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+            if type(node.operand.value) in (int, float) and not hasattr(node.operand, "spelling"):
+                return ast.Constant(-node.operand.value)
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Compare):
+            return negated(node.operand)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        self.generic_visit(node)
+        sides = (node.left, node.right)
+        if all(isinstance(s, ast.Constant) and type(s.value) in (int, float) for s in sides):
+            if not any(hasattr(side, "spelling") for side in sides) and not isinstance(node.op, ast.Pow):
+                return literal(self.folder.value(node)) or node
+        left, right = (_number(side) for side in sides)
+        if isinstance(node.op, ast.Add) and left == 0:
+            return node.right
+        if isinstance(node.op, ast.Mult) and 1 in (left, right):
+            return node.right if left == 1 else node.left
+        if isinstance(node.op, ast.BitOr) and isinstance(node.right, ast.Dict) and not node.right.keys:
+            return node.left
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        self.generic_visit(node)
+        return self._settled(node) if isinstance(node.ctx, ast.Load) else node
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        node.args = _flat(node.args)
+        name = dotted(node.func)
+        if name == "cast":
+            return node.args[1]
+        if name == "range" and len(node.args) == 2 and _number(node.args[0]) == 0:
+            del node.args[0]
+        if self.folder.on_cpu:
+            moved = _without_moves(node)
+            if moved is not node:
+                return moved
+        if name == "lookup":
+            value = self.folder.value(node)
+            found = None if value is UNKNOWN else literal(value) or self.folder.write(value)
+            return found or ast.Subscript(node.args[0], node.args[1], ast.Load())
+        if name in _CALLED and not node.keywords:
+            return self._settled(node)
+        if name == "partial" or name == "functools.partial":
+            if len(node.args) == 1 and not node.keywords:
+                return node.args[0]
+        function = self.folder.value(node.func)
+        module = getattr(function, "__module__", "") or ""
+        if isinstance(function, FunctionType) and module.startswith("torch.nn"):
+            _without_defaults(node, function)
+        return node
+
+    def visit_Tuple(self, node: ast.Tuple) -> Any:
+        self.generic_visit(node)
+        if isinstance(node.ctx, ast.Load):
+            node.elts = _flat(node.elts)
+        return node
+
+    visit_List = visit_Tuple  # noqa: N815 - the name that NodeTransformer asks for
+
+    def visit_Dict(self, node: ast.Dict) -> Any:
+        self.generic_visit(node)
+        keys, values = [], []
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None and isinstance(value, ast.Dict):
+                keys += value.keys
+                values += value.values
+            else:
+                keys.append(key)
+                values.append(value)
+        node.keys, node.values = keys, values
+        return node
+
+
+EVALUATED = frozenset({"_opened", "_takes_reduction"})
+"""Functions of the library that are asked now, where all that they are given is known."""
+
+_CALLED: dict[str, Callable[..., Any]] = {
+    "len": len,
+    "min": min,
+    "max": max,
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "abs": abs,
+    "isinstance": isinstance,
+    "callable": callable,
+    "hasattr": hasattr,
+}
+_UNARY: dict[type, Callable[[Any], Any]] = {
+    ast.Not: operator.not_,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Invert: operator.invert,
+}
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+}
+_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_OPPOSITE: dict[type, type] = {
+    ast.Eq: ast.NotEq,
+    ast.Is: ast.IsNot,
+    ast.In: ast.NotIn,
+    ast.Lt: ast.GtE,
+    ast.LtE: ast.Gt,
+}
+_OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
+
+
+def negated(test: ast.expr) -> ast.expr:
+    """The opposite of a question."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        return ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return test.operand
+    return ast.UnaryOp(ast.Not(), test)
+
+
+def is_pure(node: ast.expr) -> bool:
+    """Whether nobody notices that an expression is not worked out."""
+    return not any(
+        isinstance(part, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
+        and not (isinstance(part, ast.Call) and dotted(part.func) in {*_CALLED, "list", "dict", "tuple", "set", "zip", "Tensor.shape"})
+        for part in ast.walk(node)
+    )
+
+
+def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:
+    """Write an expression wherever a name is read."""
+
+    class Replace(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> Any:
+            is_read = isinstance(node.ctx, ast.Load) and node.id == name
+            return copy.deepcopy(value) if is_read else node
+
+    Replace().visit(node)
+
+
+def same_text(target: ast.AST, value: ast.AST) -> bool:
+    """Whether an assignment gives a thing to itself."""
+    return dotted(target) is not None and dotted(target) == dotted(value)
+
+
+def _number(node: ast.AST) -> Any:
+    """A whole number that stands there; None for anything else."""
+    is_plain = isinstance(node, ast.Constant) and type(node.value) is int
+    return node.value if is_plain else None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _without_index(node: ast.For) -> None:
+    """`for i, x in enumerate(y)` as `for x in y` where nobody reads i."""
+    call, target = node.iter, node.target
+    if not (isinstance(call, ast.Call) and dotted(call.func) == "enumerate" and len(call.args) == 1):
+        return
+    if call.keywords or not (isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name)):
+        return
+    name = target.elts[0].id
+    if not any(isinstance(n, ast.Name) and n.id == name for one in node.body for n in ast.walk(one)):
+        node.iter, node.target = call.args[0], target.elts[1]
+
+
+def _without_moves(node: ast.Call) -> Any:
+    """`x.to(y.device)` and `x.cpu()` as `x`, and no `device=y.device`."""
+    node.keywords = [k for k in node.keywords if not (k.arg == "device" and _is_device(k.value))]
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "cpu" and not node.args:
+        return node.func.value
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "to":
+        node.args = [a for a in node.args if not _is_device(a)]
+        if not node.args and not node.keywords:
+            return node.func.value
+    return node
+
+
+def _is_device(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return node.value == "cpu"
+    if isinstance(node, ast.Name):
+        return node.id == "device"
+    return isinstance(node, ast.Attribute) and node.attr == "device"
+
+
+def _assign(target: ast.expr, value: ast.expr) -> ast.Assign:
+    return ast.Assign([target], value, lineno=0)
+
+
+def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
+    """Whether `a, b = x, y` may be two statements: no value reads what an earlier one has written."""
+    if len(target.elts) != len(value.elts) or not all(isinstance(t, ast.Name) for t in target.elts):
+        return False
+    plain = [isinstance(v, ast.Name | ast.Constant | ast.Tuple | ast.Dict | ast.List) for v in value.elts]
+    if not any(plain):
+        return False
+    for index, one in enumerate(target.elts):
+        later = ast.Tuple(value.elts[index + 1 :], ast.Load())
+        names = {n.id for n in ast.walk(later) if isinstance(n, ast.Name)}
+        if isinstance(one, ast.Name) and one.id in names:
+            return False
+    return True
+
+
+def _flat(parts: list[ast.expr]) -> list[ast.expr]:
+    """`*[a, b]` as `a, b`."""
+    found: list[ast.expr] = []
+    for part in parts:
+        if isinstance(part, ast.Starred) and isinstance(part.value, ast.List | ast.Tuple):
+            found += part.value.elts
+        else:
+            found.append(part)
+    return found
+
+
+def _without_defaults(node: ast.Call, function: Any) -> None:
+    """Leave out arguments that say what the function does anyway."""
+    parameters = inspect.signature(function).parameters
+    node.keywords = [
+        one
+        for one in node.keywords
+        if not (
+            one.arg in parameters
+            and isinstance(one.value, ast.Constant)
+            and parameters[one.arg].default == one.value.value
+            and type(parameters[one.arg].default) is type(one.value.value)
+        )
+    ]
+
+
+def _is_open(value: Any) -> bool:
+    """Whether an attribute of it may be read: records, modules, plain things."""
+    if value is UNKNOWN:
+        return False
+    if isinstance(value, ModuleType | tuple | functools.partial) or dataclasses.is_dataclass(value):
+        return True
+    return hasattr(value, "__dict__") and not isinstance(value, type | FunctionType)
+
+
+def _only_raises(body: list[ast.stmt]) -> bool:
+    last = body[-1]
+    if not (isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call)):
+        return False
+    name = (dotted(last.exc.func) or "").rpartition(".")[2]
+    return name in _our_errors()
+
+
+@functools.cache
+def _our_errors() -> frozenset[str]:
+    found, waiting = set(), [DrivetrainError]
+    while waiting:
+        one = waiting.pop()
+        found.add(one.__name__)
+        waiting += one.__subclasses__()
+    return frozenset(found | {"PictureError", "MissingPackageError"})
+
+
+def _arguments(function: ast.FunctionDef) -> Iterable[ast.arg]:
+    a = function.args
+    extra = [one for one in (a.vararg, a.kwarg) if one is not None]
+    return [*a.posonlyargs, *a.args, *a.kwonlyargs, *extra]
+
+
+def _stores(function: ast.AST) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            counts[node.id] = counts.get(node.id, 0) + 1
+        elif isinstance(node, ast.FunctionDef) and node is not function:
+            counts[node.name] = counts.get(node.name, 0) + 1
+    return counts
+
+
+def _loads(function: ast.AST) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            counts[node.id] = counts.get(node.id, 0) + 1
+    return counts

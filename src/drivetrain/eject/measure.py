@@ -1,0 +1,130 @@
+"""The validation of a run as a function of its script: loss and metrics over all items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from drivetrain.eject.fold import literal
+from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.parts import Written
+from drivetrain.eject.tree import unparse
+from drivetrain.errors import EjectError
+from drivetrain.metrics import METRICS
+from drivetrain.metrics.classification import Accuracy, ErrorRate
+
+EVALUATE = '''
+def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
+    """Mean loss and metrics over the validation items."""
+    model.eval()
+    {before}
+    with torch.inference_mode():
+        for inputs, targets in {batches}:
+            preds = model(inputs)
+            losses.append({loss})
+            counts.append(len(targets))
+            {each}
+    return {answer}
+'''
+
+
+@dataclass
+class Validation:
+    """What the script has of it."""
+
+    written: list[Written]
+    row: str
+    """The row's part, with `{}` in the place of the call."""
+    result: str
+    """The run's metrics, likewise."""
+
+
+def validation(learner: Any, lifter: Lifter, batches: str, *, loss_name: str = "loss", pair: str = "valid") -> Validation:
+    """The function `evaluate`, and how its answer is used.
+
+    Args:
+        learner: whose loss and metrics they are.
+        batches: an expression of the validation batches.
+    """
+    from drivetrain.eject.script import loss_text
+
+    loss = loss_text(learner.loss_fn, lifter)
+    text = loss.text or ""
+    call = f"{text}(preds, targets)"
+    if text.startswith("functools.partial("):
+        inner = text.removeprefix("functools.partial(").removesuffix(")")
+        function, _, options = inner.partition(", ")
+        call = f"{function}(preds, targets, {options})"
+    before, each, answers = ["losses, counts = [], []"], [], ['"loss": weighted_mean(losses, counts)']
+    uses: dict[str, Any] = {"weighted_mean": "drivetrain.train.batches:weighted_mean"}
+    plain = [m for m in learner.metrics if type(m) in (Accuracy, ErrorRate) and m.ignore_index is None]
+    if plain:
+        before.append("num_right = 0")
+        each.append(
+            "num_right += int((preds.argmax(dim=1) == targets).sum())"
+            if _are_classes(learner)
+            else "num_right += int(((preds > 0) == (targets > 0.5)).sum())"
+        )
+    for metric in learner.metrics:
+        if metric in plain:
+            share = "num_right" if type(metric) is Accuracy else "(sum(counts) - num_right)"
+            answers.append(f"{metric.name!r}: {share} / sum(counts)")
+            continue
+        name = _lifted(metric, lifter, uses)
+        before.append(f"{metric.name} = {name}")
+        each.append(f"{metric.name}.update(preds, targets)")
+        answers.append(f"{metric.name!r}: float({metric.name}.compute())")
+    parameter, _, argument = batches.partition("(")
+    source = argument.removesuffix(")") or "valid"
+    written = Written(
+        EVALUATE.format(
+            parameter=f", {source}: Part" if argument else ", valid: Iterable",
+            before="\n    ".join(before),
+            batches=batches if argument else "valid",
+            loss=call,
+            each="\n            ".join(each) or "pass",
+            answer="{" + ", ".join(answers) + "}",
+        ).replace("            pass\n", ""),
+        "train",
+        uses,
+    )
+    if not argument:
+        lifter.add_import(Import("collections.abc", "Iterable"))
+    del loss_name, pair, parameter
+    lifter.add_import(Import("torch", "nn"))
+    lifter.add_import(Import("torch"))
+    return Validation([written], '{{f"valid_{{name}}" if name == "loss" else name: value for name, value in {}.items()}}', "{}")
+
+
+def _are_classes(learner: Any) -> bool:
+    import torch
+
+    from drivetrain.train.batches import call_of, to_device
+
+    batch = to_device(next(iter(learner.loaders.valid)), learner.device)
+    args, kwargs, _ = call_of(batch)
+    learner.model.eval()
+    with torch.inference_mode():
+        preds = learner.model(*args, **kwargs)
+    return preds.ndim > 1 and preds.shape[1] > 1
+
+
+def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:
+    """What makes a metric in the script."""
+    kind = type(metric)
+    if kind not in METRICS.values() and not hasattr(kind, "options"):
+        if kind.__init__ is not object.__init__ and vars(metric):
+            raise EjectError(
+                f"The metric `{kind.__name__}` is an object whose arguments a script cannot tell. Give one "
+                "of `metrics.METRICS`, or a class that is made without arguments."
+            )
+        uses[kind.__name__] = kind
+        return f"{kind.__name__}()"
+    options = []
+    for key, value in metric.options().items():
+        written = literal(value)
+        if written is None:
+            raise EjectError(f"The metric `{metric.name}` has the option {key}={value!r}, which a script cannot write.")
+        options.append(f"{key}={unparse(written)}")
+    uses[kind.__name__] = kind
+    return f"{kind.__name__}({', '.join(options)})"

@@ -1,0 +1,75 @@
+"""What an application brings to the script of its run: its data, its model, its validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from drivetrain.eject.fold import Known
+from drivetrain.eject.inline import PAIR, Form, Setting
+from drivetrain.eject.lift import Lifter
+
+LEVELS = {
+    "loop": "your loop, our pieces: data, model, loss and optimizer are imported from Drivetrain",
+    "data": "your loop and your data: model, loss and optimizer are imported from Drivetrain",
+    "all": "everything: nothing is imported from Drivetrain",
+}
+"""How deep a script goes."""
+
+
+@dataclass
+class Written:
+    """A function or class that a part writes for this very run.
+
+    `text` uses names of `uses`, which are lifted, and of the script.
+    """
+
+    text: str
+    section: str
+    uses: Mapping[str, Any] = field(default_factory=dict)
+    """By the name in the text: a function or class, or "module:name"."""
+
+
+@dataclass
+class Part:
+    """What a script needs to know of data and model."""
+
+    title: str
+    """The first sentence of the script: what is trained on what."""
+    settings: Sequence[Setting]
+    written: Sequence[Written]
+    load: str
+    """Statements of `main` that make what training needs, from `arguments.data` on."""
+    fit_arguments: str
+    """What the functions that train are given, such as `model, train, valid`."""
+    batches: str
+    """The training batches of an epoch, an expression."""
+    num_batches: int | None
+    count_batches: str
+    """How many those are, an expression that `main` can work out; empty where that is not known."""
+    validate: str
+    """A dict with what a validation adds to the row; empty where there is none."""
+    layer_groups: str
+    result: str
+    """The metrics of the result, an expression; it may read `row`, the last one of training."""
+    known: Mapping[str, Mapping[str, Known]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    pinned: Sequence[str] = ()
+    form: Form = PAIR
+    data_help: str = "where the data lies"
+    note: str = ""
+    """A second paragraph for the script's docstring."""
+    parameters: Sequence[tuple[str, str]] = ()
+    """Parameters of the functions that train, after `model`, with their types."""
+
+
+class Ejects(Protocol):
+    """An application that a run can be ejected from."""
+
+    def eject_part(self, learner: Any, lifter: Lifter, level: str) -> Part:
+        """The part of a script that is the application's.
+
+        Raises: EjectError: something of it has no plain form.
+        """
+        ...

@@ -1,0 +1,624 @@
+"""The pieces of a script together: what is only known once all of them are there.
+
+`settle` looks at every call of every lifted function: what all of them give alike, or leave at its
+default, becomes a constant inside, and the parameter goes. That decides further branches, which makes
+further functions needless, and so on until nothing changes. A function that says one thing and is
+called once is written where it is called. What nobody reads goes.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from drivetrain.eject import tree
+from drivetrain.eject.fold import UNKNOWN, Known, is_pure, literal, replace_name
+from drivetrain.eject.lift import RUN_BY_PYTHON, Lifter, Piece, annotation_names, attributes_in, names_in, rename
+from drivetrain.eject.tree import dotted, same
+
+SMALL = 12
+"""Nodes of an expression that is written where it is called, however often that is."""
+
+ROUNDS = 12
+
+
+class Program:
+    """The pieces of a lifter and the functions written for this run.
+
+    Args:
+        lifter: holds the lifted pieces.
+        written: functions and classes that the script is written around; they are not changed but for
+            the names of what they call, and what is known of the run.
+        pinned: names of pieces that keep their parameters.
+    """
+
+    def __init__(self, lifter: Lifter, written: Iterable[Piece], *, pinned: Iterable[str] = ()) -> None:
+        self.lifter = lifter
+        self.written = list(written)
+        self.pinned = frozenset(pinned)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """All of it."""
+        return [*self.lifter.pieces.values(), *self.written]
+
+    def settle(self) -> None:
+        """Make of it what this run needs."""
+        for _ in range(ROUNDS):
+            before = self._text()
+            self._fold()
+            while self.lifter.add_called_methods():
+                pass
+            self._drop_unread()
+            self._specialise()
+            self._fold()
+            self._write_in_place()
+            self._drop_unread()
+            self._drop_unread_attributes()
+            self._drop_identities()
+            if self._text() == before:
+                break
+        self._drop_annotations()
+        self._make_public()
+
+    def names(self) -> set[str]:
+        """Names that anything reads, annotations among them."""
+        found: set[str] = set()
+        for piece in self.pieces:
+            found |= names_in(piece.node) | annotation_names(piece.node)
+        return found
+
+    # --- how it is done ---------------------------------------------------------------------------
+
+    def _text(self) -> str:
+        return "\n".join(ast.dump(piece.node) for piece in self.pieces)
+
+    def _changeable(self) -> list[Piece]:
+        return [piece for piece in self.pieces if piece.is_ours]
+
+    def _fold(self) -> None:
+        for piece in self._changeable():
+            folder = self.lifter.folder(piece.module)
+            function = _callable(piece)
+            if function is not None and piece.known:
+                self._put_in(function, piece)
+            body = [piece.node]
+            folder.fold(body)
+            self.lifter.resolve(piece.node, piece.module) if piece.module.startswith("drivetrain.") else None
+
+    def _put_in(self, function: ast.FunctionDef, piece: Piece) -> None:
+        """What is known of parameters, inside."""
+        known = {
+            name: one
+            for name, one in piece.known.items()
+            if not _is_stored(function, name)
+        }
+        folder = self.lifter.folder(piece.module, known)
+        arguments, function.args = function.args, ast.arguments([], [], None, [], [], None, [])
+        decorators, function.decorator_list = function.decorator_list, []
+        holder = [function]
+        folder.fold(holder)
+        function.args, function.decorator_list = arguments, decorators
+
+    def _calls(self) -> dict[str, list[tuple[ast.Call, Piece]]]:
+        """The calls of each piece by name; None in the list's place where it is used otherwise."""
+        found: dict[str, list[tuple[ast.Call, Piece]]] = {}
+        elsewhere: set[str] = set()
+        names = {piece.name for piece in self.pieces}
+        for piece in self.pieces:
+            called: set[int] = set()
+            for node in ast.walk(piece.node):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    if node.func.id in names:
+                        found.setdefault(node.func.id, []).append((node, piece))
+                        called.add(id(node.func))
+                if isinstance(node, ast.Call) and (dotted(node.func) or "") == "isinstance":
+                    called.update(id(part) for part in ast.walk(node))
+            skipped = called | _in_annotations(piece.node)
+            for node in ast.walk(piece.node):
+                if isinstance(node, ast.Name) and id(node) not in skipped and node.id in names:
+                    elsewhere.add(node.id)
+        return {name: calls for name, calls in found.items() if name not in elsewhere}
+
+    def _specialise(self) -> None:
+        """Parameters that every call gives alike become constants."""
+        calls = self._calls()
+        for piece in self.lifter.pieces.values():
+            function = _callable(piece)
+            if not piece.is_ours or function is None or piece.name in self.pinned:
+                continue
+            if piece.name not in calls or function.args.vararg and not _named(function):
+                continue
+            is_method = isinstance(piece.node, ast.ClassDef)
+            for name in _named(function, skip_first=is_method):
+                one = self._given(function, name, calls[piece.name], is_method=is_method)
+                if one is not None:
+                    piece.known[name] = one
+            self._put_in(function, piece)
+            for name in list(piece.known):
+                if name in _named(function) and not _reads(function, name) and not _is_stored(function, name):
+                    self._remove(function, name, calls[piece.name], is_method=is_method)
+            for name in _named(function, skip_first=is_method):
+                if not _reads(function, name) and not _is_stored(function, name):
+                    if all(self._may_go(function, name, call, is_method) for call, _ in calls[piece.name]):
+                        self._remove(function, name, calls[piece.name], is_method=is_method)
+
+    def _may_go(self, function: ast.FunctionDef, name: str, call: ast.Call, is_method: bool) -> bool:
+        given = _argument(function, name, call, is_method=is_method)
+        return given is None or is_pure(given)
+
+    def _given(
+        self, function: ast.FunctionDef, name: str, calls: list[tuple[ast.Call, Piece]], *, is_method: bool
+    ) -> Known | None:
+        """What all calls give for a parameter, where that is one known thing."""
+        found: Known | None = None
+        for call, caller in calls:
+            if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+                return None
+            given = _argument(function, name, call, is_method=is_method)
+            if given is None:
+                given = _default(function, name)
+                if given is None:
+                    return None
+            one = self._known(given, caller)
+            if one is None or (found is not None and not _alike(one, found)):
+                return None
+            found = one
+        return found
+
+    def _known(self, given: ast.expr, caller: Piece) -> Known | None:
+        constants = self.lifter.constants
+        if isinstance(given, ast.Name) and given.id in constants:
+            return Known(constants[given.id], given.id)
+        if isinstance(given, ast.Name) and given.id in caller.known:
+            return caller.known[given.id]
+        if isinstance(given, ast.Name) and given.id in self.lifter.pieces:
+            piece = self.lifter.pieces[given.id]
+            if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
+                return Known(_value_of(piece), given.id)
+            return None
+        if isinstance(given, ast.Lambda):
+            return Known(given)  # something, and no None
+        value = _made(given, self.lifter, caller)
+        if value is UNKNOWN:
+            return None
+        if literal(value) is not None:
+            return Known(value, tree.unparse(given) if literal(value) is not None else None)
+        return Known(value) if dataclasses.is_dataclass(value) else None
+
+    def _remove(
+        self, function: ast.FunctionDef, name: str, calls: list[tuple[ast.Call, Piece]], *, is_method: bool
+    ) -> None:
+        """Take a parameter out of a function and of its calls."""
+        places = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+        if name in places and function.args.vararg is not None:
+            after = places.index(name)
+            if any(len(call.args) > after for call, _ in calls) and name != places[0]:
+                pass
+        for call, _ in calls:
+            call.keywords = [k for k in call.keywords if k.arg != name]
+            if name in places:
+                index = places.index(name) - is_method
+                if index < len(call.args):
+                    del call.args[index]
+        _without_parameter(function, name)
+
+    def _write_in_place(self) -> None:
+        """Functions of one expression where they are called."""
+        calls = self._calls()
+        for piece in list(self.lifter.pieces.values()):
+            node = piece.node
+            if not (piece.is_ours and isinstance(node, ast.FunctionDef)) or piece.name not in calls:
+                continue
+            if piece.name in self.pinned or node.decorator_list or node.args.vararg or node.args.kwarg:
+                continue
+            body = [one for one in node.body if not tree.is_text(one)]
+            if len(body) != 1 or not isinstance(body[0], ast.Return | ast.Expr) or body[0].value is None:
+                continue
+            if isinstance(body[0], ast.Expr) and not _are_statements(piece.name, calls[piece.name]):
+                continue
+            expression = body[0].value
+            if isinstance(expression, ast.Constant) and expression.value is ...:
+                continue
+            if any(isinstance(part, ast.Name) and part.id == piece.name for part in ast.walk(expression)):
+                continue
+            is_small = sum(1 for _ in ast.walk(expression)) <= SMALL and _only_passes(expression)
+            is_plain = isinstance(expression, ast.Constant | ast.Name)
+            count = len(calls[piece.name])
+            if not (is_plain or is_small or (count == 1 and not _is_worth_a_name(node))):
+                continue
+            if not all(_fits(node, expression, call) for call, _ in calls[piece.name]):
+                continue
+            for _, caller in calls[piece.name]:
+                self._replace(caller, piece.name, node, expression)
+            del self.lifter.pieces[piece.name]
+
+    def _replace(self, caller: Piece, name: str, function: ast.FunctionDef, expression: ast.expr) -> None:
+        class Replace(ast.NodeTransformer):
+            def visit_Call(self, node: ast.Call) -> Any:
+                self.generic_visit(node)
+                if not (isinstance(node.func, ast.Name) and node.func.id == name):
+                    return node
+                result = copy.deepcopy(expression)
+                holder = ast.Expr(result)
+                given = {p: _argument(function, p, node, is_method=False) for p in _named(function)}
+                for parameter, value in given.items():
+                    value = value if value is not None else _default(function, parameter)
+                    assert value is not None
+                    replace_name(holder, parameter, ast.Name(f"__{parameter}", ast.Load()))
+                for parameter, value in given.items():
+                    value = value if value is not None else _default(function, parameter)
+                    assert value is not None
+                    replace_name(holder, f"__{parameter}", value)
+                return holder.value
+
+        caller.node = Replace().visit(caller.node)
+
+    def _drop_unread(self) -> None:
+        while True:
+            read: set[str] = set()
+            for piece in self.pieces:
+                read |= names_in(piece.node) - {piece.name}
+            gone = [name for name in self.lifter.pieces if name not in read]
+            for name in gone:
+                del self.lifter.pieces[name]
+            if not gone:
+                return
+
+    def _drop_unread_attributes(self) -> None:
+        """`self.config = config` where nobody asks for it."""
+        read: set[str] = set()
+        for piece in self.pieces:
+            read |= attributes_in(piece.node)
+        for piece in self.lifter.pieces.values():
+            if not (piece.is_ours and isinstance(piece.node, ast.ClassDef)):
+                continue
+            for function in piece.node.body:
+                if isinstance(function, ast.FunctionDef):
+                    function.body = [one for one in function.body if not _stores_unread(one, read)] or [
+                        tree.mark(ast.Pass())
+                    ]
+            piece.node.body = [
+                one
+                for one in piece.node.body
+                if not (
+                    isinstance(one, ast.FunctionDef)
+                    and one.name not in read
+                    and one.name not in RUN_BY_PYTHON
+                )
+            ]
+            if _is_record(piece.node):
+                named = {k.arg for p in self.pieces for c in ast.walk(p.node) if isinstance(c, ast.Call) for k in c.keywords}
+                piece.node.body = [
+                    one
+                    for one in piece.node.body
+                    if not (isinstance(one, ast.FunctionDef) and all(tree.is_text(b) or _is_dots(b) for b in one.body))
+                    and not (
+                        isinstance(one, ast.AnnAssign)
+                        and isinstance(one.target, ast.Name)
+                        and one.target.id not in read
+                        and one.value is not None
+                        and self._forget_field(piece, one.target.id)
+                    )
+                ]
+                del named
+
+    def _forget_field(self, record: Piece, name: str) -> bool:
+        """Take a field that nobody reads out of the calls that make a record."""
+        calls = [
+            node
+            for piece in self.pieces
+            for node in ast.walk(piece.node)
+            if isinstance(node, ast.Call) and tree.dotted(node.func) == record.name
+        ]
+        for call in calls:
+            for keyword in call.keywords:
+                if keyword.arg == name and not is_pure(keyword.value):
+                    return False
+        for call in calls:
+            call.keywords = [k for k in call.keywords if k.arg != name]
+        return True
+
+    def _drop_identities(self) -> None:
+        """Layers that do nothing in this run: places that a callback of another run would use."""
+        text = self._text()
+        for piece in self.lifter.pieces.values():
+            if not (piece.is_ours and isinstance(piece.node, ast.ClassDef)):
+                continue
+            for name in _identities(piece.node):
+                if text.count(f"'{name}'") == 2:  # made once, called once
+
+                    class Without(ast.NodeTransformer):
+                        def visit_Call(self, node: ast.Call) -> Any:
+                            self.generic_visit(node)
+                            is_it = dotted(node.func) == f"self.{name}"  # noqa: B023
+                            return node.args[0] if is_it else node
+
+                    Without().visit(piece.node)
+                    for function in piece.node.body:
+                        if isinstance(function, ast.FunctionDef):
+                            function.body = [s for s in function.body if not _makes_identity(s, name)]
+
+    def _drop_annotations(self) -> None:
+        """Leave out annotations that name what the script does not have."""
+        for piece in self.pieces:
+            if not piece.is_ours:
+                continue
+            source = self.lifter._module(piece.module) if piece.module in self.lifter._modules else None
+            imported = source.imported if source is not None else {}
+            for node in ast.walk(piece.node):
+                for name in ("annotation", "returns"):
+                    part = getattr(node, name, None)
+                    if isinstance(part, ast.AST) and not self._can_say(part, imported):
+                        if isinstance(node, ast.AnnAssign):
+                            continue
+                        setattr(node, name, None)
+            piece.node = _PlainAssignments().visit(piece.node)
+
+    def _can_say(self, annotation: ast.AST, imported: Any) -> bool:
+        wanted = []
+        for node in ast.walk(annotation):
+            if isinstance(node, ast.Name) and not hasattr(__builtins__, node.id):
+                if isinstance(__builtins__, dict) and node.id in __builtins__:
+                    continue
+                if node.id in self.lifter.pieces or node.id in self.lifter.imports:
+                    continue
+                if any(node.id == piece.name for piece in self.written):
+                    continue
+                if node.id in imported and imported[node.id].module.partition(".")[0] in SAYABLE:
+                    wanted.append(imported[node.id])
+                    continue
+                return False
+        for one in wanted:
+            self.lifter.add_import(one)
+        return True
+
+    def _make_public(self) -> None:
+        """Names without their underscore, where nothing else is called so."""
+        taken: set[str] = set(self.lifter.imports) | set(self.lifter.constants)
+        for piece in self.pieces:
+            for node in ast.walk(piece.node):
+                if isinstance(node, ast.Name):
+                    taken.add(node.id)
+                elif isinstance(node, ast.arg):
+                    taken.add(node.arg)
+        names = {}
+        for piece in list(self.pieces):
+            plain = piece.name.lstrip("_")
+            if plain != piece.name and piece.is_ours and plain not in taken and not hasattr(ast, plain):
+                if plain not in names.values() and plain not in _BUILTINS:
+                    names[piece.name] = plain
+        for piece in self.pieces:
+            rename(piece.node, names)
+        for old, new in names.items():
+            if old in self.lifter.pieces:
+                piece = self.lifter.pieces[old]
+                piece.name = new
+        self.lifter.pieces = {piece.name: piece for piece in self.lifter.pieces.values()}
+
+
+import builtins  # noqa: E402
+
+_BUILTINS = frozenset(dir(builtins))
+
+SAYABLE = frozenset({"torch", "numpy", "collections", "typing", "pathlib"})
+"""Packages whose names an annotation may take."""
+
+
+class _PlainAssignments(ast.NodeTransformer):
+    """`x: int = 1` inside functions as `x = 1`."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self.depth += 1
+        self.generic_visit(node)
+        self.depth -= 1
+        return node
+
+    def visit_AnnAssign(self, node: Any) -> Any:
+        if not self.depth or node.value is None:
+            return node
+        plain: Any = ast.Assign([node.target], node.value, lineno=0)
+        plain.before, plain.after, plain.gap = node.before, node.after, node.gap
+        return plain
+
+
+def _value_of(piece: Piece) -> Any:
+    return getattr(sys.modules.get(piece.module), piece.node.name, UNKNOWN)
+
+
+def _callable(piece: Piece) -> ast.FunctionDef | None:
+    """The function, or the `__init__` of the class."""
+    if isinstance(piece.node, ast.FunctionDef):
+        return piece.node
+    if isinstance(piece.node, ast.ClassDef):
+        return next(
+            (o for o in piece.node.body if isinstance(o, ast.FunctionDef) and o.name == "__init__"), None
+        )
+    return None
+
+
+def _named(function: ast.FunctionDef, *, skip_first: bool = False) -> list[str]:
+    a = function.args
+    places = [one.arg for one in (*a.posonlyargs, *a.args)]
+    return [*places[skip_first:], *(one.arg for one in a.kwonlyargs)]
+
+
+def _argument(function: ast.FunctionDef, name: str, call: ast.Call, *, is_method: bool) -> ast.expr | None:
+    for one in call.keywords:
+        if one.arg == name:
+            return one.value
+    places = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    if name in places:
+        index = places.index(name) - is_method
+        if 0 <= index < len(call.args):
+            return call.args[index]
+    return None
+
+
+def _default(function: ast.FunctionDef, name: str) -> ast.expr | None:
+    a = function.args
+    places = [*a.posonlyargs, *a.args]
+    for one, value in zip(reversed(places), reversed(a.defaults), strict=False):
+        if one.arg == name:
+            return value
+    for one, value in zip(a.kwonlyargs, a.kw_defaults, strict=True):
+        if one.arg == name:
+            return value
+    return None
+
+
+def _without_parameter(function: ast.FunctionDef, name: str) -> None:
+    a = function.args
+    for index, one in enumerate(a.kwonlyargs):
+        if one.arg == name:
+            del a.kwonlyargs[index], a.kw_defaults[index]
+            return
+    places = [*a.posonlyargs, *a.args]
+    first = len(places) - len(a.defaults)
+    for index, one in enumerate(places):
+        if one.arg == name:
+            if index >= first:
+                del a.defaults[index - first]
+            a.args = [p for p in a.args if p.arg != name]
+            return
+
+
+def _reads(function: ast.FunctionDef, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+        for one in function.body
+        for node in ast.walk(one)
+    )
+
+
+def _is_stored(function: ast.FunctionDef, name: str) -> bool:
+    return any(
+        isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
+        for one in function.body
+        for node in ast.walk(one)
+    )
+
+
+def _in_annotations(node: ast.AST) -> set[int]:
+    found: set[int] = set()
+    for one in ast.walk(node):
+        for part in (getattr(one, "annotation", None), getattr(one, "returns", None)):
+            if isinstance(part, ast.AST):
+                found.update(id(n) for n in ast.walk(part))
+    return found
+
+
+def _alike(a: Known, b: Known) -> bool:
+    if (a.value is UNKNOWN) != (b.value is UNKNOWN):
+        return False
+    if a.value is UNKNOWN:
+        return a.text == b.text
+    return type(a.value) is type(b.value) and a.value == b.value and (a.text == b.text or a.text is None)
+
+
+def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
+    """The value of an argument: a plain one, or a frozen record of the library made of such."""
+    folder = lifter.folder(caller.module, caller.known)
+    if isinstance(given, ast.Call) and isinstance(given.func, ast.Name) and not given.args:
+        kind = folder.glob.get(given.func.id)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            values = {k.arg: folder.value(k.value) for k in given.keywords}
+            if all(name is not None and v is not UNKNOWN for name, v in values.items()):
+                return kind(**values)  # pyright: ignore[reportCallIssue]
+        return UNKNOWN
+    if isinstance(given, ast.Constant | ast.Tuple | ast.UnaryOp | ast.List):
+        return folder.value(given)
+    return UNKNOWN
+
+
+def _are_statements(name: str, calls: list[tuple[ast.Call, Piece]]) -> bool:
+    """Whether nobody asks for what the calls answer."""
+    found = {
+        id(node.value)
+        for _, caller in calls
+        for node in ast.walk(caller.node)
+        if isinstance(node, ast.Expr)
+    }
+    return all(id(call) in found for call, _ in calls)
+
+
+def _only_passes(expression: ast.expr) -> bool:
+    """A call that hands names and constants on."""
+    if not isinstance(expression, ast.Call):
+        return False
+    parts = [*expression.args, *(k.value for k in expression.keywords)]
+    return all(isinstance(p, ast.Name | ast.Constant | ast.Attribute) for p in parts)
+
+
+def _is_worth_a_name(function: ast.FunctionDef) -> bool:
+    """A documented function of the library's face keeps its name: it says what is done."""
+    return tree.is_text(function.body[0]) and not function.name.startswith("_")
+
+
+def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call) -> bool:
+    """Whether an expression may stand in the place of the call: nothing is worked out twice."""
+    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        return False
+    for name in _named(function):
+        given = _argument(function, name, call, is_method=False)
+        given = given if given is not None else _default(function, name)
+        if given is None:
+            return False
+        uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(expression))
+        if uses != 1 and not isinstance(given, ast.Name | ast.Constant):
+            return False
+    return True
+
+
+def _stores_unread(node: ast.stmt, read: set[str]) -> bool:
+    target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
+    if isinstance(node, ast.AnnAssign):
+        target = node.target
+    value = getattr(node, "value", None)
+    return (
+        isinstance(target, ast.Attribute)
+        and dotted(target.value) == "self"
+        and target.attr not in read
+        and value is not None
+        and is_pure(value)
+    )
+
+
+def _identities(node: ast.ClassDef) -> list[str]:
+    return [
+        one.targets[0].attr if isinstance(one, ast.Assign) else one.target.attr  # pyright: ignore[reportAttributeAccessIssue]
+        for one in ast.walk(node)
+        if isinstance(one, ast.Assign | ast.AnnAssign)
+        and isinstance(one.value, ast.Call)
+        and dotted(one.value.func) == "nn.Identity"
+        and isinstance(one.targets[0] if isinstance(one, ast.Assign) else one.target, ast.Attribute)
+    ]
+
+
+def _makes_identity(node: ast.stmt, name: str) -> bool:
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return False
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    return dotted(target) == f"self.{name}"
+
+
+def _is_record(node: ast.ClassDef) -> bool:
+    bases = {dotted(base) for base in node.bases}
+    decorators = {dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list}
+    return "dataclass" in decorators or "NamedTuple" in bases
+
+
+def _is_dots(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
+
+
+Walk = Callable[[ast.AST], None]
+__all__ = ["Program", "same"]

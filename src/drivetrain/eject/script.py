@@ -1,0 +1,550 @@
+"""The script of a run: pieces in the order in which a reader meets them, laid out.
+
+Settings first, each with the reason why it has its value; then randomness, data, model, optimizer,
+training and `main`. Nothing in it is not read.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import functools
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drivetrain import optim, store
+from drivetrain._optional import require
+from drivetrain._registry import lookup
+from drivetrain.eject import own, tree
+from drivetrain.eject.fold import Known, literal
+from drivetrain.eject.inline import Setting
+from drivetrain.eject.lift import Import, Lifter, Piece
+from drivetrain.eject.loop import Fit, Loops, Surroundings
+from drivetrain.eject.parts import LEVELS, Part
+from drivetrain.eject.program import Program
+from drivetrain.errors import EjectError
+from drivetrain.losses.table import unwrapped
+from drivetrain.optim.defaults import _can_fuse as can_fuse
+from drivetrain.optim.groups import _is_norm
+from drivetrain.train import journal, keeping
+from drivetrain.train.learner import Learner
+from drivetrain.train.parts import as_callbacks, optimizer_record
+
+SECTIONS = (
+    ("settings", "Settings"),
+    ("randomness", "Randomness: every draw is a function of the seed and of what it is for"),
+    ("data", "Data"),
+    ("augment", "Augmentation"),
+    ("model", "Model"),
+    ("loss", "Loss and metrics"),
+    ("optim", "Optimizer and schedule"),
+    ("train", "Training"),
+    ("main", "The run"),
+)
+
+_SECTION_OF = {
+    "drivetrain.randomness": "randomness",
+    "drivetrain.data": "data",
+    "drivetrain.vision.augment": "augment",
+    "drivetrain.vision.geometry": "augment",
+    "drivetrain.vision.normalise": "augment",
+    "drivetrain.vision": "data",
+    "drivetrain.models": "model",
+    "drivetrain.nn": "model",
+    "drivetrain.losses": "loss",
+    "drivetrain.metrics": "loss",
+    "drivetrain.optim": "optim",
+    "drivetrain.train": "train",
+}
+
+KEPT = {
+    "loop": ("drivetrain",),
+    "data": (
+        "drivetrain.models",
+        "drivetrain.nn",
+        "drivetrain.losses",
+        "drivetrain.optim",
+        "drivetrain.metrics",
+        "drivetrain.train",
+    ),
+    "all": (),
+}
+"""Modules that a script imports instead of taking their source along."""
+
+WIDTH = 100
+
+
+def eject(learner: Learner, *, level: str = "all", name: str = "train.py", **given: Any) -> str:
+    """The script that does what a Learner has done.
+
+    Args:
+        learner: trained.
+        level: `loop`, `data` or `all`; see `parts.LEVELS`.
+        name: of the file, for its own text.
+        given: what makes model and loaders, where the Learner does not know; see `own.part`.
+    Returns: Python source.
+    Raises: EjectError: something has no plain form; UnknownNameError: no such level.
+    """
+    lookup(LEVELS, level, what="level")
+    ruff = _ruff()
+    lifter = Lifter(keep=KEPT[level])
+    lifter.on_cpu = learner.device.type == "cpu"
+    application = learner.application
+    if application is not None and not hasattr(application, "eject_part"):
+        raise EjectError("Runs of this application cannot be ejected yet.")
+    _prepare(learner, lifter)
+    if application is not None:
+        part: Part = application.eject_part(learner, lifter, level)  # pyright: ignore[reportAttributeAccessIssue]
+    else:
+        part = own.part(learner, lifter, level, **given)
+    lifter.known |= dict(part.known)
+    lifter.instead |= dict(part.instead)
+    return laid_out(_compose(learner, lifter, part, name), ruff)
+
+
+def _prepare(learner: Learner, lifter: Lifter) -> None:
+    """What is known of every piece in this run."""
+    if lifter.on_cpu:
+        lifter.known["drivetrain.randomness:seed_generators"] = {"_cuda_in_use()": Known(False)}
+    modules = list(learner.model.modules())
+    norms = tuple({type(m): None for m in modules if _is_norm_type(m)})
+    kinds = _common(norms)
+    is_plain = all(
+        _is_norm(module, param) == isinstance(module, kinds)
+        for module in modules
+        for param in module.parameters(recurse=False)
+    )
+    if is_plain and all(kind.__module__.startswith("torch.nn.") for kind in kinds):
+        listed = ", ".join(f"nn.{kind.__name__}" for kind in kinds)
+        answer = f"isinstance(module, {listed if len(kinds) == 1 else f'({listed})'})" if kinds else "False"
+        lifter.instead["drivetrain.optim.groups:_is_norm"] = (
+            f"def _is_norm(module, param):\n    return {answer}\n"
+        )
+        lifter.add_import(Import("torch", "nn"))
+    parameters = [p for m in modules for p in m.parameters(recurse=False)]
+    lifter.known["drivetrain.optim.groups:_own_parameters"] = {}
+    plain: dict[str, Known] = {}
+    if all(isinstance(layer, torch.nn.Module) for group in learner.layer_groups for layer in group):
+        plain["bare"] = Known(False)
+    if len(parameters) == len({id(p) for p in parameters}):
+        plain["shared"] = Known(False)
+    lifter.known["drivetrain.optim.groups:_own_parameters"] = plain
+
+
+def _is_norm_type(module: Any) -> bool:
+    return any(_is_norm(module, param) for param in module.parameters(recurse=False))
+
+
+def _common(kinds: tuple[type, ...]) -> tuple[type, ...]:
+    """torch's own classes of norms, for those that others made of them."""
+    found = {next((c for c in kind.__mro__ if c.__module__.startswith("torch.nn.modules")), kind): None for kind in kinds}
+    return tuple(sorted(found, key=lambda kind: kind.__name__))
+
+
+def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
+    settings = [Setting("SEED", learner.seed, "the same seed gives the same bits"), *part.settings]
+    if part.num_batches is not None:
+        count = Setting("NUM_BATCHES", part.num_batches, "of training, an epoch")
+        settings.append(count)
+    lifter.constants |= {one.name: one.value for one in settings}
+    loops = Loops(lifter, _surroundings(learner, lifter, part), seed=learner.seed)
+    loops.defaults = _defaults(learner)  # pyright: ignore[reportAttributeAccessIssue]
+    stages, fits = _replayed(learner)
+    loops.add(fits)
+    written: list[tuple[str, Piece]] = []
+    for one in part.written:
+        for thing in one.uses.values():
+            lifter.need(thing)
+        for node in tree.statements(one.text.strip("\n") + "\n"):
+            _rename_uses(node, one.uses, lifter)
+            written.append((one.section, Piece(getattr(node, "name", ""), "drivetrain", node)))
+    for kind in loops.kinds:
+        kind.node.args.args += [ast.arg(n, tree.expression(t)) for n, t in part.parameters]
+        written.append(("train", Piece(kind.name, "drivetrain", kind.node)))
+    _need_hash(lifter, written)
+    main = _main(learner, lifter, part, stages, loops)
+    written.append(("main", Piece("main", "drivetrain", main)))
+    if any(kind.name for kind in loops.kinds):
+        written.append(("train", Piece("print_row", "drivetrain", tree.statement(_PRINT_ROW))))
+    program = Program(
+        lifter,
+        [piece for _, piece in written],
+        pinned=[*part.pinned, *(piece.name for _, piece in written)],
+    )
+    program.settle()
+    settings = _used([*settings, *loops.settings], program)
+    sections: dict[str, list[str]] = {key: [] for key, _ in SECTIONS}
+    sections["settings"] = [_setting(one) for one in settings]
+    for piece in program.lifter.pieces.values():
+        sections[_section_of(piece.module)].append(tree.render([piece.node]))
+    for section, piece in written:
+        sections[section].append(tree.render([piece.node]))
+    body = _ordered(sections, program)
+    return "\n\n".join(
+        [_docstring(learner, part, name), _imports(program, body), body, 'if __name__ == "__main__":\n    main()\n']
+    )
+
+
+# --- what the loop is put into --------------------------------------------------------------------
+
+
+def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
+    metrics = list(learner.metrics)
+    return Surroundings(
+        layer_groups=part.layer_groups,
+        num_groups=len(learner.layer_groups),
+        optimizer=_optimizer(learner, lifter),
+        has_modes=all(hasattr(_made(learner), name) for name in ("train", "eval")),
+        loss=loss_text(learner.loss_fn, lifter),
+        batches=part.batches,
+        num_batches=part.num_batches,
+        validate=part.validate,
+        metrics=metrics,
+        form=part.form,
+        frozen=any(stage.kind == "freeze" and stage.frozen_groups for stage in learner.journal),
+        device=learner.device,
+    )
+
+
+def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
+    """A loss function as text: its name, or a `functools.partial` of it with its options."""
+    bare, options = unwrapped(loss_fn)
+    if isinstance(bare, type) or not hasattr(bare, "__name__"):
+        kind = type(bare)
+        made = f"{lifter.need(kind)}()"
+        if _plain_module(bare) is None:
+            raise EjectError(
+                f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. Give a "
+                "function, or a name of `losses.LOSSES`."
+            )
+        return Known(loss_fn, made)
+    called = lifter.need(bare)
+    if not options:
+        return Known(loss_fn, called)
+    lifter.add_import(Import("functools"))
+    listed = ", ".join(f"{key}={_value(value)}" for key, value in options.items())
+    return Known(loss_fn, f"functools.partial({called}, {listed})")
+
+
+def _plain_module(value: Any) -> Any:
+    """A torch loss made without arguments."""
+    fresh = type(value)()
+    return value if repr(fresh) == repr(value) and vars(fresh).keys() == vars(value).keys() else None
+
+
+def _value(value: Any) -> str:
+    written = literal(value)
+    if written is None:
+        raise EjectError(f"A script cannot write down {value!r}. Give numbers, texts, lists and tuples.")
+    return tree.unparse(written)
+
+
+def _made(learner: Learner) -> Any:
+    """An optimizer as the run's are, for what it is."""
+    if isinstance(learner.optimizer, torch.optim.Optimizer):
+        return learner.optimizer
+    return learner.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=learner.lr) if _takes_lr(learner.optimizer) else learner.optimizer([torch.nn.Parameter(torch.zeros(1))])
+
+
+def _takes_lr(factory: Any) -> bool:
+    try:
+        return "lr" in inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _defaults(learner: Learner) -> dict[str, Any]:
+    return dict(_made(learner).defaults)
+
+
+def _optimizer(learner: Learner, lifter: Lifter) -> str:
+    made_by = learner.optimizer
+    if isinstance(made_by, torch.optim.Optimizer):
+        raise EjectError(
+            "The optimizer was given as an object, which a script cannot make again. Give what makes one: "
+            f"`functools.partial({type(made_by).__module__}.{type(made_by).__name__}, …)`."
+        )
+    record = optimizer_record(made_by)
+    function = made_by.func if isinstance(made_by, functools.partial) else made_by
+    options = dict(made_by.keywords) if isinstance(made_by, functools.partial) else {}
+    if function is optim.adamw and can_fuse([dict(params=list(learner.model.parameters()))]):
+        lifter.instead.setdefault(
+            "drivetrain.optim.defaults:_can_fuse", "def _can_fuse(groups):\n    return True\n"
+        )
+    called = lifter.need(function)
+    del record
+    listed = "".join(f", {key}={_value(value)}" for key, value in options.items())
+    return f"{called}({{}}{listed})"
+
+
+# --- the journal ----------------------------------------------------------------------------------
+
+
+def _replayed(learner: Learner) -> tuple[list[Any], list[Fit]]:
+    """What of the journal changed anything: freezes, and fits with their callbacks.
+
+    Raises: EjectError: nothing was trained, something is not finished, or an error ended a fit.
+    """
+    stages: list[Any] = []
+    fits: list[Fit] = []
+    given = {id(stage): callbacks for stage, callbacks in getattr(learner, "given", ())}
+    for stage in learner.journal:
+        if stage.is_open:
+            raise EjectError(
+                f"The training is not finished: `{stage.call}` is {stage.status}. "
+                "Resume it first: drivetrain resume RUN, or `learner.resume()`."
+            )
+        if stage.status == journal.BROKEN:
+            raise EjectError(
+                f"An error ended `{stage.call}`, and how far it had come is not on record. Train anew, or "
+                "go on from a checkpoint."
+            )
+        if stage.kind == "freeze":
+            stages.append(stage)
+            continue
+        if not stage.steps_done:
+            continue
+        own_callbacks = given.get(id(stage))
+        if own_callbacks is None:
+            unknown = [record["class"] for record in stage.callbacks if "class" in record]
+            if unknown:
+                raise EjectError(
+                    f"`{stage.call}` was given the callback `{unknown[0]}`, which only its own script has. "
+                    "Eject there: `learner.eject(path)`."
+                )
+            own_callbacks = as_callbacks(stage.callbacks)
+        fits.append(Fit(stage, [*learner.callbacks, *own_callbacks]))
+        stages.append(fits[-1])
+    if not fits:
+        raise EjectError("Nothing was trained yet, so there is nothing to eject. Call `fit` first.")
+    while stages and not isinstance(stages[0], Fit) and stages[0].frozen_groups == 0:
+        stages.pop(0)
+    while stages and not isinstance(stages[-1], Fit):
+        stages.pop()
+    return stages, fits
+
+
+def _main(
+    learner: Learner, lifter: Lifter, part: Part, stages: Sequence[Any], loops: Loops
+) -> ast.stmt:
+    lines = ["def main() -> None:", '    """Load, train, measure, save."""']
+    lines += textwrap.indent(_ARGUMENTS.format(help=part.data_help), "    ").splitlines()
+    threads = learner.num_threads or _threads()
+    lifter.constants["NUM_THREADS"] = threads
+    loops.settings.append(
+        Setting("NUM_THREADS", threads, "torch threads; another number may round otherwise")
+    )
+    lines.append("    torch.set_num_threads(NUM_THREADS)")
+    lines += textwrap.indent(part.load.strip("\n"), "    ").splitlines()
+    last_call = None
+    for stage in stages:
+        if not isinstance(stage, Fit):
+            call = stage.call
+            if call not in ("freeze", "unfreeze"):
+                last_call = call
+            lifter.need("drivetrain.train.modules:freeze_groups")
+            why = "all layers train again" if not stage.frozen_groups else f"the first {stage.frozen_groups} of {loops.around.num_groups} layer groups are not trained"
+            lines.append(f"    # {call}: {why}.")
+            lines.append(f"    freeze_groups({part.layer_groups}, {stage.frozen_groups})")
+            continue
+        if stage.stage.call != last_call:
+            lines.append(f"    # {stage.stage.call}")
+            last_call = stage.stage.call
+        arguments = "".join(f", {name}={text}" for name, text in stage.arguments.items())
+        lines.append(f"    row = {stage.function}({part.fit_arguments}{arguments})")
+    lines += textwrap.indent(_ENDING.format(result=part.result), "    ").splitlines()
+    for kind in loops.kinds:
+        kind.node.returns = tree.expression("dict[str, float]")
+        kind.node.body.append(tree.statement("return row"))
+    node = tree.statement("\n".join(lines) + "\n")
+    for module in ("argparse", "json", "torch"):
+        lifter.add_import(Import(module))
+    lifter.add_import(Import("pathlib", "Path"))
+    lifter.add_import(Import("safetensors.torch", "save_file"))
+    return node
+
+
+_ARGUMENTS = '''parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--data", type=Path, required=True, help="{help}")
+parser.add_argument("--out", type=Path, required=True, help="folder for the trained weights")
+arguments = parser.parse_args()'''
+
+_ENDING = '''metrics = {result}
+weights = {{name: tensor.contiguous() for name, tensor in model.state_dict().items()}}
+arguments.out.mkdir(parents=True, exist_ok=True)
+save_file(weights, arguments.out / "model.safetensors")
+print(json.dumps({{"weights_sha256": weights_sha256(weights), "metrics": metrics}}))'''
+
+_PRINT_ROW = '''def print_row(row: dict[str, float]) -> None:
+    """One line an epoch."""
+    print("  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
+'''
+
+
+def _threads() -> int:
+    return torch.get_num_threads()
+
+
+def _need_hash(lifter: Lifter, written: list[tuple[str, Piece]]) -> None:
+    lifter.need(store.weights_sha256)
+    del written
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def _rename_uses(node: Any, uses: Any, lifter: Lifter) -> None:
+    from drivetrain.eject.lift import rename
+
+    names = {name: lifter.need(thing) for name, thing in uses.items()}
+    rename(node, {old: new for old, new in names.items() if old != new})
+
+
+def _used(settings: Iterable[Setting], program: Program) -> list[Setting]:
+    names = program.names()
+    found: dict[str, Setting] = {}
+    for one in settings:
+        if one.name in names:
+            found.setdefault(one.name, one)
+    return list(found.values())
+
+
+def _setting(one: Setting) -> str:
+    reason = f"  # {one.reason}" if one.reason else ""
+    value = _shown(one.value)
+    line = f"{one.name} = {value}{reason}"
+    if len(line) <= WIDTH or not reason:
+        return line + "\n"
+    wrapped = textwrap.wrap(one.reason, WIDTH - 2)
+    return "".join(f"# {part}\n" for part in wrapped) + f"{one.name} = {value}\n"
+
+
+def _shown(value: Any) -> str:
+    """A value as people write it: 1e5 and not 100000.0."""
+    if isinstance(value, float) and abs(value) >= 1e4:
+        short = f"{value:g}".replace("e+0", "e").replace("e+", "e")
+        return short if float(short) == value and "e" in short else repr(value)
+    return repr(value)
+
+
+def _section_of(module: str) -> str:
+    while module:
+        if module in _SECTION_OF:
+            return _SECTION_OF[module]
+        module = module.rpartition(".")[0]
+    return "model"
+
+
+def _ordered(sections: dict[str, list[str]], program: Program) -> str:
+    parts = []
+    for key, title in SECTIONS:
+        if not sections[key]:
+            continue
+        glue = "" if key == "settings" else "\n\n"
+        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + glue.join(_by_need(sections[key])))
+    return "\n\n".join(parts)
+
+
+def _by_need(texts: list[str]) -> list[str]:
+    """What others need when the module is read stands before them: classes' bases, constants' parts."""
+    trees = [ast.parse(text) for text in texts]
+    defined: dict[str, int] = {}
+    for index, module in enumerate(trees):
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined[node.name] = index
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                for target in ast.walk(node):
+                    if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store):
+                        defined[target.id] = index
+    order: list[int] = []
+
+    def visit(index: int, above: frozenset[int]) -> None:
+        if index in order or index in above:
+            return
+        wanted = _needed_at_once(trees[index])
+        for name in sorted(wanted, key=lambda n: defined.get(n, -1)):
+            if name in defined:
+                visit(defined[name], above | {index})
+        order.append(index)
+
+    for index in range(len(texts)):
+        visit(index, frozenset())
+    return [texts[index] for index in order]
+
+
+def _needed_at_once(module: ast.Module) -> set[str]:
+    """Names that are read when a module is read; for reading order, also those that functions call."""
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+    return found
+
+
+def _imports(program: Program, body: str) -> str:
+    used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
+    heads = used | {part.partition(".")[0] for part in used}
+    lines = ["from __future__ import annotations", ""]
+    found = {
+        one.statement
+        for called, one in program.lifter.imports.items()
+        if called.partition(".")[0] in heads
+    }
+    return "\n".join([*lines, *sorted(found)])
+
+
+def _docstring(learner: Learner, part: Part, name: str) -> str:
+    run = learner.run.folder.name if learner.run is not None else "a training"
+    today = datetime.date.today().isoformat()
+    text = [part.title, ""]
+    text += textwrap.wrap(
+        f"Written by Drivetrain on {today} from {run}. It does again what that run did, step by step, "
+        "and ends with the same weights to the last bit (on the same machine and versions):",
+        WIDTH,
+    )
+    text += ["", f"    python {name} --data DATA --out OUT", ""]
+    if part.note:
+        text += [*textwrap.wrap(part.note, WIDTH), ""]
+    return '"""' + "\n".join(text).rstrip() + '\n"""'
+
+
+def _ruff() -> str:
+    """Where ruff is. Raises: MissingPackageError: it is not installed."""
+    module = require("ruff.__main__", extra="eject")
+    return os.fsdecode(module.find_ruff_bin())
+
+
+def laid_out(text: str, ruff: str) -> str:
+    """The text as ruff sorts and lays it out.
+
+    Raises: EjectError: the text is not Python, which is our bug.
+    """
+    options = ["--isolated", "--line-length", str(WIDTH), "--target-version", "py311"]
+    for command in (
+        [ruff, "check", "--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--fix", "--exit-zero", "--quiet", *options, "-"],
+        [ruff, "format", "--isolated", "--line-length", str(WIDTH), "--target-version", "py311", "-"],
+    ):
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EjectError(f"The script could not be laid out: {done.stderr.strip()}")
+        text = done.stdout
+    return text
+
+
+def write(learner: Learner, path: store.StrPath, **options: Any) -> Path:
+    """Eject to a file; see `eject`. Raises: as `eject`; StorageError: the disk refused."""
+    path = Path(path)
+    store.write_text(path, eject(learner, name=path.name, **options))
+    return path
+
+
+__all__ = ["eject", "keeping", "sys", "write"]

