@@ -1,4 +1,5 @@
 from drivetrain import (
+    eject as eject,
     errors as errors,
     losses as losses,
     metrics as metrics,

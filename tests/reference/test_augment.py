@@ -38,11 +38,11 @@ def both(settings: AugmentSettings, batch: torch.Tensor) -> tuple[torch.Tensor, 
     by_hand = []
     for i, picture in enumerate(batch):
         change = twin.Change(
-            flip=(moves.flip[i, 0].item(), moves.flip[i, 1].item()),
+            flip=(moves.flip_x[i].item(), moves.flip_y[i].item()),
             angle=moves.angle[i].item(),
             scale=moves.scale[i].item(),
-            centre=(moves.centre[i, 0].item(), moves.centre[i, 1].item()),
-            tilt=(moves.tilt[i, 0].item(), moves.tilt[i, 1].item()),
+            centre=(moves.centre_x[i].item(), moves.centre_y[i].item()),
+            tilt=(moves.tilt_x[i].item(), moves.tilt_y[i].item()),
             gain=lights.gain[i].item(),
             brightness=lights.brightness[i].item(),
         )

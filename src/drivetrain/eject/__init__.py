@@ -15,3 +15,39 @@ The script is made of the library's own source, with what is known of the run pu
 
 An application brings its own part, such as `drivetrain.vision.eject`.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drivetrain.store import StrPath
+    from drivetrain.train.learner import Learner
+
+
+def source(learner: Learner, *, level: str = "all", name: str = "train.py") -> str:
+    """The script that does again what a Learner has done, as text.
+
+    Args:
+        learner: trained, and not in the middle of a fit.
+        level: `loop`, `data` or `all`: how much is written out, and how much is imported from Drivetrain.
+        name: of the file, for what the script says of itself.
+    Raises: EjectError: something of it has no plain form, or there is nothing to replay.
+        UnknownNameError: no such level. MissingPackageError: ruff, which lays the script out, is missing.
+    """
+    from drivetrain.eject.script import eject
+
+    return eject(learner, level=level, name=name)
+
+
+def write(learner: Learner, path: StrPath, *, level: str = "all") -> Path:
+    """Write the script to a file; an existing one is replaced. Raises: as `source`; StorageError."""
+    from drivetrain import store
+
+    path = Path(path)
+    store.write_text(path, source(learner, level=level, name=path.name))
+    return path
+
+
+__all__ = ["source", "write"]

@@ -99,6 +99,7 @@ class Folder:
         on_cpu: bool = False,
     ) -> None:
         self.on_cpu = on_cpu
+        self.calls = {path: one.value for path, one in known.items() if not path.replace(".", "").isidentifier()}
         self.known = dict(known)
         self.glob = glob or {}
         self.write = write or (lambda value: None)
@@ -162,6 +163,11 @@ class Folder:
                     return node.body
         if isinstance(node, ast.For):
             _without_index(node)
+            self._plain_iteration(node)
+            once = self._only_round(node)
+            if once is not None:
+                return once
+            _without_last_continue(node.body)
         if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple | ast.List):
             if not node.iter.elts:
                 return []
@@ -184,6 +190,58 @@ class Folder:
                     split[0].before = node.before  # pyright: ignore[reportAttributeAccessIssue]
                     return [s for one in split for s in self._statement(one)]
         return [node]
+
+    def _plain_iteration(self, node: ast.For) -> None:
+        """`for a, b in zip((1, 2), (3, 4))` without what nobody reads; plain pairs written out."""
+        call = node.iter
+        if not (isinstance(call, ast.Call) and dotted(call.func) == "zip" and isinstance(node.target, ast.Tuple)):
+            return
+        if len(call.args) != len(node.target.elts):
+            return
+        read = {n.id for one in node.body for n in ast.walk(one) if isinstance(n, ast.Name)}
+        kept = [
+            (target, value)
+            for target, value in zip(node.target.elts, call.args, strict=True)
+            if not (isinstance(target, ast.Name) and target.id not in read and isinstance(value, ast.Tuple))
+        ]
+        if len(kept) == 1:
+            node.target, node.iter = kept[0]
+
+    def _only_round(self, node: ast.For) -> list[ast.stmt] | None:
+        """The body of a loop that has one round, with what it goes over put in."""
+        values = self._rounds(node.iter)
+        if values is None or len(values) != 1 or node.orelse:
+            return None
+        if any(isinstance(n, ast.Break | ast.Continue) for one in node.body for n in ast.walk(one)):
+            return None
+        targets = [node.target] if isinstance(node.target, ast.Name) else list(getattr(node.target, "elts", []))
+        parts = [values[0]] if isinstance(node.target, ast.Name) else list(getattr(values[0], "elts", []))
+        if len(targets) != len(parts) or not all(isinstance(t, ast.Name) for t in targets):
+            return None
+        if not all(isinstance(part, ast.Constant) for part in parts):
+            return None
+        holder = ast.Module(node.body, [])
+        stored = _stores(holder)
+        if any(t.id in stored for t in targets):  # pyright: ignore[reportAttributeAccessIssue]
+            return None
+        for target, part in zip(targets, parts, strict=True):
+            replace_name(holder, target.id, part)  # pyright: ignore[reportAttributeAccessIssue]
+        self._block(holder.body)
+        return holder.body
+
+    def _rounds(self, node: ast.expr) -> list[ast.expr] | None:
+        """What a loop goes over, where that is written there."""
+        if isinstance(node, ast.Tuple | ast.List):
+            return node.elts
+        if not (isinstance(node, ast.Call) and not node.keywords):
+            return None
+        name = dotted(node.func)
+        if name == "range" and all(_number(a) is not None for a in node.args):
+            return [ast.Constant(i) for i in range(*[_number(a) for a in node.args])]
+        if name == "pairwise" and isinstance(node.args[0], ast.Tuple):
+            elements = node.args[0].elts
+            return [ast.Tuple([a, b], ast.Load()) for a, b in zip(elements, elements[1:], strict=False)]
+        return None
 
     def _function(self, node: ast.FunctionDef) -> ast.FunctionDef:
         arguments = node.args
@@ -276,9 +334,13 @@ class Folder:
         visit(function.body, is_once=True)
 
     def _is_alias(self, value: ast.expr, counts: Mapping[str, int], parameters: set[str]) -> bool:
-        """A name that always says the same."""
+        """A name that always says the same; an attribute of a module."""
         if isinstance(value, ast.Name):
-            return counts.get(value.id, 0) == (0 if value.id not in parameters else 0)
+            return counts.get(value.id, 0) == 0
+        path = dotted(value)
+        if path is not None and path[0].isupper():  # Image.Resampling.BILINEAR
+            head = path.partition(".")[0]
+            return head not in counts and head not in parameters
         return False
 
     # --- expressions ------------------------------------------------------------------------------
@@ -291,6 +353,10 @@ class Folder:
     def value(self, node: ast.AST) -> Any:
         """The value of an expression of what is known; `UNKNOWN` for any other."""
         try:
+            if self.calls and isinstance(node, ast.Call | ast.Compare):
+                text = ast.unparse(node)
+                if text in self.calls:
+                    return self.calls[text]
             return self._value(node)
         except Exception:  # noqa: BLE001 - whatever it asks cannot be answered now
             return UNKNOWN
@@ -351,8 +417,6 @@ class Folder:
 
     def _called(self, node: ast.Call) -> Any:
         name = dotted(node.func)
-        if not node.args and not node.keywords and f"{name}()" in self.known:
-            return self.known[f"{name}()"].value
         if name in EVALUATED and name in self.glob:
             values = [self._value(part) for part in node.args]
             if not any(v is UNKNOWN for v in values):
@@ -435,6 +499,12 @@ class _Expressions(ast.NodeTransformer):
         if len(kept) == 1:
             return kept[0]
         node.values = kept or [ast.Constant(passes)]
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        self.generic_visit(node)
+        if all(isinstance(part, ast.Constant) for part in (node.left, *node.comparators)):
+            return self._settled(node)
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
@@ -608,6 +678,17 @@ def _number(node: ast.AST) -> Any:
     return node.value if is_plain else None  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def _without_last_continue(body: list[ast.stmt]) -> None:
+    """At the end of a loop's body `else: continue` says nothing."""
+    while body and isinstance(body[-1], ast.If):
+        last = body[-1]
+        while len(last.orelse) == 1 and isinstance(last.orelse[0], ast.If):
+            last = last.orelse[0]
+        if last.orelse and all(isinstance(one, ast.Continue) for one in last.orelse):
+            last.orelse = []
+        return
+
+
 def _without_index(node: ast.For) -> None:
     """`for i, x in enumerate(y)` as `for x in y` where nobody reads i."""
     call, target = node.iter, node.target
@@ -649,7 +730,7 @@ def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
     if len(target.elts) != len(value.elts) or not all(isinstance(t, ast.Name) for t in target.elts):
         return False
     plain = [isinstance(v, ast.Name | ast.Constant | ast.Tuple | ast.Dict | ast.List) for v in value.elts]
-    if not any(plain):
+    if not any(plain) or all(isinstance(v, ast.List | ast.Dict) for v in value.elts):
         return False
     for index, one in enumerate(target.elts):
         later = ast.Tuple(value.elts[index + 1 :], ast.Load())

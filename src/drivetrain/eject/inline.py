@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import inspect
 import re
 from collections.abc import Mapping
@@ -44,18 +45,54 @@ class Setting:
 
 @dataclass(frozen=True)
 class Form:
-    """How the loop of a run puts a batch into the model."""
+    """How the loop of a run puts a batch into the model, as texts."""
 
-    inputs: str
-    """What the batch's inputs are called: `inputs`."""
+    head: str
+    """What a batch is taken apart into by the `for`."""
+    unpack: str
+    """Statements that take it apart further."""
+    call: str
+    """What the model is called with."""
+    part: str
+    """What one input is called in `each`."""
     each: str
-    """`f(inputs)` of a change `f`, written with `{}` in the place of what `f` makes of `part`."""
+    """A change of every input, with `{}` in the place of what it makes of `part`."""
     listed: str
     """All inputs as a list."""
+    count: str
+    """How many items there are."""
+
+    def with_targets(self, name: str) -> Form:
+        """The same with another name of the targets in a dict."""
+        return dataclasses.replace(self, unpack=self.unpack.replace('"targets"', repr(name)))
 
 
-PAIR = Form("inputs", "inputs = {}", "[inputs]")
+PAIR = Form(
+    "inputs, targets", "", "inputs", "inputs", "inputs = {}", "[inputs]", "len(targets)"
+)
 """A batch `(inputs, targets)`."""
+
+TUPLE = Form(
+    "(*inputs, targets)",
+    "",
+    "*inputs",
+    "part",
+    "inputs = [{} for part in inputs]",
+    "inputs",
+    "num_items(targets)",
+)
+"""A batch `(a, b, targets)`, or one whose targets are no tensor."""
+
+DICT = Form(
+    "batch",
+    'inputs = dict(batch)\ntargets = inputs.pop("targets")',
+    "**inputs",
+    "part",
+    "inputs = {{name: {} for name, part in inputs.items()}}",
+    "list(inputs.values())",
+    "num_items(targets)",
+)
+"""A batch as a dict."""
 
 
 class Opened:
@@ -357,7 +394,7 @@ class Opened:
                 name = dotted(node.func)
                 if name == "inputs_of":
                     return tree.expression(opened.form.listed)
-                if name == "num_items":
+                if name == "num_items" and opened.form is PAIR:
                     return ast.Call(ast.Name("len", ast.Load()), [self.visit(a) for a in node.args], [])
                 if name == "state.loss_fn":
                     return opened._loss_call(self.generic_visit(node))
@@ -377,7 +414,7 @@ class Opened:
         part = change.args.args[0].arg
         body = copy.deepcopy(change.body)
         holder = ast.Expr(body)
-        replace_name(holder, part, ast.Name("inputs" if self.form is PAIR else part, ast.Load()))
+        replace_name(holder, part, ast.Name(self.form.part, ast.Load()))
         made: Any = tree.statement(self.form.each.format(tree.unparse(holder.value)))
         made.before, made.after = node.before, node.after
         return made

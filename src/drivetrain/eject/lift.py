@@ -233,6 +233,9 @@ class Lifter:
             node.name = called
         if isinstance(node, ast.ClassDef) and piece.is_ours:
             _set_methods_aside(piece)
+        piece.known |= {
+            key: one for key, one in self._known_in(module, name).items() if key.isidentifier()
+        }
         self._prepare(node, source, name, self._known_in(module, name))
         self._resolve(node, source)
         return called
@@ -538,10 +541,16 @@ def trim_docstring(node: Any) -> None:
     if not (node.body and tree.is_text(node.body[0])):
         return
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(node.body[0].value.value))
-    kept = [re.sub(r"\n?(Raises|Returns|Args):.*", "", paragraphs[0], flags=re.DOTALL).strip()]
-    kept = [re.sub(r"\s*Twin: [\w.]+\.?(?=\s|$)", "", text) for text in kept]
-    kept += [text for text in paragraphs[1:] if text.startswith("Shapes:")][:1]
-    node.body[0].value.value = "\n\n".join(text for text in kept if text)
+    first = re.sub(r"\n?(Raises|Returns|Args):.*", "", paragraphs[0], flags=re.DOTALL).strip()
+    first = re.sub(r"\s*Twin: [\w.]+\.?(?=\s|$)", "", first)
+    first = " ".join(first.split()) if len(first) < tree.WIDTH - 20 else first
+    shapes = next((text for text in paragraphs[1:] if text.startswith("Shapes:")), "")
+    shapes = re.split(r"[.;](?=\s|$)", shapes.removeprefix("Shapes:"))[0]
+    shapes = f" {' '.join(shapes.split())}." if shapes else ""
+    both = first.rstrip(".") + ":" + shapes if shapes else first
+    node.body[0].value.value = both if len(both) <= tree.WIDTH - 14 else first
+    if isinstance(node, ast.FunctionDef) and node.name == "forward":
+        del node.body[0]  # the class has said it
 
 
 def _is_cache(decorator: ast.expr) -> bool:

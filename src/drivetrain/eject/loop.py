@@ -38,15 +38,16 @@ def fit(model):
         EVENT("before_epoch")
         set_training_mode(model, in_eval)
         losses, counts = [], []
-        for inputs, targets in train_batches(epoch):
+        for batch in train_batches(epoch):
+            UNPACK
             set_generators(SEED, "step", FIRST_STEP + step)  # what dropout draws from
             SET_RATES
             EVENT("before_batch")
-            preds = model(inputs)
+            preds = model(INPUTS)
             EVENT("after_forward")
             loss = LOSS(preds, targets)
             losses.append(loss.detach())
-            counts.append(len(targets))
+            counts.append(COUNT)
             EVENT("after_loss")
             loss.backward()
             EVENT("after_backward")
@@ -56,11 +57,10 @@ def fit(model):
             optimizer.zero_grad()
             step += 1
             EVENT("after_batch")
-        row = {"epoch": epoch, "train_loss": weighted_mean(losses, counts)}
         EVENT("before_validate")
-        row |= VALIDATE
+        row = {"epoch": epoch, "train_loss": weighted_mean(losses, counts)} | VALIDATE
         EVENT("after_validate")
-        print_row(row)
+        print("  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
         EVENT("after_epoch")
     EVENT("after_fit")
 '''
@@ -166,6 +166,7 @@ class Loops:
             training_loss = _with_option(training_loss, "label_smoothing", name)
         replaced: dict[str, list[ast.stmt]] = {
             "BEFORE_LOOP": [],
+            "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
         if around.num_batches is not None and (rates or any("progress" in tree.render(o.statements(e)) for o in opened for e in BATCH_EVENTS)):
@@ -206,6 +207,7 @@ class Loops:
                 "SEED": "SEED",
                 "NAMED": repr(stage.schedule["name"] == PER_GROUP),
                 "VALIDATE": around.validate or "{}",
+                "COUNT": around.form.count,
             },
             replaced,
             {"LOSS": training_loss, "OPTIMIZER": around.optimizer},
@@ -642,6 +644,13 @@ def _put_batches(function: Any, around: Surroundings) -> None:
         if isinstance(node, ast.For) and isinstance(node.iter, ast.Call):
             if tree.dotted(node.iter.func) == "train_batches":
                 node.iter = tree.expression(around.batches)
+                node.target = tree.statement(f"for {around.form.head} in x: pass").target  # pyright: ignore[reportAttributeAccessIssue]
+            elif tree.dotted(node.iter.func) == "enumerate":
+                continue
+        if isinstance(node, ast.Call) and tree.dotted(node.func) == "model":
+            if [tree.dotted(a) for a in node.args] == ["INPUTS"]:
+                made: Any = tree.expression(f"model({around.form.call})")
+                node.args, node.keywords = made.args, made.keywords
 
 
 def _replace_text(function: Any, name: str, text: str) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivetrain.eject.fold import literal
+from drivetrain.eject.inline import PAIR, Form
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
+from drivetrain.eject.text import loss_call
 from drivetrain.eject.tree import unparse
 from drivetrain.errors import EjectError
 from drivetrain.metrics import METRICS
@@ -19,10 +21,10 @@ def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
     model.eval()
     {before}
     with torch.inference_mode():
-        for inputs, targets in {batches}:
-            preds = model(inputs)
+        for {head} in {batches}:{unpack}
+            preds = model({inputs})
             losses.append({loss})
-            counts.append(len(targets))
+            counts.append({count})
             {each}
     return {answer}
 '''
@@ -39,23 +41,30 @@ class Validation:
     """The run's metrics, likewise."""
 
 
-def validation(learner: Any, lifter: Lifter, batches: str, *, loss_name: str = "loss", pair: str = "valid") -> Validation:
+def validation(
+    learner: Any,
+    lifter: Lifter,
+    batches: str,
+    *,
+    source: str = "valid",
+    kind: str = "Iterable",
+    epoch: str = "",
+    form: Form = PAIR,
+) -> Validation:
     """The function `evaluate`, and how its answer is used.
 
     Args:
         learner: whose loss and metrics they are.
         batches: an expression of the validation batches.
+        source: what those come from, a parameter of `evaluate`.
+        kind: the type of the source.
+        epoch: the name of a further parameter.
+        form: of the batches.
     """
     from drivetrain.eject.script import loss_text
 
-    loss = loss_text(learner.loss_fn, lifter)
-    text = loss.text or ""
-    call = f"{text}(preds, targets)"
-    if text.startswith("functools.partial("):
-        inner = text.removeprefix("functools.partial(").removesuffix(")")
-        function, _, options = inner.partition(", ")
-        call = f"{function}(preds, targets, {options})"
-    before, each, answers = ["losses, counts = [], []"], [], ['"loss": weighted_mean(losses, counts)']
+    call = loss_call(loss_text(learner.loss_fn, lifter).text or "", "preds", "targets")
+    before, each, answers = ["losses, counts = [], []"], [], ['"valid_loss": weighted_mean(losses, counts)']
     uses: dict[str, Any] = {"weighted_mean": "drivetrain.train.batches:weighted_mean"}
     plain = [m for m in learner.metrics if type(m) in (Accuracy, ErrorRate) and m.ignore_index is None]
     if plain:
@@ -74,13 +83,18 @@ def validation(learner: Any, lifter: Lifter, batches: str, *, loss_name: str = "
         before.append(f"{metric.name} = {name}")
         each.append(f"{metric.name}.update(preds, targets)")
         answers.append(f"{metric.name!r}: float({metric.name}.compute())")
-    parameter, _, argument = batches.partition("(")
-    source = argument.removesuffix(")") or "valid"
+    if form is not PAIR:
+        uses["num_items"] = "drivetrain.train.batches:num_items"
+    unpack = "".join(f"\n            {line}" for line in form.unpack.splitlines())
     written = Written(
         EVALUATE.format(
-            parameter=f", {source}: Part" if argument else ", valid: Iterable",
+            parameter=f", {source}: {kind}" + (f", {epoch}: int" if epoch else ""),
             before="\n    ".join(before),
-            batches=batches if argument else "valid",
+            batches=batches,
+            head=form.head,
+            unpack=unpack,
+            inputs=form.call,
+            count=form.count,
             loss=call,
             each="\n            ".join(each) or "pass",
             answer="{" + ", ".join(answers) + "}",
@@ -88,12 +102,11 @@ def validation(learner: Any, lifter: Lifter, batches: str, *, loss_name: str = "
         "train",
         uses,
     )
-    if not argument:
+    if kind == "Iterable":
         lifter.add_import(Import("collections.abc", "Iterable"))
-    del loss_name, pair, parameter
     lifter.add_import(Import("torch", "nn"))
     lifter.add_import(Import("torch"))
-    return Validation([written], '{{f"valid_{{name}}" if name == "loss" else name: value for name, value in {}.items()}}', "{}")
+    return Validation([written], "{}", '{{"loss": row.pop("valid_loss"), **row}}')
 
 
 def _are_classes(learner: Any) -> bool:

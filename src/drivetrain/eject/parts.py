@@ -46,18 +46,20 @@ class Part:
     batches: str
     """The training batches of an epoch, an expression."""
     num_batches: int | None
-    count_batches: str
-    """How many those are, an expression that `main` can work out; empty where that is not known."""
     validate: str
     """A dict with what a validation adds to the row; empty where there is none."""
     layer_groups: str
+    measure: str
+    """What the result is measured by, an expression; empty: it is the last row of training."""
     result: str
-    """The metrics of the result, an expression; it may read `row`, the last one of training."""
+    """The metrics of the result, an expression that reads `row`."""
     known: Mapping[str, Mapping[str, Known]] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     pinned: Sequence[str] = ()
     form: Form = PAIR
     data_help: str = "where the data lies"
+    needs_data: bool = True
+    """Whether the script reads what `--data` names."""
     note: str = ""
     """A second paragraph for the script's docstring."""
     parameters: Sequence[tuple[str, str]] = ()

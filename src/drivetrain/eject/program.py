@@ -12,6 +12,7 @@ import ast
 import copy
 import dataclasses
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,15 @@ SMALL = 12
 """Nodes of an expression that is written where it is called, however often that is."""
 
 ROUNDS = 12
+
+LONGEST = 64
+"""Statements of a function that others are written into."""
+
+PARAGRAPHS = (
+    frozenset({"drivetrain.vision.augment", "drivetrain.vision.geometry"}),
+    frozenset({"drivetrain.randomness"}),
+)
+"""Modules whose functions read well as paragraphs of one, where each is called once."""
 
 
 class Program:
@@ -58,9 +68,12 @@ class Program:
             self._specialise()
             self._fold()
             self._write_in_place()
+            self._write_steps_in_place()
             self._drop_unread()
             self._drop_unread_attributes()
             self._drop_identities()
+            self._records_as_tuples()
+            self._modules_in_place()
             if self._text() == before:
                 break
         self._drop_annotations()
@@ -210,6 +223,10 @@ class Program:
 
     def _write_in_place(self) -> None:
         """Functions of one expression where they are called."""
+        while self._write_one_in_place():
+            pass
+
+    def _write_one_in_place(self) -> bool:
         calls = self._calls()
         for piece in list(self.lifter.pieces.values()):
             node = piece.node
@@ -237,6 +254,51 @@ class Program:
             for _, caller in calls[piece.name]:
                 self._replace(caller, piece.name, node, expression)
             del self.lifter.pieces[piece.name]
+            return True
+        return False
+
+    def _write_steps_in_place(self) -> None:
+        """Private functions of several statements that are called once, as `x = f(…)` or `f(…)`."""
+        while self._write_steps_of_one():
+            pass
+
+    def _write_steps_of_one(self) -> bool:
+        calls = self._calls()
+        for piece in list(self.lifter.pieces.values()):
+            function = piece.node
+            if not (piece.is_ours and isinstance(function, ast.FunctionDef)):
+                continue
+            if len(calls.get(piece.name, ())) != 1 or piece.name in self.pinned or function.args.vararg:
+                continue
+            call, caller = calls[piece.name][0]
+            is_private = piece.name.startswith("_") and len(function.body) <= 8
+            if not (is_private or self._belongs(piece, caller)):
+                continue
+            returns = [n for n in ast.walk(function) if isinstance(n, ast.Return | ast.Yield)]
+            if len(returns) > 1 or (returns and returns[0] is not function.body[-1]):
+                continue
+            if any(isinstance(n, ast.FunctionDef) for one in function.body for n in ast.walk(one)):
+                continue
+            given: dict[str, ast.expr] = {}
+            for name in _named(function):
+                one = _argument(function, name, call, is_method=False) or _default(function, name)
+                if one is not None:
+                    given[name] = one
+            starred = any(isinstance(a, ast.Starred) for a in call.args)
+            if starred or len(given) != len(_named(function)):
+                continue
+            if _put_statements(caller.node, call, function, given):
+                del self.lifter.pieces[piece.name]
+                return True
+        return False
+
+    def _belongs(self, piece: Piece, caller: Piece) -> bool:
+        """Whether a function is a paragraph of the one that calls it: of a family, and not too long."""
+        family = next((f for f in PARAGRAPHS if piece.module in f), None)
+        if family is None or caller.module not in family:
+            return False
+        count = sum(isinstance(n, ast.stmt) for one in (piece.node, caller.node) for n in ast.walk(one))
+        return count <= LONGEST
 
     def _replace(self, caller: Piece, name: str, function: ast.FunctionDef, expression: ast.expr) -> None:
         class Replace(ast.NodeTransformer):
@@ -323,6 +385,50 @@ class Program:
         for call in calls:
             call.keywords = [k for k in call.keywords if k.arg != name]
         return True
+
+    def _records_as_tuples(self) -> None:
+        """Named tuples of which nobody reads a field by its name are plain ones."""
+        read: set[str] = set()
+        for piece in self.pieces:
+            read |= attributes_in(piece.node)
+        calls = self._calls()
+        for piece in list(self.lifter.pieces.values()):
+            node = piece.node
+            if not (piece.is_ours and isinstance(node, ast.ClassDef)) or piece.name not in calls:
+                continue
+            fields = [o.target.id for o in node.body if isinstance(o, ast.AnnAssign) and isinstance(o.target, ast.Name)]
+            if [dotted(b) for b in node.bases] != ["NamedTuple"] or any(f in read for f in fields):
+                continue
+            if any(call.keywords or len(call.args) != len(fields) for call, _ in calls[piece.name]):
+                continue
+            ids = {id(call) for call, _ in calls[piece.name]}
+
+            class Plain(ast.NodeTransformer):
+                def visit_Call(self, node: ast.Call) -> Any:
+                    self.generic_visit(node)
+                    return ast.Tuple(node.args, ast.Load()) if id(node) in ids else node  # noqa: B023
+
+            for other in self.pieces:
+                other.node = Plain().visit(other.node)
+            del self.lifter.pieces[piece.name]
+
+    def _modules_in_place(self) -> None:
+        """Layers without parameters that say one expression, where they are called."""
+        for piece in list(self.lifter.pieces.values()):
+            node = piece.node
+            if not (piece.is_ours and isinstance(node, ast.ClassDef)) or [dotted(b) for b in node.bases] != ["nn.Module"]:
+                continue
+            methods = [o for o in node.body if isinstance(o, ast.FunctionDef)]
+            if len(methods) != 1 or methods[0].name != "forward" or len(methods[0].body) != 1:
+                continue
+            forward = methods[0]
+            if not isinstance(forward.body[0], ast.Return):
+                continue
+            users = [p for p in self.pieces if piece.name in names_in(p.node)]
+            if len(users) != 1 or not isinstance(users[0].node, ast.ClassDef):
+                continue
+            if _put_module(users[0].node, piece.name, forward):
+                del self.lifter.pieces[piece.name]
 
     def _drop_identities(self) -> None:
         """Layers that do nothing in this run: places that a callback of another run would use."""
@@ -539,6 +645,121 @@ def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
     return UNKNOWN
 
 
+def _put_statements(
+    node: Any, call: ast.Call, function: ast.FunctionDef, given: dict[str, ast.expr]
+) -> bool:
+    """The statements of a function before the one that calls it, and what it answers in the call's place."""
+    for holder in ast.walk(node):
+        if not isinstance(holder, ast.FunctionDef):
+            continue
+        for parent in ast.walk(holder):
+            for _, body in tree.body_fields(parent):
+                for index, one in enumerate(body):
+                    if isinstance(one, ast.Assign | ast.Expr | ast.Return) and _is_reached_first(one, call):
+                        steps = _steps(function, given, holder, one, call)
+                        if steps is None:
+                            return False
+                        before, answer = steps
+                        if answer is None:
+                            body[index : index + 1] = before
+                            return isinstance(one, ast.Expr) and one.value is call
+                        _swap(one, call, answer)
+                        if before and not before[0].before:  # pyright: ignore[reportAttributeAccessIssue]
+                            before[0].before = list(one.before)  # pyright: ignore[reportAttributeAccessIssue]
+                            one.before = []  # pyright: ignore[reportAttributeAccessIssue]
+                        body[index:index] = before
+                        return True
+    return False
+
+
+def _is_reached_first(statement: Any, call: ast.Call) -> bool:
+    """Whether a call may be made before the rest of its statement: nothing before it has an effect."""
+    return any(part is call for part in ast.walk(statement.value)) and not any(
+        isinstance(part, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.DictComp | ast.IfExp | ast.BoolOp)
+        for part in ast.walk(statement.value)
+        if any(inner is call for inner in ast.walk(part))
+    )
+
+
+def _steps(
+    function: ast.FunctionDef,
+    given: dict[str, ast.expr],
+    holder: ast.FunctionDef,
+    statement: ast.stmt,
+    call: ast.Call,
+) -> tuple[list[Any], ast.expr | None] | None:
+    own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    targets = {
+        n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    passed = {
+        name for name, value in given.items() if isinstance(value, ast.Name) and value.id == name
+    }
+    used = {n.id for n in ast.walk(holder) if isinstance(n, ast.Name)} | set(_named(holder))
+    clash = (own & used) - passed
+    answered = function.body[-1].value if isinstance(function.body[-1], ast.Return) else None
+    if isinstance(answered, ast.Tuple):  # `a, b = f()` where f ends in `return a, b`
+        clash -= targets & {n.id for n in ast.walk(answered) if isinstance(n, ast.Name)}
+    elif isinstance(answered, ast.Name):
+        clash -= targets & {answered.id}
+    same_value = {name for name in clash if _says_the_same(name, function, holder)}
+    if clash - same_value:
+        return None
+    steps: list[Any] = copy.deepcopy(function.body)
+    if tree.is_text(steps[0]):
+        words = textwrap.wrap(steps.pop(0).value.value, tree.WIDTH - 8)
+        steps[0].before = [*(f"# {line}" for line in words), *steps[0].before]
+        steps[0].gap = True
+    holding = ast.Module(steps, [])
+    first: list[Any] = []
+    for name, value in given.items():
+        uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(holding))
+        if isinstance(value, ast.Name | ast.Constant) and not _is_stored(function, name):
+            replace_name(holding, name, value)
+        elif uses == 1 and not _is_stored(function, name):
+            replace_name(holding, name, value)
+        elif name in used and name not in passed:
+            return None
+        elif name not in passed:
+            bound: Any = tree.mark(ast.Assign([ast.Name(name, ast.Store())], value, lineno=0))
+            bound.before, steps[0].before = steps[0].before, []
+            bound.gap = True
+            first.append(bound)
+    steps = [one for one in steps if not _is_made_already(one, same_value)]
+    answer = None
+    if isinstance(steps[-1], ast.Return):
+        answer = steps.pop().value
+    del call
+    return [*first, *steps], answer
+
+
+def _says_the_same(name: str, function: ast.FunctionDef, holder: ast.FunctionDef) -> bool:
+    """Whether both give a name the same thing, in one statement each: `height, width = x.shape[-2:]`."""
+    found = [
+        [s for s in ast.walk(one) if isinstance(s, ast.Assign) and name in _stored_names(s)]
+        for one in (function, holder)
+    ]
+    return all(len(one) == 1 for one in found) and same(found[0][0], found[1][0])
+
+
+def _is_made_already(node: ast.stmt, names: set[str]) -> bool:
+    return isinstance(node, ast.Assign) and bool(names & _stored_names(node))
+
+
+def _stored_names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _swap(statement: Any, call: ast.Call, answer: ast.expr) -> None:
+    class Swap(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> Any:
+            if node is call:
+                return answer
+            return self.generic_visit(node)
+
+    statement.value = Swap().visit(statement.value)
+
+
 def _are_statements(name: str, calls: list[tuple[ast.Call, Piece]]) -> bool:
     """Whether nobody asks for what the calls answer."""
     found = {
@@ -590,6 +811,40 @@ def _stores_unread(node: ast.stmt, read: set[str]) -> bool:
         and value is not None
         and is_pure(value)
     )
+
+
+def _put_module(user: ast.ClassDef, name: str, forward: ast.FunctionDef) -> bool:
+    makes = [
+        one
+        for one in ast.walk(user)
+        if isinstance(one, ast.Assign)
+        and isinstance(one.value, ast.Call)
+        and dotted(one.value.func) == name
+        and not one.value.args
+    ]
+    if len(makes) != 1 or not isinstance(makes[0].targets[0], ast.Attribute):
+        return False
+    path = dotted(makes[0].targets[0])
+    parameter = forward.args.args[1].arg
+    done = []
+
+    class Put(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> Any:
+            self.generic_visit(node)
+            if dotted(node.func) != path or not isinstance(node.args[0], ast.Name):
+                return node
+            done.append(node)
+            holder = ast.Expr(copy.deepcopy(forward.body[0].value))  # pyright: ignore[reportAttributeAccessIssue]
+            replace_name(holder, parameter, node.args[0])
+            return holder.value
+
+    Put().visit(user)
+    if len(done) != 1:
+        return False
+    for function in user.body:
+        if isinstance(function, ast.FunctionDef):
+            function.body = [one for one in function.body if one is not makes[0]]
+    return True
 
 
 def _identities(node: ast.ClassDef) -> list[str]:

@@ -12,10 +12,8 @@ import functools
 import inspect
 import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,11 +28,12 @@ from drivetrain.eject.lift import Import, Lifter, Piece
 from drivetrain.eject.loop import Fit, Loops, Surroundings
 from drivetrain.eject.parts import LEVELS, Part
 from drivetrain.eject.program import Program
+from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped
 from drivetrain.optim.defaults import _can_fuse as can_fuse
 from drivetrain.optim.groups import _is_norm
-from drivetrain.train import journal, keeping
+from drivetrain.train import journal
 from drivetrain.train.learner import Learner
 from drivetrain.train.parts import as_callbacks, optimizer_record
 
@@ -63,6 +62,7 @@ _SECTION_OF = {
     "drivetrain.metrics": "loss",
     "drivetrain.optim": "optim",
     "drivetrain.train": "train",
+    "drivetrain.store": "main",
 }
 
 KEPT = {
@@ -82,14 +82,13 @@ KEPT = {
 WIDTH = 100
 
 
-def eject(learner: Learner, *, level: str = "all", name: str = "train.py", **given: Any) -> str:
+def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> str:
     """The script that does what a Learner has done.
 
     Args:
         learner: trained.
         level: `loop`, `data` or `all`; see `parts.LEVELS`.
         name: of the file, for its own text.
-        given: what makes model and loaders, where the Learner does not know; see `own.part`.
     Returns: Python source.
     Raises: EjectError: something has no plain form; UnknownNameError: no such level.
     """
@@ -104,7 +103,7 @@ def eject(learner: Learner, *, level: str = "all", name: str = "train.py", **giv
     if application is not None:
         part: Part = application.eject_part(learner, lifter, level)  # pyright: ignore[reportAttributeAccessIssue]
     else:
-        part = own.part(learner, lifter, level, **given)
+        part = own.part(learner, lifter, level)
     lifter.known |= dict(part.known)
     lifter.instead |= dict(part.instead)
     return laid_out(_compose(learner, lifter, part, name), ruff)
@@ -114,6 +113,8 @@ def _prepare(learner: Learner, lifter: Lifter) -> None:
     """What is known of every piece in this run."""
     if lifter.on_cpu:
         lifter.known["drivetrain.randomness:seed_generators"] = {"_cuda_in_use()": Known(False)}
+    lifter.known["drivetrain.train.batches:weighted_mean"] = {"values": Known(object())}
+    lifter.known["drivetrain.nn.init:kaiming_init_"] = _initialised(learner.model)
     modules = list(learner.model.modules())
     norms = tuple({type(m): None for m in modules if _is_norm_type(m)})
     kinds = _common(norms)
@@ -130,13 +131,25 @@ def _prepare(learner: Learner, lifter: Lifter) -> None:
         )
         lifter.add_import(Import("torch", "nn"))
     parameters = [p for m in modules for p in m.parameters(recurse=False)]
-    lifter.known["drivetrain.optim.groups:_own_parameters"] = {}
     plain: dict[str, Known] = {}
     if all(isinstance(layer, torch.nn.Module) for group in learner.layer_groups for layer in group):
         plain["bare"] = Known(False)
     if len(parameters) == len({id(p) for p in parameters}):
         plain["shared"] = Known(False)
-    lifter.known["drivetrain.optim.groups:_own_parameters"] = plain
+    if not any(stage.kind == "freeze" for stage in learner.journal):
+        if all(p.requires_grad for p in parameters):
+            plain["param.requires_grad"] = Known(True)
+    lifter.known["drivetrain.optim.groups:split_by_decay"] = plain
+
+
+def _initialised(model: torch.nn.Module) -> dict[str, Known]:
+    """Which of the questions that `kaiming_init_` asks have one answer in this model."""
+    convs = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    weighted = [m for m in model.modules() if isinstance(m, (torch.nn.Linear, *convs))]
+    known = {"isinstance(layer, _NORMS)": Known(False)}  # new ones are as they would be drawn
+    if all(module.bias is None for module in weighted):
+        known["layer.bias is not None"] = Known(False)
+    return known
 
 
 def _is_norm_type(module: Any) -> bool:
@@ -172,8 +185,6 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
     _need_hash(lifter, written)
     main = _main(learner, lifter, part, stages, loops)
     written.append(("main", Piece("main", "drivetrain", main)))
-    if any(kind.name for kind in loops.kinds):
-        written.append(("train", Piece("print_row", "drivetrain", tree.statement(_PRINT_ROW))))
     program = Program(
         lifter,
         [piece for _, piece in written],
@@ -230,7 +241,7 @@ def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
     if not options:
         return Known(loss_fn, called)
     lifter.add_import(Import("functools"))
-    listed = ", ".join(f"{key}={_value(value)}" for key, value in options.items())
+    listed = ", ".join(f"{key}={value_text(value)}" for key, value in options.items())
     return Known(loss_fn, f"functools.partial({called}, {listed})")
 
 
@@ -238,13 +249,6 @@ def _plain_module(value: Any) -> Any:
     """A torch loss made without arguments."""
     fresh = type(value)()
     return value if repr(fresh) == repr(value) and vars(fresh).keys() == vars(value).keys() else None
-
-
-def _value(value: Any) -> str:
-    written = literal(value)
-    if written is None:
-        raise EjectError(f"A script cannot write down {value!r}. Give numbers, texts, lists and tuples.")
-    return tree.unparse(written)
 
 
 def _made(learner: Learner) -> Any:
@@ -281,7 +285,7 @@ def _optimizer(learner: Learner, lifter: Lifter) -> str:
         )
     called = lifter.need(function)
     del record
-    listed = "".join(f", {key}={_value(value)}" for key, value in options.items())
+    listed = "".join(f", {key}={value_text(value)}" for key, value in options.items())
     return f"{called}({{}}{listed})"
 
 
@@ -336,7 +340,7 @@ def _main(
     learner: Learner, lifter: Lifter, part: Part, stages: Sequence[Any], loops: Loops
 ) -> ast.stmt:
     lines = ["def main() -> None:", '    """Load, train, measure, save."""']
-    lines += textwrap.indent(_ARGUMENTS.format(help=part.data_help), "    ").splitlines()
+    lines += textwrap.indent(_ARGUMENTS.format(help=part.data_help, need=", required=True" if part.needs_data else ""), "    ").splitlines()
     threads = learner.num_threads or _threads()
     lifter.constants["NUM_THREADS"] = threads
     loops.settings.append(
@@ -359,9 +363,12 @@ def _main(
             lines.append(f"    # {stage.stage.call}")
             last_call = stage.stage.call
         arguments = "".join(f", {name}={text}" for name, text in stage.arguments.items())
-        lines.append(f"    row = {stage.function}({part.fit_arguments}{arguments})")
-    lines += textwrap.indent(_ENDING.format(result=part.result), "    ").splitlines()
-    for kind in loops.kinds:
+        keeps = "" if part.measure else "row = "
+        lines.append(f"    {keeps}{stage.function}({part.fit_arguments}{arguments})")
+    if part.measure:
+        lines.append(f"    row = {part.measure}")
+    lines += textwrap.indent(_ENDING.format(result=part.result.replace("{{", "{").replace("}}", "}")), "    ").splitlines()
+    for kind in loops.kinds if not part.measure else ():
         kind.node.returns = tree.expression("dict[str, float]")
         kind.node.body.append(tree.statement("return row"))
     node = tree.statement("\n".join(lines) + "\n")
@@ -373,7 +380,7 @@ def _main(
 
 
 _ARGUMENTS = '''parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--data", type=Path, required=True, help="{help}")
+parser.add_argument("--data", type=Path{need}, help="{help}")
 parser.add_argument("--out", type=Path, required=True, help="folder for the trained weights")
 arguments = parser.parse_args()'''
 
@@ -382,11 +389,6 @@ weights = {{name: tensor.contiguous() for name, tensor in model.state_dict().ite
 arguments.out.mkdir(parents=True, exist_ok=True)
 save_file(weights, arguments.out / "model.safetensors")
 print(json.dumps({{"weights_sha256": weights_sha256(weights), "metrics": metrics}}))'''
-
-_PRINT_ROW = '''def print_row(row: dict[str, float]) -> None:
-    """One line an epoch."""
-    print("  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
-'''
 
 
 def _threads() -> int:
@@ -530,7 +532,7 @@ def laid_out(text: str, ruff: str) -> str:
     """
     options = ["--isolated", "--line-length", str(WIDTH), "--target-version", "py311"]
     for command in (
-        [ruff, "check", "--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--fix", "--exit-zero", "--quiet", *options, "-"],
+        [ruff, "check", "--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--ignore", "SIM905", "--fix", "--exit-zero", "--quiet", *options, "-"],
         [ruff, "format", "--isolated", "--line-length", str(WIDTH), "--target-version", "py311", "-"],
     ):
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
@@ -538,13 +540,3 @@ def laid_out(text: str, ruff: str) -> str:
             raise EjectError(f"The script could not be laid out: {done.stderr.strip()}")
         text = done.stdout
     return text
-
-
-def write(learner: Learner, path: store.StrPath, **options: Any) -> Path:
-    """Eject to a file; see `eject`. Raises: as `eject`; StorageError: the disk refused."""
-    path = Path(path)
-    store.write_text(path, eject(learner, name=path.name, **options))
-    return path
-
-
-__all__ = ["eject", "keeping", "sys", "write"]

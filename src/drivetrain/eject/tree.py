@@ -190,6 +190,9 @@ class _Spelled(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         spelling = getattr(node, "spelling", None)
+        if isinstance(node.value, str) and len(node.value) > WIDTH - 20 and "\n" not in node.value:
+            parts = textwrap.wrap(node.value, WIDTH - 20, drop_whitespace=False)
+            return ast.Name(f"({' '.join(map(repr, parts))})", ast.Load())
         return node if spelling is None else ast.Name(spelling, ast.Load())
 
 

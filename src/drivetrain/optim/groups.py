@@ -61,10 +61,9 @@ def param_groups(
         for params, decay in ((decayed, weight_decay), (kept, 0.0)):
             if params:
                 group = {"params": params, "lr": lr, "weight_decay": decay}
-                if named:
-                    kind = "decay" if params is decayed else "no decay"
-                    group |= {"name": f"{index} {kind}", "layer_group": index}
-                groups.append(group)
+                kind = "decay" if params is decayed else "no decay"
+                name = {"name": f"{index} {kind}", "layer_group": index} if named else {}
+                groups.append(group | name)
     if not groups:
         raise InputError(
             "`param_groups` found no parameter to train: all are frozen or there are none. "
@@ -74,14 +73,31 @@ def param_groups(
 
 
 def split_by_decay(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer], *, bare: bool = True, shared: bool = True
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """What is trained of a layer group: weights that are decayed; norms and biases, which are not."""
-    decayed, kept = [], []
-    for module, name, param in _own_parameters(layers):
-        if param.requires_grad:
-            is_kept = "bias" in name or _is_norm(module, param)
-            (kept if is_kept else decayed).append(param)
+    """What is trained of some layers: weights that are decayed; norms and biases, which are not.
+
+    Args:
+        layers: modules, or parameters by themselves.
+        bare: False where no layer is a parameter by itself.
+        shared: False where no parameter is met twice.
+    """
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
+    seen: set[nn.Parameter] = set()
+    for layer in layers:
+        if bare and isinstance(layer, nn.Parameter):
+            if layer.requires_grad:
+                decayed.append(layer)
+            continue
+        for module in layer.modules():
+            for name, param in module.named_parameters(recurse=False):
+                if not param.requires_grad or (shared and param in seen):
+                    continue
+                if shared:
+                    seen.add(param)
+                is_kept = "bias" in name or _is_norm(module, param)
+                (kept if is_kept else decayed).append(param)
     return decayed, kept
 
 
@@ -148,29 +164,6 @@ def rates_table(layer_groups: LayerGroups, *, lrs: Sequence[float]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _own_parameters(
-    layers: Sequence[Layer], *, bare: bool = True, shared: bool = True
-) -> Iterator[tuple[nn.Module | None, str, nn.Parameter]]:
-    """Each parameter once, with the module that holds it and its name there.
-
-    Args:
-        bare: False where no layer is a parameter by itself; also `shared`: where none is met twice.
-    """
-    seen: set[nn.Parameter] = set()
-    for layer in layers:
-        if bare and isinstance(layer, nn.Parameter):
-            found = [(None, "", layer)]
-        else:
-            found = [
-                (module, name, param)
-                for module in layer.modules()
-                for name, param in module.named_parameters(recurse=False)
-            ]
-        if shared:
-            found = [one for one in found if one[2] not in seen and not seen.add(one[2])]
-        yield from found
 
 
 class _Entry(NamedTuple):

@@ -7,6 +7,7 @@ depends on the weights it starts from and on its own record, on nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ PLANNED, RUNNING, STOPPED, DONE, CANCELLED, INTERRUPTED, BROKEN = (
     "interrupted",
     "broken",
 )
+STATUSES = (PLANNED, RUNNING, STOPPED, DONE, CANCELLED, INTERRUPTED, BROKEN)
 
 
 @dataclass
@@ -33,8 +35,9 @@ class Stage:
     call: str
     """The method that planned it, such as `fine_tune`."""
     status: str = PLANNED
-    """`planned`, `running`, `stopped` by a person, `done`, `cancelled` by a callback; where something else
-    was trained instead of going on, `interrupted` (what it did is on record) or `broken` by an error."""
+    """`planned`, `running`, `stopped` by a person, `done`, `cancelled` by a callback; where something
+    else was trained instead of going on, `interrupted` (what it did is on record) or `broken` by an
+    error."""
     frozen_groups: int = 0
     """For `freeze`: how many layer groups, from the input on, are not trained."""
     keep_statistics: bool = False
@@ -74,14 +77,48 @@ class Stage:
     def from_json(cls, data: Mapping[str, Any]) -> Stage:
         """The stage that `to_json` wrote.
 
-        Raises: RunError: a field is missing or unknown.
+        Raises: RunError: a field is missing or unknown, or is not of its type.
         """
         try:
-            return cls(**data)
-        except TypeError as error:
+            stage = cls(**data)
+            stage._check()
+            return stage
+        except (TypeError, ValueError) as error:
             raise RunError(
                 f"The journal is not one of this version of Drivetrain: {error}."
             ) from error
+
+    def _check(self) -> None:
+        """Raises `ValueError` where a field is not what it has to be."""
+        counts = ("frozen_groups", "epochs", "first_epoch", "first_step")
+        counts += ("epochs_done", "batches_done", "steps_done")
+        is_right = {
+            "kind": self.kind in ("fit", "freeze"),
+            "call": isinstance(self.call, str),
+            "status": self.status in STATUSES,
+            "keep_statistics": isinstance(self.keep_statistics, bool),
+            "pending": isinstance(self.pending, bool),
+            "lrs": isinstance(self.lrs, list) and all(map(_is_rate, self.lrs)),
+            "weight_decay": _is_rate(self.weight_decay),
+            "schedule": _is_named(self.schedule),
+            "momentum": self.momentum is None or _is_named(self.momentum),
+            "callbacks": isinstance(self.callbacks, list)
+            and all(isinstance(one, dict) for one in self.callbacks),
+        }
+        for name in counts:
+            value = getattr(self, name)
+            is_right[name] = type(value) is int and 0 <= value < 1 << 53
+        wrong = [name for name, right in is_right.items() if not right]
+        if wrong:
+            raise ValueError(f"a stage has no such {', '.join(wrong)}")
+
+
+def _is_rate(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str)
 
 
 def one_cycle_stage(

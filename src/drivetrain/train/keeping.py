@@ -19,7 +19,7 @@ from drivetrain.train import journal, parts, saving
 from drivetrain.train.callback import Callback
 from drivetrain.train.journal import Stage
 from drivetrain.train.modules import detached, freeze_groups
-from drivetrain.train.run import Run, read_model, versions
+from drivetrain.train.run import Run, check_form, read_model, versions
 from drivetrain.train.state import FitState
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def _go_back(learner: Learner, run: Run, recorded: list[Stage]) -> None:
     tensors, position, notes = found
     for note in notes:
         sys.stderr.write(note + "\n")
+    path = run.folder / "checkpoints"
+    check_form(position, {"journal": list, "seconds": (int, float), "callbacks": dict}, path)
     stages = [Stage.from_json(stage) for stage in position["journal"]]
     learner.journal = stages + [_as_planned(stage) for stage in recorded[len(stages) :]]
     learner.seconds = max(learner.seconds, float(position["seconds"]))

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from drivetrain.errors import ConfigError, Interrupted, RunError
 from drivetrain.metrics import metric as metric_by_name
 from drivetrain.models.device import default_device, threads
 from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
-from drivetrain.randomness import preserved
+from drivetrain.randomness import preserved, seeded
 from drivetrain.train import journal, keeping, loop, optimizing, saving
 from drivetrain.train.application import Application
 from drivetrain.train.batches import bare, to_device
@@ -64,6 +65,7 @@ from drivetrain.train.parts import (
     as_loss,
     as_optimizer,
     callback_records,
+    makes,
 )
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run, read_model
@@ -77,8 +79,11 @@ class Learner:
     """Model + loaders + loss + optimizer, and the loop that trains them.
 
     Args:
-        model: an `nn.Module`, or any callable that answers `parameters()`.
-        loaders: `Loaders`, a tuple (train, valid), or one re-iterable of batches to train on.
+        model: an `nn.Module`, or any callable that answers `parameters()`; or what makes one, a class or a
+            function without arguments (`functools.partial` fills them in): its random weights then
+            follow from the seed, and the training can be ejected.
+        loaders: `Loaders`, a tuple (train, valid), or one re-iterable of batches to train on; or what
+            makes them.
         loss_fn: `(preds, targets) -> scalar`, or a name from `losses.LOSSES`; None chooses by the
             targets of the first batch.
         optimizer: a name from `optim.OPTIMIZERS`; or what is called with torch parameter groups for each
@@ -118,6 +123,14 @@ class Learner:
         application: Application | None = None,
     ) -> None:
         self.device = default_device() if device is None else torch.device(device)
+        self.makes_model, self.makes_loaders = makes(model), makes(loaders)
+        """What makes model and loaders, where that was given: a script can make them again."""
+        if self.makes_model is not None:
+            with seeded(seed, "init", "model"):
+                model = self.makes_model()
+        if self.makes_loaders is not None:
+            with seeded(seed, "init", "loaders"):
+                loaders = self.makes_loaders()
         self.model = as_module(model).to(self.device)
         self.loaders = as_loaders(loaders)
         self.loss_fn = as_loss(loss_fn, self.loaders)
@@ -445,6 +458,19 @@ class Learner:
         """
         return self._need_application("export").export(self, folder, **options)
 
+    def eject(self, path: store.StrPath, *, level: str = "all") -> Path:
+        """Write what was done as one plain PyTorch script, which gives the same weights to the last bit.
+
+        Args:
+            path: of the script, such as `train_birds.py`; `python train_birds.py --data … --out …` runs it.
+            level: `all` imports nothing from Drivetrain; `data` takes model, loss and optimizer from it,
+                `loop` the data too.
+        Raises: EjectError: something of it has no plain form, such as a lambda, or nothing was trained.
+        """
+        import drivetrain  # its public face, which stands above all layers
+
+        return drivetrain.eject.write(self, path, level=level)
+
     def load(self, folder: store.StrPath) -> None:
         """Take the weights from a run folder or a model folder.
 
@@ -572,7 +598,7 @@ class Learner:
             saving.unpack_model(kept.tensors, self.model, what="the checkpoint")
             saving.unpack_optimizer(kept.tensors, self.model, optimizer)
             saving.unpack_gradients(kept.tensors, self.model)
-            saved = saving.unpack_callbacks(kept.tensors, kept.position["callbacks"])
+            saved = saving.unpack_callbacks(kept.tensors, kept.position.get("callbacks", {}))
             if not stage.steps_done:  # they had not begun: the fit begins them
                 for name, callback in named(all_callbacks).items():
                     if name in saved:

@@ -235,20 +235,19 @@ def epoch_of(loader: Iterable[Any], seed: int, epoch: int, *, start: int = 0) ->
     for part in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         if hasattr(part, "set_epoch"):
             part.set_epoch(epoch)  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
-    return _drawn(loader, seed, epoch, start)
+    return itertools.islice(drawn(loader, seed, epoch), start, None)
 
 
-def _drawn(loader: Iterable[Any], seed: int, epoch: int, start: int) -> Iterator[Any]:
+def drawn(loader: Iterable[Any], seed: int, epoch: int) -> Iterator[Any]:
+    """The batches of a loader that draws from the global generators: set before each of them."""
     set_all_generators(seed, "loader", epoch)
     batches = iter(loader)
     for number in itertools.count():
         set_all_generators(seed, "loader", epoch, number)
         try:
-            batch = next(batches)
+            yield next(batches)
         except StopIteration:
             return
-        if number >= start:
-            yield batch
 
 
 def give_back(state: FitState) -> None:

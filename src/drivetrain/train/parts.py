@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +33,12 @@ def as_loaders(loaders: Any) -> Loaders:
     if isinstance(loaders, tuple) and 1 <= len(loaders) <= 3:
         return Loaders(*loaders)
     return Loaders(loaders)
+
+
+def makes(given: Any) -> Callable[[], Any] | None:
+    """What is given, where it makes a thing instead of being one: a class, a function, a `partial`."""
+    bare = given.func if isinstance(given, functools.partial) else given
+    return given if isinstance(bare, type | FunctionType) else None
 
 
 def as_loss(loss_fn: LossFn | str | Mapping[str, Any] | None, loaders: Loaders) -> LossFn:

@@ -23,6 +23,10 @@ from drivetrain.errors import RunError
 from drivetrain.train.callback import Callback, named
 
 MODEL, OPTIMIZER, GRADIENT, CALLBACK = "model.", "optimizer.", "gradient.", "callback."
+MOMENTS = frozenset(
+    "exp_avg exp_avg_sq max_exp_avg_sq momentum_buffer square_avg acc_delta grad_avg sum prev".split()
+)
+"""What torch's optimizers remember in the shape of the parameter."""
 _NOT_FINITE = "not_finite"
 """JSON has no NaN and no infinity: `{"not_finite": "nan"}`."""
 
@@ -56,14 +60,23 @@ def pack_callbacks(
 def unpack_callbacks(
     tensors: Mapping[str, Tensor], values: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """By callback, the state that `pack_callbacks` took apart."""
-    found = {
-        name: {k: _from_json(v) for k, v in entries.items()} for name, entries in values.items()
+    """By callback, the state that `pack_callbacks` took apart.
+
+    Raises: RunError: it is not such a state.
+    """
+    are_objects = isinstance(values, Mapping) and all(
+        isinstance(entries, Mapping) for entries in values.values()
+    )
+    if not are_objects:
+        raise RunError("The checkpoint does not say what callbacks remember. Train anew.")
+    found: dict[str, dict[str, Any]] = {
+        name: _Remembered((k, _from_json(v)) for k, v in entries.items())
+        for name, entries in values.items()
     }
     for key, value in tensors.items():
         if key.startswith(CALLBACK):
-            name, entry = key[len(CALLBACK) :].split("|", 1)
-            found.setdefault(name, {})[entry] = value.clone()
+            name, _, entry = key[len(CALLBACK) :].partition("|")
+            found.setdefault(name, _Remembered())[entry] = value.clone()
     return found
 
 
@@ -71,6 +84,10 @@ def unpack_gradients(tensors: Mapping[str, Tensor], model: nn.Module) -> None:
     """Put back the gradients that waited for their step; all others are cleared."""
     for name, parameter in model.named_parameters():
         kept = tensors.get(GRADIENT + name)
+        if kept is not None and kept.shape != parameter.shape:
+            raise RunError(
+                f"The checkpoint has a gradient of another shape for {name!r}. Train anew."
+            )
         parameter.grad = None if kept is None else torch.empty_like(parameter).copy_(kept).detach()
 
 
@@ -95,17 +112,33 @@ def unpack_optimizer(tensors: Mapping[str, Tensor], model: nn.Module, optimizer:
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():
         if key.startswith(OPTIMIZER):
-            name, entry = key[len(OPTIMIZER) :].rsplit("|", 1)
+            name, _, entry = key[len(OPTIMIZER) :].rpartition("|")
             if name not in parameters:
                 raise RunError(
-                    f"The checkpoint remembers {name!r}, which the model does not have. "
+                    f"The checkpoint remembers {(name or key)[:100]!r}, which the model does not have. "
                     "Build the model as it was when the checkpoint was written."
                 )
             parameter = parameters[name]
+            if entry in MOMENTS and (
+                value.shape != parameter.shape or not value.is_floating_point()
+            ):
+                raise RunError(
+                    f"The checkpoint remembers {entry} of {name!r} as {value.dtype} of shape "
+                    f"{tuple(value.shape)}, expected floats of shape {tuple(parameter.shape)}. "
+                    "Train anew."
+                )
             kept = value.clone()
             if entry != "step" and value.shape == parameter.shape:  # torch keeps `step` on the CPU
                 kept = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
             optimizer.state[parameter][entry] = kept.detach()
+    remembered = {
+        frozenset(optimizer.state[p]) for p in parameters.values() if p in optimizer.state
+    }
+    if len(remembered) > 1:
+        raise RunError(
+            "The checkpoint remembers other things of one parameter than of another, as no optimizer "
+            "does. Train anew."
+        )
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) -> None:
@@ -141,6 +174,16 @@ def check_fit(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) -> 
         raise RunError(
             f"{what} holds the weights of another model ({'; '.join(parts)}). "
             "Build the model with the same name and number of classes."
+        )
+
+
+class _Remembered(dict[str, Any]):
+    """What a callback remembers; what is missing is the checkpoint's fault."""
+
+    def __missing__(self, key: str) -> Any:
+        raise RunError(
+            f"The checkpoint does not hold {key!r} of a callback, so it was not written by this version "
+            "of Drivetrain. Train anew."
         )
 
 

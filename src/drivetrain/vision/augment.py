@@ -165,8 +165,8 @@ class Augment:
 
     def draw(self, indices: Tensor, epoch: int) -> tuple[Moves, Lights]:
         """What the items at `indices`, (B,) int64, get in an epoch."""
-        keys = self._keys[indices.cpu().numpy()]
-        return draw(keys, settings=self.settings, seed=self.seed, epoch=epoch)
+        u = _draws(self._keys[indices.cpu().numpy()], seed=self.seed, epoch=epoch)
+        return draw_moves(u, settings=self.settings), draw_lights(u, settings=self.settings)
 
     def params(self, indices: Tensor, epoch: int, size: int | tuple[int, int]) -> Tensor:
         """The matrices (B, 3, 3) float64 of a batch, for `warp_points`, `warp_boxes`, `warp_masks`.
@@ -202,51 +202,58 @@ def augmented(
         mean: a number a channel; also `std`.
         seed: of the draws; also `epoch`.
     """
-    moves, lights = draw(keys, settings=settings, seed=seed, epoch=epoch)
-    sampling = sampling_matrices(moves, *pictures.shape[-2:])
-    mirrors = settings.flip > 0
-    moved = moved_pictures(pictures, sampling, padding=settings.padding, mirrors=mirrors)
+    height, width = pictures.shape[-2:]
+    u = _draws(keys, seed=seed, epoch=epoch)
+    sampling = sampling_matrices(draw_moves(u, settings=settings), height, width)
+    moved = moved_pictures(
+        pictures, sampling, padding=settings.padding, mirrors=settings.flip > 0
+    )
+    gain, brightness = draw_lights(u, settings=settings)
     scale, shift = scale_and_shift(
-        mean, std, gain=lights.gain[:, None], brightness=lights.brightness[:, None]
+        mean, std, gain=gain[:, None], brightness=brightness[:, None]
     )
     return scaled(moved, scale, shift)
 
 
-def draw(keys: Keys, *, settings: AugmentSettings, seed: int, epoch: int) -> tuple[Moves, Lights]:
-    """What each picture gets: a function of (seed, epoch, item), whatever batch it is in."""
-    s = settings
+def _draws(keys: Keys, *, seed: int, epoch: int) -> dict[str, Tensor]:
+    """What each picture draws in an epoch, by name: (B,) float64 each, in [0, 1)."""
     draws = uniforms(keys, len(_DRAWS), seed=seed, purpose="augment", epoch=epoch)
-    u = dict(zip(_DRAWS, draws.double().unbind(1), strict=True))  # (B,) each, in [0, 1)
+    return dict(zip(_DRAWS, draws.double().unbind(1), strict=True))
+
+
+def draw_moves(u: Mapping[str, Tensor], *, settings: AugmentSettings) -> Moves:
+    """How each picture is mirrored, turned, zoomed and tilted."""
+    s = settings
     ones = torch.ones_like(u["flip"])
     flip_x = _when(u["flip"], s.flip, -ones, 1.0) if s.flip else ones
     flip_y = _when(u["flip down"], s.flip_vertical, -ones, 1.0) if s.flip_vertical else ones
     scale = _when(u["zoom?"], s.geometry_p, 1 + (s.zoom - 1) * u["zoom"], 1.0)
     room = 1 - 1 / scale  # how far the middle may go with the edges still inside
+    centre_x, centre_y = room * _signed(u["zoom x"]), room * _signed(u["zoom y"])
+    angle = _when(u["rotate?"], s.geometry_p, s.rotate * _signed(u["rotate"]), 0.0)
     tilt_x = _when(u["warp?"], s.geometry_p, s.warp * _signed(u["warp x"]), 0.0)
     tilt_y = _when(u["warp?"], s.geometry_p, s.warp * _signed(u["warp y"]), 0.0)
-    moves = Moves(
-        flip=torch.stack((flip_x, flip_y), 1),
-        angle=_when(u["rotate?"], s.geometry_p, s.rotate * _signed(u["rotate"]), 0.0),
-        scale=scale,
-        centre=torch.stack((room * _signed(u["zoom x"]), room * _signed(u["zoom y"])), 1),
-        tilt=torch.stack((tilt_x, tilt_y), 1),
-    )
+    return Moves(flip_x, flip_y, angle, scale, centre_x, centre_y, tilt_x, tilt_y)
+
+
+def draw_lights(u: Mapping[str, Tensor], *, settings: AugmentSettings) -> Lights:
+    """How the contrast and the brightness of each picture change."""
+    s = settings
     gain = torch.exp(_signed(u["contrast"]) * -math.log1p(-s.contrast))
     brightness = 0.5 * s.brightness * _signed(u["brightness"])
-    lights = Lights(
-        gain=_when(u["contrast?"], s.lighting_p, gain, 1.0).float(),
-        brightness=_when(u["brightness?"], s.lighting_p, brightness, 0.0).float(),
+    return Lights(
+        _when(u["contrast?"], s.lighting_p, gain, 1.0).float(),
+        _when(u["brightness?"], s.lighting_p, brightness, 0.0).float(),
     )
-    return moves, lights
 
 
 def moved_pictures(
     pictures: Tensor, sampling: Tensor, *, padding: str, mirrors: bool = True
 ) -> Tensor:
-    """Pictures after their moves, uint8 where none was interpolated, else float32 in 0..255.
+    """Pictures after their moves, in one interpolation: (B, C, H, W) uint8 -> float32.
 
-    A picture that stays, or is only mirrored, keeps its bits: it is copied and not interpolated,
-    also when it stands in a batch with others that are.
+    A picture that stays, or is only mirrored, keeps its bits, also when it stands in a batch with
+    others that are interpolated.
 
     Args:
         pictures: (B, C, H, W) uint8.
@@ -254,28 +261,16 @@ def moved_pictures(
         padding: what stands past the edge.
         mirrors: False where no picture can be one that is only mirrored.
     """
-    still = _equals(sampling, (1.0, 1.0))
-    mirrored = _equals(sampling, (-1.0, 1.0))
-    bent = ~(still | mirrored) if mirrors else ~still
-    if bool(bent.all()):
-        return _sampled(pictures, sampling, padding)
-    if bool(still.all()):
-        return pictures
-    result = pictures.to(torch.float32) if bool(bent.any()) else pictures.clone()
-    if mirrors and bool(mirrored.any()):
-        where = mirrored.nonzero().flatten().to(pictures.device)
-        result[where] = pictures[where].flip(3).to(result.dtype)
-    if bool(bent.any()):
-        where = bent.nonzero().flatten().to(pictures.device)
-        result[where] = _sampled(pictures[where], sampling[bent], padding)
-    return result
-
-
-def _sampled(pictures: Tensor, sampling: Tensor, padding: str) -> Tensor:
-    """One interpolation of (B, C, H, W) uint8 -> float32, contiguous: `grid_sample` is fastest so."""
-    grid = sampling_grid(sampling.to(pictures.device, torch.float32), *pictures.shape[-2:])
-    pixels = pictures.to(torch.float32, memory_format=torch.contiguous_format)
-    return F.grid_sample(pixels, grid, padding_mode=padding, align_corners=False)
+    height, width = pictures.shape[-2:]
+    grid = sampling_grid(sampling.to(pictures.device, torch.float32), height, width)
+    pixels = pictures.to(torch.float32, memory_format=torch.contiguous_format)  # fastest so
+    moved = F.grid_sample(pixels, grid, padding_mode=padding, align_corners=False)
+    still = _are_diagonal(sampling, 1.0).to(pictures.device)
+    moved[still] = pixels[still]
+    if mirrors:
+        mirrored = _are_diagonal(sampling, -1.0).to(pictures.device)
+        moved[mirrored] = pixels[mirrored].flip(3)
+    return moved
 
 
 def _signed(draws: Tensor) -> Tensor:
@@ -288,9 +283,9 @@ def _when(draws: Tensor, probability: float, value: Tensor, otherwise: float) ->
     return torch.where(draws < probability, value, otherwise)
 
 
-def _equals(sampling: Tensor, diagonal: tuple[float, float]) -> Tensor:
-    """(B,) bool: which matrices are diag(x, y, 1) to the last bit."""
-    wanted = torch.diag(torch.tensor([*diagonal, 1.0], dtype=sampling.dtype))
+def _are_diagonal(sampling: Tensor, x: float) -> Tensor:
+    """(B,) bool: which matrices are diag(x, 1, 1) to the last bit."""
+    wanted = torch.diag(torch.tensor([x, 1.0, 1.0], dtype=sampling.dtype))
     return (sampling == wanted).flatten(1).all(dim=1)
 
 

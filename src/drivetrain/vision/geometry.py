@@ -30,18 +30,24 @@ PADDINGS = {
 
 
 class Moves(NamedTuple):
-    """What happens to each of B pictures, in this order; float64, (B,) or (B, 2)."""
+    """What happens to each of B pictures, in this order; float64, (B,) each."""
 
-    flip: Tensor
-    """(B, 2): -1 mirrors x or y, 1 leaves it."""
+    flip_x: Tensor
+    """-1 mirrors left and right, 1 leaves it."""
+    flip_y: Tensor
+    """-1 mirrors top and bottom, 1 leaves it."""
     angle: Tensor
-    """(B,): rotation about the middle, degrees, positive is anticlockwise."""
+    """Rotation about the middle, degrees, positive is anticlockwise."""
     scale: Tensor
-    """(B,): zoom, 1 is none, 2 shows half the width and height."""
-    centre: Tensor
-    """(B, 2): middle of what the zoom shows, in [-1, 1] of the picture; (0, 0) is its middle."""
-    tilt: Tensor
-    """(B, 2): perspective in x and in y; at 0.2 the sides are magnified 1.2 and 0.8 times."""
+    """Zoom, 1 is none, 2 shows half the width and height."""
+    centre_x: Tensor
+    """Middle of what the zoom shows, in [-1, 1] of the picture; 0 is its middle."""
+    centre_y: Tensor
+    """The same from top to bottom."""
+    tilt_x: Tensor
+    """Perspective; at 0.2 the sides are magnified 1.2 and 0.8 times."""
+    tilt_y: Tensor
+    """The same from top to bottom."""
 
 
 def sampling_matrices(moves: Moves, height: int, width: int) -> Tensor:
@@ -50,17 +56,15 @@ def sampling_matrices(moves: Moves, height: int, width: int) -> Tensor:
     Undoing goes backwards: tilt, zoom, rotation, flip. Written out instead of multiplied as matrices, so
     that a picture without a move gets the identity exactly, and no batch changes another's rounding.
     """
-    radians = torch.deg2rad(moves.angle)
+    flip_x, flip_y, angle, scale, centre_x, centre_y, p, q = moves
+    radians = torch.deg2rad(angle)
     cos, sin = torch.cos(radians), torch.sin(radians)
-    flip_x, flip_y = moves.flip.unbind(1)
     # Rotation by pixels, not by the [-1, 1] of each side: a wide picture must not be sheared.
     a, b = flip_x * cos, -flip_x * sin * (height / width)
     c, d = flip_y * sin * (width / height), flip_y * cos
-    centre_x, centre_y = moves.centre.unbind(1)
     x = a * centre_x + b * centre_y
     y = c * centre_x + d * centre_y
-    p, q = moves.tilt.unbind(1)
-    k = 1 / moves.scale
+    k = 1 / scale
     rows = (
         (a * k + x * p, b * k + x * q, x),
         (c * k + y * p, d * k + y * q, y),

@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 
+LARGEST_SIDE = 8192
+"""Of what a model is given: one picture of this size takes 200 MB as bytes, and 800 MB as floats."""
+
+
 def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) from one number or two.
 
-    Raises: ConfigError: not one or two whole numbers of at least 1.
+    Raises: ConfigError: not one or two whole numbers from 1 to `LARGEST_SIDE`.
     """
     pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
     if len(pair) != 2 or not all(type(side) is int and side >= 1 for side in pair):  # not True
         raise ConfigError(
             f"`size` must be a number of pixels, or (height, width), each at least 1. Got {size!r}."
         )
+    if max(pair) > LARGEST_SIDE:
+        raise ConfigError(f"`size` must be at most {LARGEST_SIDE} pixels a side. Got {size!r}.")
     return pair
 
 
@@ -61,7 +67,8 @@ def _squish_needed(w: int, h: int, width: int, height: int) -> tuple[int, int]:
 
 
 def _squish(image: PILImage, width: int, height: int) -> PILImage:
-    return _resized(image, width, height, None)
+    bilinear = require("PIL.Image", extra="vision").Resampling.BILINEAR
+    return image.resize((width, height), bilinear, reducing_gap=2.0)
 
 
 def _pad_needed(w: int, h: int, width: int, height: int) -> tuple[int, int]:

@@ -1,0 +1,36 @@
+"""Values as the text of a script."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from drivetrain.eject.fold import literal
+from drivetrain.eject.tree import unparse
+from drivetrain.errors import EjectError
+
+
+def value_text(value: Any) -> str:
+    """A plain value written out.
+
+    Raises: EjectError: there is no text for it.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return "{" + ", ".join(f"{key!r}: {value_text(one)}" for key, one in value.items()) + "}"
+    written = literal(value)
+    if written is None:
+        raise EjectError(
+            f"A script cannot write down {value!r}. Give numbers, texts, lists, tuples and dicts of them."
+        )
+    return unparse(written)
+
+
+def loss_call(text: str, *arguments: str) -> str:
+    """A call of a loss, whose text is a name, a call that makes it, or a `functools.partial`."""
+    if text.startswith("functools.partial("):
+        inner = text.removeprefix("functools.partial(").removesuffix(")")
+        function, _, options = inner.partition(", ")
+        return f"{function}({', '.join(arguments)}, {options})"
+    return f"{text}({', '.join(arguments)})"

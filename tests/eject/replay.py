@@ -1,0 +1,90 @@
+"""Runs of which the script is written, run without Drivetrain, and compared with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import drivetrain as dt
+from drivetrain import store
+
+ALONE = (
+    "import runpy, sys; sys.modules['drivetrain'] = None; sys.argv = sys.argv[1:]; "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+"""Runs a script where `import drivetrain` fails."""
+
+
+@contextlib.contextmanager
+def without_drivetrain() -> Iterator[None]:
+    """Inside, importing Drivetrain fails as if it were not installed."""
+    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "drivetrain"}
+    sys.modules["drivetrain"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.update(kept)
+
+
+def replayed_here(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
+    """Run a script in this process, without Drivetrain; returns the JSON that it ends with."""
+    argv, threads = sys.argv, torch.get_num_threads()
+    sys.argv = [str(script), "--out", str(out), *(["--data", str(data)] if data else [])]
+    said = io.StringIO()
+    try:
+        with without_drivetrain(), contextlib.redirect_stdout(said):
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv = argv
+        torch.set_num_threads(threads)
+    return json.loads(said.getvalue().splitlines()[-1])
+
+
+def replayed_alone(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
+    """The same in a process of its own."""
+    command = [sys.executable, "-W", "error::DeprecationWarning", "-c", ALONE, str(script), "--out", str(out)]
+    command += ["--data", str(data)] if data else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def metrics_of(learner: dt.Learner) -> dict[str, float]:
+    """The metrics of a result, as the script ends with them."""
+    return learner.result()["metrics"]["valid"]
+
+
+def check(
+    learner: dt.Learner,
+    folder: Path,
+    *,
+    data: Path | None = None,
+    alone: bool = False,
+    level: str = "all",
+) -> str:
+    """Eject, run, and compare weights and metrics; returns the script's text."""
+    script = folder / "ejected.py"
+    learner.eject(script, level=level)
+    run = replayed_alone if alone else replayed_here
+    answer = run(script, folder / "out", data)
+    text = script.read_text("utf-8")
+    assert "import drivetrain" not in text and "from drivetrain" not in text
+    assert answer["weights_sha256"] == store.weights_sha256(learner.model.state_dict())
+    saved = store.read_tensors(folder / "out" / "model.safetensors")
+    assert store.weights_sha256(saved) == answer["weights_sha256"]
+    assert same_numbers(answer["metrics"], metrics_of(learner)), (answer["metrics"], metrics_of(learner))
+    return text
+
+
+def same_numbers(a: dict[str, float], b: dict[str, float]) -> bool:
+    """Equal to the bit; NaN equals NaN."""
+    return a.keys() == b.keys() and all(a[k] == b[k] or (a[k] != a[k] and b[k] != b[k]) for k in a)
