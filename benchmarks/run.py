@@ -35,7 +35,7 @@ RECORD = HERE / "results.json"
 REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
-    *("predict", "imports", "optimizer", "resume"),
+    *("predict", "imports", "optimizer", "resume", "guard"),
 )
 SKIPPED = 77
 """Exit code of a case that cannot be measured here."""
@@ -45,7 +45,8 @@ PACKAGES_OF = {
     "resume": (
         *("accelerate", "fastai", "numpy", "pytorch-lightning", "safetensors"),
         *("torch", "torchdata", "transformers"),
-    )
+    ),
+    "guard": ("numpy", "pillow", "timm", "torch"),
 }
 """Of a case that measures others than `PACKAGES`."""
 

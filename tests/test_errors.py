@@ -16,6 +16,8 @@ TREE = {
     "UnknownNameError": (LookupError, 2),
     "MissingPackageError": (ImportError, 2),
     "RunError": (errors.DrivetrainError, 2),
+    "BundleError": (ValueError, 2),
+    "EjectError": (ValueError, 2),
     "StorageError": (OSError, 3),
 }
 

@@ -107,7 +107,7 @@ def test_every_module_begins_with_what_it_is_about() -> None:
 def test_every_test_folder_mirrors_a_folder_of_the_package() -> None:
     tests = Path(__file__).parent
     # About the repository, not about a package of it.
-    apart = {"tools", "golden", "examples", "benchmarks", "end_to_end", "reliability"}
+    apart = {"tools", "golden", "examples", "benchmarks", "end_to_end", "reliability", "security"}
     strangers = [
         folder.name
         for folder in tests.iterdir()

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import stat
+import zlib
 from pathlib import Path
 
 import pytest
@@ -459,3 +460,58 @@ def test_a_system_that_takes_a_few_bytes_at_a_time_gets_all_of_them(tmp_path, mo
     store.append_line(tmp_path / "log", {"epoch": 0})
     assert (tmp_path / "file").read_bytes() == b"0123456789"
     assert store.read_lines(tmp_path / "log") == [{"epoch": 0}]
+
+
+# --- folders from strangers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": 1, "a": 2}', "the name 'a' stands twice in one object"),
+        ('{"loss": NaN}', "NaN is not JSON"),
+        ('{"loss": 1e999}', "the number 1e999 is too large"),
+        ("[" * 100_000, "it is nested deeper than 64 levels"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "it is nested deeper than 64 levels"),
+        ('{"a": %s}' % ("9" * 5000), "a number has more than 64 digits"),
+        ("[0" + ",0" * 1_000_000 + "]", "it holds more than 1000000 values"),
+    ],
+)
+def test_json_that_we_do_not_write_is_refused(tmp_path, text, why):
+    path = tmp_path / "run.json"
+    path.write_text(text)
+    with pytest.raises(RunError) as caught:
+        store.read_json(path)
+    assert str(caught.value) == f"{path} is not JSON ({why}). Restore it from a copy."
+
+
+def test_neither_links_nor_pipes_are_read(tmp_path):
+    store.write_json(tmp_path / "there.json", {})
+    (tmp_path / "link").symlink_to("there.json")
+    os.mkfifo(tmp_path / "pipe")
+    for read in (store.read_json, store.read_tensors):
+        with pytest.raises(
+            RunError, match=r"link is not read: it is a link\. Put a plain file in its"
+        ):
+            read(tmp_path / "link")
+        with pytest.raises(
+            RunError, match=r"pipe is not read: it is a device, a pipe or a socket\. "
+        ):
+            read(tmp_path / "pipe")
+
+
+def test_a_line_that_is_too_deep_is_left_out(tmp_path):
+    store.append_line(tmp_path / "log", {"epoch": 0})
+    body = b'{"epoch": ' + b"[" * 5000 + b"]" * 5000
+    store.append_bytes(
+        tmp_path / "log", b'%s, "crc32": "%08x"}\n' % (body, zlib.crc32(body + b"}"))
+    )
+    assert store.read_lines(tmp_path / "log") == [{"epoch": 0}]
+
+
+def test_tensors_with_bytes_that_are_no_bools_are_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    store.write_tensors(path, {"mask": torch.tensor([True, False])})
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(RunError, match=r"is damaged: 'mask' holds bytes that are no bools\.$"):
+        store.read_tensors(path)

@@ -7,6 +7,7 @@ power cut could leave, fail the n-th operation, or end the process in the middle
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -49,6 +50,22 @@ class Disk:
         """Put `source` in the place of `target` in one step."""
         os.replace(source, target)
 
+    def exchange(self, one: Path, other: Path) -> None:
+        """Let two folders have each other's name in one step: what replaces a folder that is not empty.
+
+        Linux and macOS have a call for it. Elsewhere there are two steps, and a kill between them leaves
+        the folder that was replaced beside its place, whole, under a name that ends in `.tmp`.
+        """
+        if not _exchange(os.fsencode(one), os.fsencode(other)):
+            aside = one.with_name(f"{one.name[: -len(TEMPORARY)]}.old{TEMPORARY}")
+            os.rename(other, aside)
+            os.rename(one, other)
+            os.rename(aside, one)
+
+    def remove_folder(self, folder: Path) -> None:
+        """Remove an empty folder."""
+        os.rmdir(folder)
+
     def unlink(self, path: Path) -> None:
         """Remove a file."""
         os.unlink(path)
@@ -62,6 +79,28 @@ class Disk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _exchange(one: bytes, other: bytes) -> bool:
+    """The system's own exchange of two names; False where it, or the folder's disk, has none."""
+    import ctypes  # only here: nothing else calls the system's library by hand
+
+    if os.name != "posix":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):  # Linux
+        here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        failed = library.renameat2(here, one, here, other, exchange)
+    elif hasattr(library, "renamex_np"):  # macOS
+        failed = library.renamex_np(one, other, 2)  # RENAME_SWAP
+    else:
+        return False
+    if not failed:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), os.fsdecode(other))
 
 
 disk: Disk = Disk()

@@ -8,7 +8,9 @@
     ├── UnknownNameError (LookupError)   a name that no table holds                       exit 2
     ├── MissingPackageError (ImportError) an optional package is not installed            exit 2
     ├── RunError                         a run folder that cannot be read or continued    exit 2
-    ├── NonFiniteError (ArithmeticError) training met NaN or infinity, and made no step   exit 2
+    ├── BundleError (ValueError)         a bundle, or a stranger's folder, is not sound    exit 2
+    ├── EjectError (ValueError)          a part of a run that is not plain source         exit 2
+    ├── NonFiniteError (ArithmeticError) training or a model's scores met NaN or infinity exit 2
     ├── CheckError (AssertionError)      a Learner breaks a promise; in drivetrain.testing        exit 2
     └── StorageError (OSError)           the disk refused                                 exit 3
 
@@ -56,12 +58,16 @@ class RunError(DrivetrainError):
     """A run folder that cannot be read, or cannot be continued."""
 
 
+class BundleError(DrivetrainError, ValueError):
+    """A bundle, or any folder that may come from a stranger, is not what it has to be."""
+
+
 class EjectError(DrivetrainError, ValueError):
     """A part of a run that cannot be written as plain source, such as a lambda."""
 
 
 class NonFiniteError(DrivetrainError, ArithmeticError):
-    """Training met a number that is NaN or infinite, and stopped before it got into the weights.
+    """A number is NaN or infinite: training stopped before it got into the weights, or a model gave it.
 
     Args:
         message: what it was, where, in which items and layer, and what to do.

@@ -15,6 +15,7 @@ import time
 import weakref
 from pathlib import Path
 
+from drivetrain import _strict
 from drivetrain.errors import RunError, StorageError
 
 LOCK = ".lock"
@@ -36,7 +37,9 @@ class FolderLock:
         self.path = Path(folder) / LOCK
         self._descriptor: int | None = None
         try:
-            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o666)
+            # A folder may come from a stranger: a link in the lock's place would be written through.
+            plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | plain, 0o666)
         except OSError as error:
             raise StorageError(
                 f"Could not lock {folder}: {error.strerror}. Choose another folder."
@@ -100,6 +103,10 @@ def _sign(descriptor: int) -> None:
         {"process": os.getpid(), "host": platform.node(), "since": time.strftime("%F %T")}
     )
     with contextlib.suppress(OSError):
+        if (
+            os.fstat(descriptor).st_nlink > 1
+        ):  # another file's content: the lock holds without a text
+            return
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, text.encode())
@@ -108,7 +115,7 @@ def _sign(descriptor: int) -> None:
 def _holder(descriptor: int) -> str:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        found = json.loads(os.read(descriptor, 1000))
+        found = _strict.parse_json(os.read(descriptor, 1000))
         return f"process {found['process']} on {found['host']} (since {found['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

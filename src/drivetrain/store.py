@@ -5,18 +5,23 @@ its target, and the folder is flushed. Whoever reads sees the old file or the ne
 after a kill or a power cut. Nothing else in Drivetrain writes files that must last.
 
 Tensors are safetensors, everything else JSON: opening either runs no code. The safetensors format has
-no checksum and its own writer does not fsync, hence the hashes here.
+no checksum and its own writer does not fsync, hence the hashes here. A folder may come from a stranger:
+what is read is bounded and checked first (`drivetrain._strict`), and links are not followed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import math
 import os
+import secrets
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +30,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors, save as _save_tensors
 from torch import Tensor
 
-from drivetrain import _disk
+from drivetrain import _disk, _strict
 from drivetrain.errors import RunError, StorageError
 
 StrPath = str | os.PathLike[str]
 
+MOST_VALUES = 1_000_000
+"""Values of a JSON file, names among them."""
+
 _CRC = "crc32"
 """Last entry of a line of a log."""
+
+_A_DAY = 86_400.0
+"""Seconds."""
 
 
 def write_bytes(path: StrPath, data: bytes) -> str:
@@ -70,7 +81,7 @@ def write_text(path: StrPath, text: str) -> str:
 
 def write_json(path: StrPath, value: Any) -> str:
     """Write `value` as readable JSON (UTF-8, two blanks); NaN and infinities become strings."""
-    return write_text(path, to_json(value, indent=2) + "\n")
+    return write_bytes(path, json_bytes(value))
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -82,8 +93,60 @@ def write_tensors(
     path: StrPath, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> str:
     """Write named tensors as one safetensors file. Returns: the file's SHA-256."""
+    return write_bytes(path, tensor_bytes(tensors, metadata))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Named tensors as the bytes of a safetensors file."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return write_bytes(path, _save_tensors(_unshared(plain), dict(metadata) if metadata else None))
+    return _save_tensors(_unshared(plain), dict(metadata) if metadata else None)
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as `write_json` writes it."""
+    return (to_json(value, indent=2) + "\n").encode("utf-8", "surrogateescape")
+
+
+def write_folder(
+    folder: StrPath,
+    files: Mapping[str, bytes],
+    *,
+    prove: Callable[[Path], Any] | None = None,
+) -> None:
+    """Write a whole folder so that it is there whole or not at all; one of that name is replaced whole.
+
+    It is made beside its place under a temporary name and then takes its place in one step. A kill
+    before that leaves a hidden folder that ends in `.tmp`; a later call removes it, after a day.
+
+    Args:
+        folder: what is there now is lost.
+        files: path within the folder, with `/` -> content.
+        prove: called with the folder before it takes its place; what it raises stops that.
+    Raises: StorageError: the disk refused.
+    """
+    folder = Path(folder)
+    disk = _disk.disk
+    temporary = folder.with_name(f".{folder.name[:80]}.{secrets.token_hex(4)}{_disk.TEMPORARY}")
+    try:
+        make_folders(folder.parent)
+        _remove_left_over(folder)
+        disk.make_folder(temporary)
+        for name, data in files.items():
+            write_bytes(temporary / name, data)
+        disk.sync_folder(temporary)
+        if prove is not None:
+            prove(temporary)
+        _put_in_place(temporary, folder)
+        disk.sync_folder(folder.parent)
+    except StorageError as error:
+        if error.__cause__ is None or not isinstance(error.__cause__, OSError):
+            raise
+        raise _storage_error("write", folder, error.__cause__) from error.__cause__
+    except OSError as error:
+        raise _storage_error("write", folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # the new folder has its place, or what failed says so
+            _remove_tree(temporary)
 
 
 def append_line(path: StrPath, value: Mapping[str, Any]) -> None:
@@ -152,19 +215,27 @@ def sweep(folder: StrPath) -> None:
         remove(path)
 
 
-def read_json(path: StrPath) -> Any:
+def read_json(path: StrPath, *, max_values: int = MOST_VALUES) -> Any:
     """Read a JSON file.
 
-    Raises: RunError: the file is missing or is not JSON.
+    Args:
+        max_values: how many values it may hold, names among them.
+
+    Raises: RunError: the file is missing, a link or a pipe, or is not JSON; or it is nested deeper
+        than 64 levels, says a name twice in one object, or holds NaN or an infinity.
     """
-    return _parse_json(read_bytes(path), path)
+    data = _read_plain(path)
+    try:
+        return _strict.parse_json(data, max_values=max_values, errors="surrogateescape")
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON ({error}). Restore it from a copy.") from error
 
 
 def read_lines(path: StrPath) -> list[dict[str, Any]]:
     """Read what `append_line` wrote, as far as it is whole. A missing file has no lines.
 
     A line that a kill tore, that was damaged later, or that somebody else wrote has not the checksum it
-    should have, and is left out.
+    should have, and is left out; so is one that is not the JSON of an object.
     """
     if not Path(path).exists():
         return []
@@ -172,7 +243,8 @@ def read_lines(path: StrPath) -> list[dict[str, Any]]:
     for line in read_bytes(path).splitlines():
         body, found, crc = line.rpartition(b', "%s": ' % _CRC.encode())
         if found and crc == b'"%08x"}' % zlib.crc32(body + b"}"):
-            rows.append(json.loads(body + b"}"))
+            with contextlib.suppress(ValueError):
+                rows.append(_strict.parse_json(body + b"}", errors="surrogateescape"))
     return rows
 
 
@@ -181,15 +253,23 @@ def read_tensors(path: StrPath, *, sha256: str | None = None) -> dict[str, Tenso
 
     Raises: RunError: missing, damaged, or not the file that was written.
     """
-    data = read_bytes(path)
+    data = _read_plain(path)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise RunError(
             f"{path} is damaged: its SHA-256 is not the one recorded. Restore it from a copy."
         )
     try:
-        return _load_tensors(data)
-    except SafetensorError as error:
+        _strict.parse_header(data, len(data))
+        tensors = _load_tensors(data)
+    except (SafetensorError, ValueError) as error:
         raise RunError(f"{path} is not a safetensors file: {error}.") from error
+    for name, tensor in tensors.items():
+        # A byte that is neither 0 nor 1 is no bool, and torch does not say what it then does.
+        if tensor.dtype == torch.bool and (tensor.view(torch.uint8) > 1).any():
+            raise RunError(
+                f"{path} is damaged: {_strict.shown(name)} holds bytes that are no bools."
+            )
+    return tensors
 
 
 def read_bytes(path: StrPath) -> bytes:
@@ -250,11 +330,55 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _parse_json(data: bytes, path: StrPath) -> Any:
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename, or exchange with the folder that is there; another program may be doing the same."""
+    tries = 100
+    while True:
+        tries -= 1
+        try:
+            if folder.exists():
+                _disk.disk.exchange(temporary, folder)
+            else:
+                _disk.disk.rename(temporary, folder)
+            return
+        except OSError as error:  # it came, or went, since we looked
+            came_or_went = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+            if error.errno not in came_or_went or not tries or not temporary.exists():
+                raise
+
+
+def _remove_left_over(folder: Path) -> None:
+    """What kills left of earlier writes of this folder; never what another program is writing now."""
+    for path in folder.parent.glob(f".{glob.escape(folder.name[:80])}.*{_disk.TEMPORARY}"):
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            if path.is_dir() and time.time() - path.stat().st_mtime > _A_DAY:
+                _remove_tree(path)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder that `write_folder` made, or took from its place; links are not followed."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            _remove_tree(path)
+        else:
+            _disk.disk.unlink(path)
+    _disk.disk.remove_folder(folder)
+
+
+def _read_plain(path: StrPath) -> bytes:
+    """Read a file whole that is one: links lead out of the folder, and pipes never end."""
     try:
-        return json.loads(data.decode("utf-8", "surrogateescape"))
+        descriptor, _ = _strict.open_regular(path)
+        with open(descriptor, "rb") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise _storage_error("read", Path(path), error) from error
     except ValueError as error:
-        raise RunError(f"{path} is not JSON ({error}). Restore it from a copy.") from error
+        raise RunError(f"{path} is not read: {error}. Put a plain file in its place.") from error
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -27,7 +27,9 @@ OPERATIONS = (
     "write",
     "sync",
     "rename",
+    "exchange",
     "unlink",
+    "remove_folder",
     "sync_folder",
 )
 
@@ -129,9 +131,17 @@ class CountingDisk(Disk):
         self._next("rename")
         super().rename(source, target)
 
+    def exchange(self, one: Path, other: Path) -> None:
+        self._next("exchange")
+        super().exchange(one, other)
+
     def unlink(self, path: Path) -> None:
         self._next("unlink")
         super().unlink(path)
+
+    def remove_folder(self, folder: Path) -> None:
+        self._next("remove_folder")
+        super().remove_folder(folder)
 
     def sync_folder(self, folder: Path) -> None:
         self._next("sync_folder")

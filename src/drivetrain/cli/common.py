@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from drivetrain._registry import did_you_mean
+from drivetrain.cli import exits
 from drivetrain.errors import DataError
 
 SEED = click.IntRange(min=0)
@@ -20,12 +21,15 @@ SEED.name = "number"  # click says "integer range"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def options(*, out: str = "", seed: str = "") -> Callable[[Command], Command]:
+def options(
+    *, out: str = "", seed: str = "", short_out: bool = False
+) -> Callable[[Command], Command]:
     """The options that every verb takes: --json, --seed, --out, --debug.
 
     Args:
         out: what `--out` means for this verb; by default a copy of the JSON document.
         seed: what `--seed` means; by default nothing, since most verbs draw nothing at random.
+        short_out: `-o` is the same as `--out`.
     """
     all_options = (
         click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
@@ -35,6 +39,7 @@ def options(*, out: str = "", seed: str = "") -> Callable[[Command], Command]:
             help=seed or "Changes nothing: this command draws nothing at random.",
         ),
         click.option(
+            *(("-o",) if short_out else ()),
             "--out",
             type=click.Path(path_type=Path),
             help=out or "Also write the JSON document to this file.",
@@ -116,4 +121,8 @@ def answer(document: Any, text: str, *, as_json: bool, copy: Path | None = None)
     if copy is not None:
         store.write_json(copy, document)
     # ASCII, with the rest as \u escapes: it passes any pipe and holds names that are no valid text
-    click.echo(json.dumps(json.loads(store.to_json(document)), indent=2) if as_json else text)
+    click.echo(
+        json.dumps(json.loads(store.to_json(document)), indent=2)
+        if as_json
+        else exits.visible(text)
+    )

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import platform
+import re
 import shlex
 import sys
 import tempfile
@@ -24,6 +25,10 @@ STOPPED = 130
 """128 + SIGINT, what a shell gives a program that Ctrl-C ended."""
 READER_GONE = 141
 """128 + SIGPIPE: as in `drivetrain predict … | head -1`."""
+
+_MOVES = re.compile(
+    "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]"
+)
 
 _DISK_OR_MEMORY = frozenset(
     getattr(errno, name)
@@ -118,7 +123,18 @@ def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
 
 def print_line(text: str) -> None:
     """One line on stderr, whatever line breaks the text had."""
-    click.echo(f"drivetrain: {' '.join(text.split())}", err=True)
+    click.echo(f"drivetrain: {visible(' '.join(text.split()))}", err=True)
+
+
+def visible(text: str) -> str:
+    """The text with what moves a terminal, or turns the direction of writing, as its escape.
+
+    Labels and file names come from strangers.
+
+    >>> visible("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return _MOVES.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _with_notes(error: Exception) -> str:

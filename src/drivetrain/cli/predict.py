@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from drivetrain.cli import common, exits, layout
-from drivetrain.errors import DataError
+from drivetrain.errors import ConfigError, DataError
 
 
 @click.command(short_help="Say what is on pictures.")
@@ -16,17 +16,40 @@ from drivetrain.errors import DataError
 @click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["torch", "onnx"]),
+    default="torch",
+    show_default=True,
+    help="What calculates; onnx needs a bundle with a model.onnx.",
+)
+@click.option(
+    "--shift",
+    is_flag=True,
+    help="With --json: an object {predictions, shift} that also says whether the inputs, taken together, "
+    "are of another kind than the validation pictures were.",
+)
 @common.options()
 def command(
-    run: Path, inputs: tuple[Path, ...], as_json: bool, seed: int | None, out: Path | None
+    run: Path,
+    inputs: tuple[Path, ...],
+    engine: str,
+    shift: bool,
+    as_json: bool,
+    seed: int | None,
+    out: Path | None,
 ) -> None:
     """Predict the label of each INPUT, a picture or a folder of pictures, with the model of RUN.
+
+    RUN is the folder of a run or of a bundle. The guard of a bundle marks pictures unlike those that
+    the model knows, and names the labels that are possible where there is more than one.
 
     A file that cannot be read as a picture is named on stderr with the reason, and the others are
     answered. The exit code is 2 only when there is no answer at all.
 
     With --json: a list with {input, label, probabilities} for each picture, in the order given, and
-    {input, error, reason} for each that could not be read.
+    {input, error, reason} for each that could not be read. A bundle with a guard adds {probability, set,
+    coverage, domain}.
 
     \b
     drivetrain predict runs/2026-01-31-photos new.jpg
@@ -35,14 +58,25 @@ def command(
     from drivetrain import vision
 
     with common.stdout_kept():
-        predictor = vision.load(run)
-        records = [_record(each) for each in predictor.predict_many(_pictures(inputs))]
+        predictor = vision.load(run, engine=engine)
+        if shift and predictor.guard is None:
+            raise ConfigError(
+                f"--shift needs the guard of a bundle, and {run} has none. "
+                "Make one with: drivetrain export RUN -o BUNDLE"
+            )
+        found = predictor.answers(_pictures(inputs))
+        records = [_record(each) for each in found.predictions]
     for record in records:
         if "error" in record:
             exits.print_line(f"{record['input']}: {record['error']}")
     answered = [record for record in records if "error" not in record]
     if answered or as_json:
-        common.answer(records, _table(answered), as_json=as_json, copy=out)
+        text = _table(answered)
+        if shift or found.shift is not None:
+            text += f"\n{_shift(found.shift, len(answered))}"
+        moved = None if found.shift is None else found.shift.to_json()
+        document = {"predictions": records, "shift": moved} if shift else records
+        common.answer(document, text, as_json=as_json, copy=out)
     if not answered and len(records) == 1:
         raise exits.RefusedError
     if not answered:
@@ -75,5 +109,25 @@ def _table(records: list[dict[str, Any]]) -> str:
     for record in records:
         (_, share), *others = layout.best(record["probabilities"])
         rest = ", ".join(f"{label} {layout.percent(p)}" for label, p in others)
-        rows.append((record["input"], record["label"], layout.percent(share), rest))
+        rows.append(
+            (record["input"], record["label"], layout.percent(share), rest + _doubt(record))
+        )
     return layout.table(rows)
+
+
+def _doubt(record: dict[str, Any]) -> str:
+    """What the guard of a bundle has to say against an answer."""
+    if "domain" not in record:
+        return ""
+    words = []
+    if not record["domain"]["in_domain"]:
+        words.append("unlike what the model knows")
+    if len(record["set"]) > 1:
+        words.append(f"one of {layout.shorten(record['set'])}")
+    return f"  ! {'; '.join(words)}" if words else ""
+
+
+def _shift(report: Any, count: int) -> str:
+    if report is not None:
+        return report.text
+    return f"{count} pictures are too few to say whether they are of another kind taken together."

@@ -22,6 +22,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     drivetrain resume runs/2026-01-31-photos
     """
     from drivetrain import vision
+    from drivetrain.train.run import said_as_damage
 
     try:
         with common.stdout_kept(), common.counter() as count:
@@ -29,5 +30,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
     assert learner.run is not None, "it was opened from its run folder"
-    document = learner.run.read()["results"]
-    common.answer(document, report.result(document), as_json=as_json, copy=out)
+    with said_as_damage(learner.run.folder / "run.json"):
+        document = learner.run.read()["results"]
+        text = report.result(document)
+    common.answer(document, text, as_json=as_json, copy=out)

@@ -24,15 +24,25 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     """
     import torch
 
-    from drivetrain import store, vision
+    from drivetrain import vision
     from drivetrain.models import summarize
 
     with common.stdout_kept():
         predictor = vision.load(run)
         example = torch.zeros(1, 3, *predictor.size, device=predictor.device)
-        record = run / "run.json"  # not in a model folder that was copied out of its run
-        loss = store.read_json(record)["loss"]["name"] if record.exists() else None
-        summary = summarize(predictor.model, (example,), loss=loss)
+        summary = summarize(predictor.model, (example,), loss=_loss_of(run / "run.json"))
     totals = ("parameters", "trainable", "activations")
     document = asdict(summary) | {name: getattr(summary, name) for name in totals}
     common.answer(document, str(summary), as_json=as_json, copy=out)
+
+
+def _loss_of(record: Path) -> str | None:
+    """The loss's name; None in a model folder that was copied out of its run."""
+    from drivetrain import store
+    from drivetrain.train.run import check_form
+
+    if not record.exists():
+        return None
+    value = store.read_json(record)
+    check_form(value, {"loss": {"name": str}}, record)
+    return value["loss"]["name"]

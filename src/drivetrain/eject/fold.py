@@ -75,6 +75,11 @@ def literal(value: Any) -> ast.expr | None:
             return None
         kind = ast.Tuple if type(value) is tuple else ast.List
         return kind(parts, ast.Load())  # pyright: ignore[reportArgumentType]
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        values = [literal(part) for part in value.values()]
+        if any(part is None for part in values):
+            return None
+        return ast.Dict([ast.Constant(key) for key in value], values)  # pyright: ignore[reportArgumentType]
     return None
 
 
@@ -181,6 +186,7 @@ class Folder:
             return []
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
+            self._answer_now(node)
             if same_text(target, node.value):
                 return []
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
@@ -190,6 +196,17 @@ class Folder:
                     split[0].before = node.before  # pyright: ignore[reportAttributeAccessIssue]
                     return [s for one in split for s in self._statement(one)]
         return [node]
+
+    def _answer_now(self, node: ast.Assign) -> None:
+        """`function, options = _opened(record)` of a known record as what it answers."""
+        call = node.value
+        if not (isinstance(call, ast.Call) and dotted(call.func) in EVALUATED):
+            return
+        answer = self.value(call)
+        if isinstance(answer, tuple):
+            parts = [literal(part) or self.write(part) for part in answer]
+            if all(part is not None for part in parts):
+                node.value = ast.Tuple(parts, ast.Load())  # pyright: ignore[reportArgumentType]
 
     def _plain_iteration(self, node: ast.For) -> None:
         """`for a, b in zip((1, 2), (3, 4))` without what nobody reads; plain pairs written out."""
@@ -324,7 +341,9 @@ class Folder:
                     continue
                 if value is None or counts.get(target.id, 0) != 1 or target.id in parameters:
                     continue
-                if isinstance(value, ast.Constant) or self._is_alias(value, counts, parameters):
+                is_options = isinstance(value, ast.Dict) and _is_only_starred(function, target.id)
+                is_plain = isinstance(value, ast.Constant) or is_options
+                if is_plain or self._is_alias(value, counts, parameters):
                     found = self.value(value)
                     body.remove(one)
                     replace_name(function, target.id, value)
@@ -381,6 +400,12 @@ class Folder:
             if any(v is UNKNOWN for v in values):
                 return UNKNOWN
             return tuple(values) if isinstance(node, ast.Tuple) else values
+        if isinstance(node, ast.Dict):
+            keys = [UNKNOWN if key is None else self._value(key) for key in node.keys]
+            values = [self._value(part) for part in node.values]
+            if any(v is UNKNOWN for v in [*keys, *values]):
+                return UNKNOWN
+            return dict(zip(keys, values, strict=True))
         if isinstance(node, ast.UnaryOp):
             value = self._value(node.operand)
             if value is UNKNOWN:
@@ -538,6 +563,7 @@ class _Expressions(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         node.args = _flat(node.args)
+        node.keywords = [one for k in node.keywords for one in _unstarred(k)]
         name = dotted(node.func)
         if name == "cast":
             return node.args[1]
@@ -738,6 +764,29 @@ def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
         if isinstance(one, ast.Name) and one.id in names:
             return False
     return True
+
+
+def _is_only_starred(function: ast.AST, name: str) -> bool:
+    """Whether a name is read as `**name` and in no other way."""
+    starred = sum(
+        isinstance(k.value, ast.Name) and k.value.id == name
+        for n in ast.walk(function)
+        if isinstance(n, ast.Call)
+        for k in n.keywords
+        if k.arg is None
+    )
+    return starred == _loads(function).get(name, 0)
+
+
+def _unstarred(keyword: ast.keyword) -> list[ast.keyword]:
+    """`**{"a": 1}` as `a=1`."""
+    value = keyword.value
+    if keyword.arg is not None or not isinstance(value, ast.Dict):
+        return [keyword]
+    if not all(isinstance(key, ast.Constant) for key in value.keys):
+        return [keyword]
+    pairs = zip(value.keys, value.values, strict=True)
+    return [ast.keyword(key.value, one) for key, one in pairs]  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
 
 
 def _flat(parts: list[ast.expr]) -> list[ast.expr]:

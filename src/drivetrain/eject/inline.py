@@ -15,7 +15,7 @@ import copy
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,7 +141,7 @@ class Opened:
 
     def beginning(self) -> list[ast.stmt]:
         """What it remembers at the start, before the fit's first event."""
-        body, _ = self._method("__init__", {})
+        body, _ = self._method("reset" if isinstance(self.callback, Watch) else "__init__", {})
         for inner in self.inner.values():
             body += inner.beginning()
         return [one for one in body if not _is_plain_pass(one)]
@@ -260,6 +260,11 @@ class Opened:
         answer = None
         if body and isinstance(body[-1], ast.Return):
             answer = body.pop().value
+        if any(isinstance(n, ast.Return) for one in body for n in _own_nodes(one)):
+            raise EjectError(
+                f"`{cls.__name__}.{name}` returns in its middle, so its statements cannot stand in the "
+                "place of an event. Give it one `return`, or make a function of it at the top of its module."
+            )
         body = [one for one in body if not _is_plain_pass(one)]
         for one in body:
             one.gap = False  # pyright: ignore[reportAttributeAccessIssue]
@@ -314,6 +319,8 @@ class Opened:
 
     def _opened_call(self, call: ast.Call, cls: type) -> tuple[list[ast.stmt], ast.expr | None] | None:
         path = dotted(call.func) or ""
+        if path.startswith("self._tell"):  # for people
+            return [], None
         if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
             if dotted(call.func.value.func) == "super":
                 found = self._source(call.func.attr, after=cls)
@@ -431,6 +438,12 @@ class Opened:
         head, _, attribute = path.partition(".")
         if head == "self" and attribute in self._locals:
             return self._locals[attribute]
+        outer, _, inner = attribute.partition(".")
+        if head == "self" and inner and outer in self.inner:
+            known = self.inner[outer]._known.get(f"self.{inner}")
+            if known is not None:
+                return known.text or repr(known.value)
+            return self.inner[outer]._name_of(f"self.{inner}")
         if head == "state" and path not in self.state and attribute in LOCALS:
             return attribute
         return None
@@ -467,6 +480,14 @@ class Opened:
                     "have. Eject without it, or write it with what the loop has: "
                     f"{', '.join(sorted(f'state.{name}' for name in LOCALS - {'inputs', 'progress'}))}."
                 )
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Nodes below one, functions inside left out."""
+    yield node
+    if not isinstance(node, ast.FunctionDef | ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _own_nodes(child)
 
 
 def _bound(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:

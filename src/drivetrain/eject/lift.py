@@ -132,8 +132,12 @@ class Lifter:
         """By the names that they have in the script."""
         self.constants: dict[str, Any] = {}
         """Values of the script's own constants, by name."""
+        self.written: list[Any] = []
+        """Trees that the script is written around; what they call is needed too."""
         self.on_cpu = False
         """Whether all of the run's tensors lie on the CPU."""
+        self.made: dict[str, str] = {}
+        """Objects of the script's own, such as a loss: by name, the text that makes them."""
         self._modules: dict[str, Module] = {}
         self._called: dict[tuple[str, str], str] = {}  # (module, name) -> name in the script
 
@@ -167,8 +171,8 @@ class Lifter:
     def add_called_methods(self) -> bool:
         """Bring in methods of lifted classes that somebody calls by now; returns whether there were any."""
         used = set()
-        for piece in self.pieces.values():
-            used |= attributes_in(piece.node)
+        for node in (*(piece.node for piece in self.pieces.values()), *self.written):
+            used |= attributes_in(node)
         found = False
         for piece in list(self.pieces.values()):
             for name in [name for name in piece.methods if name in used]:
@@ -192,6 +196,26 @@ class Lifter:
             on_cpu=self.on_cpu and (module == OURS or module.startswith(f"{OURS}.")),
         )
 
+    def script_folder(self, piece: Piece, known: Mapping[str, Known] | None = None) -> Folder:
+        """What folds a piece whose names are those of the script."""
+        constants = {name: Known(value, name) for name, value in self.constants.items()}
+        values = {
+            called: getattr(sys.modules[module], name)
+            for (module, name), called in self._called.items()
+            if module in sys.modules and hasattr(sys.modules[module], name)
+        }
+        for called, one in self.imports.items():
+            module = sys.modules.get(one.module)
+            if module is not None:
+                values[called] = getattr(module, one.name, UNKNOWN) if one.name else module
+        return Folder(
+            constants | dict(known or {}),
+            values,
+            self.write,
+            keep_guards=not piece.is_ours,
+            on_cpu=self.on_cpu and piece.is_ours,
+        )
+
     def write(self, value: Any) -> ast.expr | None:
         """Functions, classes and torch's own types by their names."""
         if isinstance(value, torch.dtype):
@@ -203,7 +227,9 @@ class Lifter:
         if isinstance(value, FunctionType | type) and "<" not in value.__qualname__:
             if "." in value.__qualname__ or getattr(builtins, value.__name__, None) is value:
                 return None
-            return ast.Name(self.need(value), ast.Load())
+            found: Any = ast.Name(self.need(value), ast.Load())
+            found.is_of_script = True
+            return found
         return None
 
     # --- how it is done ---------------------------------------------------------------------------
@@ -265,7 +291,7 @@ class Lifter:
         inner = _delayed_imports(node)
         _WithoutImports(self._is_liftable).visit(node)
         self._resolve_modules(node, source, inner)
-        names = names_in(node)
+        names = names_in(node, of_module=True)
         renamed: dict[str, str] = {}
         for name in sorted(names):
             if name in inner:
@@ -279,7 +305,7 @@ class Lifter:
             if called != name:
                 renamed[name] = called
         if renamed:
-            rename(node, renamed)
+            rename(node, renamed, of_module=True)
 
     def _imported(self, one: Import, source: Module) -> str:
         """What a module imports: lifted where its home is the library or the person's, else imported."""
@@ -315,7 +341,9 @@ class Lifter:
                     return node
                 full = f"{one.module}.{one.name}" if one.name else one.module
                 if lifter._is_liftable(full) and _is_module(full):
-                    return ast.Name(lifter._need(*lifter._home(full, node.attr)), node.ctx)
+                    found: Any = ast.Name(lifter._need(*lifter._home(full, node.attr)), node.ctx)
+                    found.is_of_script = True
+                    return found
                 return node
 
         Visit().visit(node)
@@ -441,14 +469,19 @@ def is_own(module: str) -> bool:
     return not {"site-packages", "dist-packages"} & set(Path(file).parts)
 
 
-def names_in(node: ast.AST) -> set[str]:
-    """Names that a tree reads from the top of its module; annotations are left out."""
+def names_in(node: ast.AST, *, of_module: bool = False) -> set[str]:
+    """Names that a tree reads from the top of its module; annotations are left out.
+
+    Args:
+        of_module: without names that are the script's already.
+    """
     found: set[str] = set()
 
     def visit(node: ast.AST, hidden: frozenset[str]) -> None:
         if isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load) and node.id not in hidden:
-                found.add(node.id)
+                if not (of_module and hasattr(node, "is_of_script")):
+                    found.add(node.id)
             return
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             local = hidden | _local_names(node)
@@ -525,9 +558,11 @@ def attributes_in(node: ast.AST) -> set[str]:
     }
 
 
-def rename(node: ast.AST, names: Mapping[str, str]) -> None:
+def rename(node: ast.AST, names: Mapping[str, str], *, of_module: bool = False) -> None:
     """Other names for what a tree reads and defines."""
     for one in ast.walk(node):
+        if of_module and hasattr(one, "is_of_script"):
+            continue
         if isinstance(one, ast.Name) and one.id in names:
             one.id = names[one.id]
         elif isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in names:

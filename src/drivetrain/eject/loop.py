@@ -17,7 +17,7 @@ from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import PAIR, Form, Opened, Setting
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.errors import EjectError
-from drivetrain.optim.schedules import PER_GROUP, SCHEDULES
+from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
 from drivetrain.train import callbacks as named_callbacks, journal
 from drivetrain.train.callback import Callback, Handlers
 from drivetrain.train.callbacks.label_smoothing import LabelSmoothing
@@ -57,8 +57,9 @@ def fit(model):
             optimizer.zero_grad()
             step += 1
             EVENT("after_batch")
+        row = {"epoch": epoch, "train_loss": weighted_mean(losses, counts)}
         EVENT("before_validate")
-        row = {"epoch": epoch, "train_loss": weighted_mean(losses, counts)} | VALIDATE
+        row |= VALIDATE
         EVENT("after_validate")
         print("  ".join(f"{name} {value:.4g}" for name, value in row.items()), flush=True)
         EVENT("after_epoch")
@@ -127,6 +128,8 @@ class Loops:
         self.seed = seed
         self.kinds: list[Kind] = []
         self.settings: list[Setting] = []
+        self.written: list[Any] = []
+        """Functions beside the loops."""
 
     def add(self, fits: Sequence[Fit]) -> None:
         """Write the functions for the fits of a journal."""
@@ -295,6 +298,8 @@ class Loops:
 
     def _curve(self, record: Mapping[str, Any], values: Mapping[str, Known], prefix: str) -> str:
         name = record["name"]
+        if name == "piecewise":
+            return f"{self._pieces(record)}(progress)"
         called = self.lifter.need(SCHEDULES[name])
         options = []
         for key, value in record.items():
@@ -304,6 +309,25 @@ class Loops:
             text = known.text if known is not None and known.text else repr(_tupled(value))
             options.append(f"{key}={text}")
         return f"{called}({', '.join(['progress', *options])})"
+
+    def _pieces(self, record: Mapping[str, Any]) -> str:
+        """A function for schedules one after the other; see `optim.schedules.piecewise`."""
+        called = f"piecewise_{len(self.written) + 1}" if self.written else "piecewise"
+        lines = [f"def {called}(progress: float) -> float:"]
+        lines.append('    """Schedules one after the other, each over its share of training."""')
+        begin = 0.0
+        for piece in record["pieces"]:
+            is_last = piece is record["pieces"][-1]
+            end = 1.0 if is_last else begin + piece["share"]
+            own = {key: value for key, value in piece.items() if key != "share"}
+            inner = f"min(max((progress - {begin!r}) / {end - begin!r}, 0.0), 1.0)"
+            curve = self._curve(own, {}, "").replace("(progress", f"({inner}", 1)
+            if not is_last:
+                lines.append(f"    if progress < {end - ROUNDING!r}:")
+            lines.append(f"{'    ' if is_last else '        '}return {curve}")
+            begin = end
+        self.written.append(tree.statement("\n".join(lines) + "\n"))
+        return called
 
     # --- callbacks --------------------------------------------------------------------------------
 

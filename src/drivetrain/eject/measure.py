@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,11 @@ from drivetrain.eject.parts import Written
 from drivetrain.eject.text import loss_call
 from drivetrain.eject.tree import unparse
 from drivetrain.errors import EjectError
+from drivetrain.losses import LOSSES
 from drivetrain.metrics import METRICS
 from drivetrain.metrics.classification import Accuracy, ErrorRate
+from drivetrain.optim.schedules import SCHEDULES
+from drivetrain.optim.steppers import STEPPERS
 
 EVALUATE = '''
 def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
@@ -28,6 +33,12 @@ def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
             {each}
     return {answer}
 '''
+
+
+METRIC_LIKE = frozenset(LOSSES) | frozenset(STEPPERS) | frozenset(SCHEDULES)
+"""Functions of the library that are called as some metrics are."""
+
+_TAKEN = frozenset("model losses counts preds targets inputs valid epoch num_right batch".split())
 
 
 @dataclass
@@ -79,10 +90,12 @@ def validation(
             share = "num_right" if type(metric) is Accuracy else "(sum(counts) - num_right)"
             answers.append(f"{metric.name!r}: {share} / sum(counts)")
             continue
-        name = _lifted(metric, lifter, uses)
-        before.append(f"{metric.name} = {name}")
-        each.append(f"{metric.name}.update(preds, targets)")
-        answers.append(f"{metric.name!r}: float({metric.name}.compute())")
+        made = _lifted(metric, lifter, uses)
+        called = re.sub(r"\W", "_", metric.name)
+        called = f"{called}_metric" if called in _TAKEN or called in METRIC_LIKE else called
+        before.append(f"{called} = {made}")
+        each.append(f"{called}.update(preds, targets)")
+        answers.append(f"{metric.name!r}: float({called}.compute())")
     if form is not PAIR:
         uses["num_items"] = "drivetrain.train.batches:num_items"
     unpack = "".join(f"\n            {line}" for line in form.unpack.splitlines())
@@ -126,7 +139,7 @@ def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:
     """What makes a metric in the script."""
     kind = type(metric)
     if kind not in METRICS.values() and not hasattr(kind, "options"):
-        if kind.__init__ is not object.__init__ and vars(metric):
+        if inspect.signature(kind).parameters:
             raise EjectError(
                 f"The metric `{kind.__name__}` is an object whose arguments a script cannot tell. Give one "
                 "of `metrics.METRICS`, or a class that is made without arguments."

@@ -79,12 +79,19 @@ def part(learner: Any, lifter: Lifter, level: str) -> Part:
         validate=call,
         layer_groups=groups,
         measure="",
-        result='{name: value for name, value in row.items() if name not in ("epoch", "train_loss")}',
+        result="{name: row[name] for name in " + repr(_columns(learner)) + "}",
         form=form,
         data_help="what the loaders are made from" if takes_data else "not used: the loaders make their own",
         needs_data=takes_data,
         parameters=[(name, "Iterable") for name in names[1:]],
     )
+
+
+def _columns(learner: Any) -> tuple[str, ...]:
+    """What of the last row is the result."""
+    if learner.loaders.valid is None:
+        return ()
+    return ("valid_loss", *(metric.name for metric in learner.metrics))
 
 
 def _call(made_by: Any, lifter: Lifter, *, data: str = "") -> tuple[str, bool]:

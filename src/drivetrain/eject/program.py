@@ -51,6 +51,7 @@ class Program:
         self.lifter = lifter
         self.written = list(written)
         self.pinned = frozenset(pinned)
+        lifter.written = [piece.node for piece in self.written]
 
     @property
     def pieces(self) -> list[Piece]:
@@ -96,13 +97,12 @@ class Program:
 
     def _fold(self) -> None:
         for piece in self._changeable():
-            folder = self.lifter.folder(piece.module)
+            folder = self.lifter.script_folder(piece)
             function = _callable(piece)
             if function is not None and piece.known:
                 self._put_in(function, piece)
             body = [piece.node]
             folder.fold(body)
-            self.lifter.resolve(piece.node, piece.module) if piece.module.startswith("drivetrain.") else None
 
     def _put_in(self, function: ast.FunctionDef, piece: Piece) -> None:
         """What is known of parameters, inside."""
@@ -111,7 +111,7 @@ class Program:
             for name, one in piece.known.items()
             if not _is_stored(function, name)
         }
-        folder = self.lifter.folder(piece.module, known)
+        folder = self.lifter.script_folder(piece, known)
         arguments, function.args = function.args, ast.arguments([], [], None, [], [], None, [])
         decorators, function.decorator_list = function.decorator_list, []
         holder = [function]
@@ -186,6 +186,9 @@ class Program:
 
     def _known(self, given: ast.expr, caller: Piece) -> Known | None:
         constants = self.lifter.constants
+        if isinstance(given, ast.Name) and given.id not in caller.known:
+            if given.id in _local_names(caller.node):
+                return None
         if isinstance(given, ast.Name) and given.id in constants:
             return Known(constants[given.id], given.id)
         if isinstance(given, ast.Name) and given.id in caller.known:
@@ -365,6 +368,7 @@ class Program:
                         and isinstance(one.target, ast.Name)
                         and one.target.id not in read
                         and one.value is not None
+                        and "NamedTuple" not in {dotted(base) for base in piece.node.bases}
                         and self._forget_field(piece, one.target.id)
                     )
                 ]
@@ -378,6 +382,8 @@ class Program:
             for node in ast.walk(piece.node)
             if isinstance(node, ast.Call) and tree.dotted(node.func) == record.name
         ]
+        if any(call.args for call in calls):
+            return False
         for call in calls:
             for keyword in call.keywords:
                 if keyword.arg == name and not is_pure(keyword.value):
@@ -536,6 +542,17 @@ class _PlainAssignments(ast.NodeTransformer):
         return plain
 
 
+def _local_names(node: ast.AST) -> set[str]:
+    """Names that the functions of a piece have of their own."""
+    found = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.arg):
+            found.add(one.arg)
+        elif isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
+            found.add(one.id)
+    return found
+
+
 def _value_of(piece: Piece) -> Any:
     return getattr(sys.modules.get(piece.module), piece.node.name, UNKNOWN)
 
@@ -632,7 +649,7 @@ def _alike(a: Known, b: Known) -> bool:
 
 def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
     """The value of an argument: a plain one, or a frozen record of the library made of such."""
-    folder = lifter.folder(caller.module, caller.known)
+    folder = lifter.script_folder(caller, caller.known)
     if isinstance(given, ast.Call) and isinstance(given.func, ast.Name) and not given.args:
         kind = folder.glob.get(given.func.id)
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
@@ -640,7 +657,7 @@ def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
             if all(name is not None and v is not UNKNOWN for name, v in values.items()):
                 return kind(**values)  # pyright: ignore[reportCallIssue]
         return UNKNOWN
-    if isinstance(given, ast.Constant | ast.Tuple | ast.UnaryOp | ast.List):
+    if isinstance(given, ast.Constant | ast.Tuple | ast.UnaryOp | ast.List | ast.Dict):
         return folder.value(given)
     return UNKNOWN
 

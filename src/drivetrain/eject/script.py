@@ -179,10 +179,13 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
         for node in tree.statements(one.text.strip("\n") + "\n"):
             _rename_uses(node, one.uses, lifter)
             written.append((one.section, Piece(getattr(node, "name", ""), "drivetrain", node)))
+    written += [("optim", Piece(node.name, "drivetrain", node)) for node in loops.written]
     for kind in loops.kinds:
         kind.node.args.args += [ast.arg(n, tree.expression(t)) for n, t in part.parameters]
         written.append(("train", Piece(kind.name, "drivetrain", kind.node)))
     _need_hash(lifter, written)
+    for name, text in lifter.made.items():
+        written.append(("loss", Piece(name, "drivetrain", tree.statement(f"{name} = {text}"))))
     main = _main(learner, lifter, part, stages, loops)
     written.append(("main", Piece("main", "drivetrain", main)))
     program = Program(
@@ -228,15 +231,16 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
 def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
     """A loss function as text: its name, or a `functools.partial` of it with its options."""
     bare, options = unwrapped(loss_fn)
-    if isinstance(bare, type) or not hasattr(bare, "__name__"):
+    if not hasattr(bare, "__name__"):
         kind = type(bare)
-        made = f"{lifter.need(kind)}()"
-        if _plain_module(bare) is None:
+        if inspect.signature(kind).parameters and _plain_module(bare) is None:
             raise EjectError(
                 f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. Give a "
                 "function, or a name of `losses.LOSSES`."
             )
-        return Known(loss_fn, made)
+        lifter.constants["LOSS_FN"] = bare
+        lifter.made["LOSS_FN"] = f"{lifter.need(kind)}()"
+        return Known(loss_fn, "LOSS_FN")
     called = lifter.need(bare)
     if not options:
         return Known(loss_fn, called)
@@ -247,7 +251,10 @@ def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
 
 def _plain_module(value: Any) -> Any:
     """A torch loss made without arguments."""
-    fresh = type(value)()
+    try:
+        fresh = type(value)()
+    except TypeError:
+        return None
     return value if repr(fresh) == repr(value) and vars(fresh).keys() == vars(value).keys() else None
 
 

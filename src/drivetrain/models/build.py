@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from drivetrain.errors import ConfigError
@@ -21,6 +22,9 @@ from drivetrain.models.timm_body import TimmBody, fit_channels, load_strictly
 from drivetrain.models.weights import PACKAGES, Weights, find_weights
 from drivetrain.nn import PictureHead
 from drivetrain.randomness import seeded
+
+MOST = 1_000_000
+"""Classes and channels that a description may ask for."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,34 @@ def build_from(description: Mapping[str, Any]) -> PictureModel:
     """
     expected = ("name", "num_classes", "in_channels", "dropout")
     if not isinstance(description, Mapping) or set(description) != set(expected):
-        found = ", ".join(sorted(description)) if isinstance(description, Mapping) else "no mapping"
+        is_mapping = isinstance(description, Mapping)
+        found = ", ".join(sorted(map(str, description)))[:200] if is_mapping else "no mapping"
         raise ConfigError(
             f"A model's description needs the entries {', '.join(expected)}, got {found}. "
             "Take it from the folder that the model was saved in."
         )
     name, num_classes, in_channels, dropout = (description[key] for key in expected)
+    for key, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if type(value) is not int or not 1 <= value <= MOST:
+            raise ConfigError(
+                f"A model's description got {key} {str(value)[:40]}, expected 1 to {MOST}."
+            )
+    if type(dropout) not in (int, float):
+        raise ConfigError(f"A model's description got dropout {str(dropout)[:40]}, not a number.")
     return _random_model(model_info(name), num_classes, in_channels, dropout, seed=0)
+
+
+def shapes_of(description: Mapping[str, Any]) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """Type and shape of every tensor of the model a description stands for, by name.
+
+    No memory is taken: whoever opens a stranger's folder compares them with the file of weights first,
+    so that a description of a giant asks for nothing that the file does not hold.
+
+    Raises: as `build_from`.
+    """
+    with torch.device("meta"):
+        model = build_from(description)
+    return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 
 
 def _random_model(

@@ -6,6 +6,7 @@ looked up in timm, whose records give the same facts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -17,6 +18,8 @@ from drivetrain.errors import MissingPackageError, UnknownNameError
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
+_NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80})?", re.ASCII)
+"""A model, and after a point one of its trained weights."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ def model_info(name: str, *, in_channels: int = 3) -> ModelInfo:
     Raises: UnknownNameError: neither table has the name. MissingPackageError: it is not in `MODELS`,
         and timm is not installed.
     """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        # timm takes more: `hf-hub:…` and `local-dir:…` name things to fetch and folders to read.
+        raise _unknown(str(name)[:100], list(MODELS))
     info = MODELS.get(name) or _timm_info(name)
     return replace(info, mean=_spread(info.mean, in_channels), std=_spread(info.std, in_channels))
 
@@ -66,7 +72,10 @@ def _timm_info(name: str) -> ModelInfo:
         raise
     if not timm.is_model(name):
         raise _unknown(name, [*MODELS, *timm.list_models()])
-    cfg = timm.get_pretrained_cfg(name)
+    try:
+        cfg = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # it has no such weights
+        raise _unknown(name, timm.list_pretrained(f"{name.partition('.')[0]}.*")) from None
     repo = getattr(cfg, "hf_hub_id", None)
     return ModelInfo(
         name=name,

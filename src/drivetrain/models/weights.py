@@ -83,8 +83,9 @@ def _from_file(path: Path) -> Weights:
             f"{path} is not a .safetensors file, and other formats can run code when opened. Convert "
             "it with `safetensors.torch.save_file(state_dict, path)` where you trust it."
         )
-    sha256 = store.file_sha256(path)
-    state = store.read_tensors(path, sha256=sha256)
+    file = path.resolve()  # the hub's cache is made of links, and so may be what a caller names
+    sha256 = store.file_sha256(file)
+    state = store.read_tensors(file, sha256=sha256)
     bodies = {key.removeprefix("body."): v for key, v in state.items() if key.startswith("body.")}
     state = {key.removeprefix("net."): v for key, v in (bodies or state).items()}
     return Weights(state, origin=f"the file {path}", sha256=sha256)

@@ -11,7 +11,9 @@ choose otherwise.
 from __future__ import annotations
 
 import inspect
+import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,22 +24,25 @@ import torch
 
 from drivetrain import losses, store
 from drivetrain._registry import did_you_mean
+from drivetrain.bundle.verify import Verified
 from drivetrain.data.loaders import Loaders
-from drivetrain.errors import ConfigError, RunError
+from drivetrain.errors import ConfigError, DataError, RunError
 from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
-from drivetrain.models import BuiltModel, build_from, create_model
+from drivetrain.models import BuiltModel, create_model
+from drivetrain.models.build import shapes_of
 from drivetrain.train.budget import Budget
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.time_budget import TimeBudget
 from drivetrain.train.choice import Choices
-from drivetrain.train.keeping import callbacks_from
+from drivetrain.train.keeping import callbacks_from, record_of
 from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import DEFAULT, as_optimizer, optimizer_record
-from drivetrain.train.run import Run
-from drivetrain.vision import budget as budgets, predictor as prediction
+from drivetrain.train.run import Run, check_form, read_model, read_split, said_as_damage
+from drivetrain.vision import budget as budgets, exporting, predictor as prediction
 from drivetrain.vision.augment import AugmentSettings
 from drivetrain.vision.baselines import accuracy_record, majority_class, nearest_mean_image
+from drivetrain.vision.bundle import load
 from drivetrain.vision.data import (
     Report,
     VisionData,
@@ -159,6 +164,12 @@ class VisionApplication:
             "items": self.data.counts(),
         }
 
+    def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
+        """The part of an ejected script that is about pictures; see `vision.eject`."""
+        from drivetrain.vision.eject import eject_part
+
+        return eject_part(self, learner, lifter, level)
+
     def predictor(self, learner: Learner) -> Predictor:
         """The Learner's model as a `Predictor`, which sees what is trained later."""
         if self._predictor is None or self._predictor.model is not learner.model:
@@ -177,6 +188,13 @@ class VisionApplication:
     def predict(self, learner: Learner, source: Any) -> prediction.Prediction:
         """The answer for one picture: a path, or the bytes of a file."""
         return self.predictor(learner).predict(source)
+
+    def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Verified:
+        """A bundle of the Learner's model; see `vision.export`."""
+        record = record_of(learner) | {"results": learner.result()}
+        weights = learner.model.state_dict()
+        trained = exporting.Trained(record, self.model_record(), weights, self.data)
+        return exporting.export(trained, folder, **options)
 
     def evaluate(self, learner: Learner, source: Any) -> dict[str, Any]:
         """Metrics on labelled pictures from elsewhere; see `Predictor.evaluate`."""
@@ -352,12 +370,42 @@ def plan_within(
     return found
 
 
-def load(folder: store.StrPath) -> Predictor:
-    """The Predictor of a run folder or a model folder; nothing in the folder is executed.
+def export(
+    run: store.StrPath, folder: store.StrPath, *, report: Report | None = None, **options: Any
+) -> Verified:
+    """Write a finished run as a bundle: a folder that predicts, and proves itself.
 
-    Raises: RunError: there is no model in it, or it is damaged, or not for pictures.
+    Args:
+        run: the run's folder.
+        folder: where to; a bundle that is there is replaced, anything else is not.
+        report: is told how far opening the pictures is.
+        options: `golden`, `guard`, `coverage`, `false_alarm`, `onnx`, `predictor`; see
+            `vision.exporting.export`.
+
+    Returns: what verifying the bundle found.
+    Raises: RunError: no run there, or it is not finished; or its pictures are needed, for golden examples
+        or the guard, and are not those it began with. DataError: they are gone. ConfigError,
+        BundleError, StorageError: as `vision.exporting.export`.
     """
-    return prediction.load(folder, build=build_from)
+    exporting.check_options(folder, options.get("golden", exporting.GOLDEN))
+    record = Run.open(run).read()
+    if "results" not in record:
+        raise RunError(
+            f"{run} is not finished. Finish it with: drivetrain resume {shlex.quote(str(run))}"
+        )
+    weights, described = read_model(run)
+    if described.get("application") != "vision":
+        raise RunError(f"{run} is not a run of pictures.")
+    data = None
+    if options.get("golden", exporting.GOLDEN) or options.get("guard", True):
+        try:
+            application = reopen(run, callbacks=(), progress=False, report=report).application
+        except (DataError, RunError) as error:
+            error.add_note("Without its pictures it is exported by: --golden 0 --no-guard.")
+            raise
+        assert isinstance(application, VisionApplication), "reopened as one"
+        data = application.data
+    return exporting.export(exporting.Trained(record, described, weights, data), folder, **options)
 
 
 def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str, Any]:
@@ -368,10 +416,39 @@ def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str,
     known: dict[str, str] = {}
     split = Path(folder) / "split.json"
     if split.exists():
-        record = store.read_json(split)
-        hashes = record.get("sha256", {})
-        known = {name: hashes[name] for name in record.get("train", ()) if name in hashes}
+        record = read_split(split)
+        hashes, train = record.get("sha256", {}), record.get("train")
+        names = [name for name in train if isinstance(name, str)] if isinstance(train, list) else []
+        known = {name: str(hashes[name]) for name in names if name in hashes}
     return load(folder).evaluate(source, known=known)
+
+
+METHODS = ("fit", "fit_one_cycle", "fine_tune")
+"""What the plan of a training may call."""
+
+_NUMBER = (int, float)
+
+RECORD: Mapping[str, Any] = {
+    "seed": int,
+    "fingerprint": str,
+    "callbacks": list,
+    "choices": list,
+    "journal": list,
+    "model": {"name": str},
+    "data": {"from": str, "source": str, "size": list},
+    "plan": {"method": str, "lr": _NUMBER, "epochs": int},
+    "settings": {
+        "batch_size": int,
+        "weight_decay": _NUMBER,
+        "dropout": _NUMBER,
+        "num_threads": int,
+        "metrics": list,
+        "loss_fn": dict,
+        "optimizer": dict,
+        "initial_sha256": str,
+    },
+}
+"""What `run.json` has to say for a run of pictures to be opened again; see `train.run.check_form`."""
 
 
 def resume(
@@ -414,37 +491,46 @@ def reopen(
     Arguments and errors as `resume`.
     """
     run = Run.open(folder)
-    record = run.read()
-    if record.get("task", {}).get("application") != "vision":
+    record, path = run.read(), run.folder / "run.json"
+    check_form(record, {"task": dict}, path)
+    if record["task"].get("application") != "vision":
         raise RunError(f"{folder} is not a run of pictures.")
+    check_form(record, RECORD, path)
     settings, plan = record["settings"], record["plan"]
-    data = gather_again(record["data"], report=report)
-    data = budgets.share_of(data, settings.get("fraction", 1.0), seed=record["seed"])
+    if plan["method"] not in METHODS:
+        raise RunError(
+            f"{path} cannot be used: its 'plan.method' is none of {', '.join(METHODS)}. "
+            "Restore it from a copy."
+        )
+    with said_as_damage(path):
+        data = gather_again(record["data"], report=report)
+        data = budgets.share_of(data, settings.get("fraction", 1.0), seed=record["seed"])
     if data.fingerprint() != record["fingerprint"]:
         raise RunError(
             f"The pictures in {data.source} are not those that {folder} began with"
             f"{_difference(run, data)}. Put them back, or train anew."
         )
-    description = record["model"]
-    found = learner(
-        data,
-        description["name"],
-        metrics=settings["metrics"],
-        loss_fn=settings["loss_fn"],
-        optimizer=settings["optimizer"],
-        pretrained=settings["pretrained"],
-        augment=settings["augment"],
-        batch_size=settings["batch_size"],
-        lr=plan["lr"],
-        epochs=plan["epochs"],
-        weight_decay=settings["weight_decay"],
-        dropout=settings["dropout"],
-        seed=record["seed"],
-        num_threads=settings["num_threads"],
-        callbacks=callbacks_from(record["callbacks"]) if callbacks is None else callbacks,
-        progress=progress,
-        announce=False,
-    )
+    with said_as_damage(path):
+        _check_size(run, record["model"])
+        found = learner(
+            data,
+            record["model"]["name"],
+            metrics=settings["metrics"],
+            loss_fn=settings["loss_fn"],
+            optimizer=settings["optimizer"],
+            pretrained=settings["pretrained"],
+            augment=settings["augment"],
+            batch_size=settings["batch_size"],
+            lr=plan["lr"],
+            epochs=plan["epochs"],
+            weight_decay=settings["weight_decay"],
+            dropout=settings["dropout"],
+            seed=record["seed"],
+            num_threads=settings["num_threads"],
+            callbacks=callbacks_from(record["callbacks"]) if callbacks is None else callbacks,
+            progress=progress,
+            announce=False,
+        )
     assert isinstance(found.application, VisionApplication)
     begins_as = found.application.settings["initial_sha256"]
     if begins_as != settings["initial_sha256"] and not run.checkpoints:
@@ -454,9 +540,25 @@ def reopen(
         )
     found.application.plan = plan
     found.application.settings = settings
-    data.choices = Choices.from_json(record["choices"])  # with the reasons of the first time
-    found.open_run(run)
+    with said_as_damage(path):
+        data.choices = Choices.from_json(record["choices"])  # with the reasons of the first time
+        found.open_run(run)
     return found
+
+
+def _check_size(run: Run, model: Mapping[str, Any]) -> None:
+    """Whether the model could be that of the run's weights, before memory is taken for it.
+
+    Raises: RunError: it is larger than all that the run holds.
+    """
+    names = ("name", "num_classes", "in_channels", "dropout")
+    shapes = shapes_of({name: model.get(name) for name in names})
+    needed = sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
+    if 0 < run.weights_bytes() < needed:
+        raise RunError(
+            f"{run.folder} holds the weights of another model than {model['name']}, which its run.json "
+            "names. Restore it from a copy."
+        )
 
 
 def _data(

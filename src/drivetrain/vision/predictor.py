@@ -1,60 +1,42 @@
-"""The Predictor: a trained model with what it needs to answer for a picture file."""
+"""The Predictor: a trained model with what it needs to answer for a picture file.
+
+What only training and measuring need is imported where it is used: a bundle predicts without it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from drivetrain import losses
 from drivetrain.data.items import Quarantined
-from drivetrain.data.loaders import BatchLoader
-from drivetrain.errors import DataError, RunError
-from drivetrain.metrics import metric
+from drivetrain.errors import NonFiniteError, RunError
 from drivetrain.models import Summary, summarize
-from drivetrain.store import file_sha256
-from drivetrain.train.device import default_device, threads
-from drivetrain.train.loop import evaluate
-from drivetrain.train.run import read_model
-from drivetrain.train.saving import load_weights
-from drivetrain.vision.baselines import accuracy_record
+from drivetrain.models.device import default_device, threads
+from drivetrain.vision.answers import LEAST_FOR_SHIFT, Answers, Domain, Guarded, Prediction
 from drivetrain.vision.decode import Source, decode_all, open_picture
+from drivetrain.vision.described import read_description
 from drivetrain.vision.normalise import Normalise
-from drivetrain.vision.pictures import PictureData
-from drivetrain.vision.sources import Found, find_in_csv, find_in_folder
+
+if TYPE_CHECKING:
+    from drivetrain.bundle.guard import Guard, ShiftReport
 
 BATCH = 64
+"""Pictures that are calculated at once; of large ones fewer, see `Predictor.batch_size`."""
 
-_PREPARED = ("size", "resize", "mean", "std")
-"""What a model folder says of how a picture becomes an input."""
+PIXELS_AT_ONCE = 2**23
+"""64 pictures of 362 x 362: with what the layers make of them this is some gigabytes."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one picture."""
+class Engine(Protocol):
+    """What calculates: the network, and how each picture stands in the space of its features."""
 
-    input: str
-    """The path as given; empty for bytes."""
-    label: str
-    """The class with the highest probability."""
-    probabilities: Mapping[str, float]
-    """Probability of each class; they sum to 1."""
-
-    def to_json(self) -> dict[str, Any]:
-        """`{input, label, probabilities}`."""
-        return {
-            "input": self.input,
-            "label": self.label,
-            "probabilities": dict(self.probabilities),
-        }
-
-    def __str__(self) -> str:
-        return f"{self.label} ({self.probabilities[self.label]:.1%})"
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) uint8 -> scores (B, C) and features (B, F), both float32 on the CPU."""
+        ...
 
 
 class Predictor:
@@ -68,6 +50,8 @@ class Predictor:
         mean: a number a channel; also `std`.
         num_threads: torch threads; None leaves them.
         device: where the model runs.
+        engine: calculates in the model's place, and gives features too.
+        guard: judges scores and features; it needs an engine.
     """
 
     def __init__(
@@ -81,6 +65,8 @@ class Predictor:
         std: Sequence[float],
         num_threads: int | None = None,
         device: torch.device | None = None,
+        engine: Engine | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.device = device or default_device()
         self.model = model.to(self.device)
@@ -89,6 +75,15 @@ class Predictor:
         self.resize = resize
         self.normalise = Normalise(mean, std)
         self.num_threads = num_threads
+        self.engine = engine
+        self.guard = guard
+        assert guard is None or engine is not None, "a guard judges features"
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures that are calculated at once."""
+        height, width = self.size
+        return max(1, min(BATCH, PIXELS_AT_ONCE // (height * width)))
 
     def predict(self, source: Source) -> Prediction:
         """The answer for one picture: a path, or the bytes of a file.
@@ -97,21 +92,28 @@ class Predictor:
         """
         picture = open_picture(source, size=self.size, resize=self.resize)
         name = "" if isinstance(source, bytes) else os.fspath(source)
-        return self._answers([name], self._probs(picture[None]))[0]
+        found, _ = self._answers([name], picture[None])
+        return found[0]
 
     def predict_many(
         self, sources: Iterable[str | os.PathLike[str]]
     ) -> list[Prediction | Quarantined]:
         """The answer for each file, in order; a `Quarantined` with the reason where there is none."""
+        return self.answers(sources).predictions
+
+    def answers(self, sources: Iterable[str | os.PathLike[str]]) -> Answers:
+        """As `predict_many`, and what the guard says of all of them together."""
         names = [os.fspath(source) for source in sources]
         found: list[Prediction | Quarantined] = []
-        for start in range(0, len(names), BATCH):
-            part = names[start : start + BATCH]
+        kept: list[Tensor] = []
+        for start in range(0, len(names), self.batch_size):
+            part = names[start : start + self.batch_size]
             pixels, good, bad = decode_all(part, size=self.size, resize=self.resize)
-            answers = iter(self._answers([part[i] for i in good], self._probs(pixels)))
-            refused = {entry.id: entry for entry in bad}
+            predictions, features = self._answers([part[i] for i in good], pixels)
+            kept += [] if features is None else [features]
+            answers, refused = iter(predictions), {entry.id: entry for entry in bad}
             found += [refused[name] if name in refused else next(answers) for name in part]
-        return found
+        return Answers(found, self._shift(kept))
 
     def evaluate(
         self, source: str | os.PathLike[str], *, known: Mapping[str, str] | None = None
@@ -127,90 +129,75 @@ class Predictor:
         Returns: `{source, metrics: {accuracy, …}, interval, items, quarantined, trained_on}`.
         Raises: DataError: nothing there can be measured.
         """
-        path = Path(source)
-        found = find_in_csv(path) if path.suffix.lower() == ".csv" else find_in_folder(path)
-        items, aside = self._measurable(found)
-        pixels, good, bad = decode_all(
-            [item.path for item in items],
-            size=self.size,
-            resize=self.resize,
-            num_workers=os.cpu_count() or 1,
-            ids=[item.id for item in items],
-        )
-        if not good:
-            raise DataError(
-                f"None of the {len(bad)} pictures in {source} can be used. "
-                f"The first: {bad[0].id}: {bad[0].detail}"
-            )
-        kept = [items[index] for index in good]
-        number = {name: code for code, name in enumerate(self.classes)}
-        targets = torch.tensor([number[item.label] for item in kept])
-        data = PictureData(
-            [item.path for item in kept], targets, size=self.size, resize=self.resize, pixels=pixels
-        )
-        loader = BatchLoader(data, batch_size=BATCH, transform=self.normalise)
-        with threads(self.num_threads):
-            result = evaluate(
-                self.model,
-                loader,
-                losses.cross_entropy,
-                metrics=[metric(name) for name in ("accuracy", "f1")],
-                device=self.device,
-            )
-        correct = round(result.metrics["accuracy"] * result.count)
-        return {
-            "source": str(source),
-            "metrics": {"loss": result.loss, **result.metrics},
-            "interval": accuracy_record(correct, result.count)["interval"],
-            "items": result.count,
-            "quarantined": [entry.to_json() for entry in aside + bad],
-            "trained_on": _count_known([item.path for item in kept], known or {}),
-        }
+        from drivetrain.vision.measure import measured  # brings losses, metrics and the loop
+
+        return measured(self, source, known=known)
 
     def summary(self) -> Summary:
         """The model layer by layer, for one picture: what is learnt and what is calculated."""
         example = torch.zeros(1, 3, *self.size, device=self.device)
         return summarize(self.model, [example], loss="cross_entropy")
 
-    def _measurable(self, found: Found) -> tuple[list[Any], list[Quarantined]]:
-        aside = list(found.set_aside)
-        items = []
-        parts = found.parts or [""] * len(found.items)
-        wanted = next(part for part in ("valid", "train", "test", "") if part in parts)
-        for item, part in zip(found.items, parts, strict=True):
-            if part != wanted:
-                continue
-            if item.label in self.classes:
-                items.append(item)
-            else:
-                aside.append(
-                    Quarantined(
-                        item.id, "unknown-class", f"The model does not know {item.label!r}."
-                    )
-                )
-        if not items:
-            labels = ", ".join(map(repr, sorted({item.label for item in found.items})[:5]))
-            raise DataError(
-                f"No picture of {found.source} has a label that the model knows. It has {labels}; "
-                f"the model knows {', '.join(map(repr, self.classes[:5]))}."
-            )
-        return items, aside
-
-    def _probs(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 -> (B, C) probabilities."""
-        if self.model.training:
-            self.model.eval()
+    def _answers(
+        self, names: Sequence[str], pixels: Tensor
+    ) -> tuple[list[Prediction], Tensor | None]:
+        """The answers for pixels (B, 3, H, W) uint8, and the features that a guard's shift test takes."""
+        if not names:
+            return [], None
         with torch.inference_mode(), threads(self.num_threads):
-            inputs = self.normalise.normalised(pixels).to(self.device)
-            return self.model(inputs).softmax(dim=1).cpu() if len(pixels) else torch.zeros(0, 1)
+            if self.engine is None:
+                if self.model.training:
+                    self.model.eval()
+                inputs = self.normalise.normalised(pixels).to(self.device)
+                scores, features = self.model(inputs).cpu(), None
+            else:
+                scores, features = self.engine(pixels)
+        self._check(scores, names)
+        if self.guard is None or features is None:
+            return self._predictions(names, scores.softmax(dim=1), None), None
+        judged = self.guard.judge(scores, features)
+        guarded = [
+            Guarded(
+                tuple(label for label, is_in in zip(self.classes, members, strict=True) if is_in),
+                self.guard.coverage,
+                Domain(score, in_domain, self.guard.false_alarm),
+            )
+            for members, score, in_domain in zip(
+                judged.sets.tolist(),
+                judged.domain_score.tolist(),
+                judged.in_domain.tolist(),
+                strict=True,
+            )
+        ]
+        return self._predictions(names, judged.probs, guarded), features
 
-    def _answers(self, names: Sequence[str], probs: Tensor) -> list[Prediction]:
+    def _check(self, scores: Tensor, names: Sequence[str]) -> None:
+        """A damaged or foreign model is told by what it answers, and not passed on as a probability."""
+        if not scores.isfinite().all():
+            bad = int((~scores.isfinite().all(dim=1)).nonzero()[0])
+            raise NonFiniteError(
+                f"The model's scores for {names[bad] or 'the picture'} are NaN or infinite: its weights "
+                "or its preprocessing are damaged. Restore it from a copy, or train anew.",
+                items=tuple(name for name in names if name),
+            )
+
+    def _predictions(
+        self, names: Sequence[str], probs: Tensor, guarded: Sequence[Guarded] | None
+    ) -> list[Prediction]:
         return [
             Prediction(
-                name, self.classes[row.index(max(row))], dict(zip(self.classes, row, strict=True))
+                name,
+                self.classes[row.index(max(row))],
+                dict(zip(self.classes, row, strict=True)),
+                None if guarded is None else guarded[number],
             )
-            for name, row in zip(names, probs.tolist(), strict=True)
+            for number, (name, row) in enumerate(zip(names, probs.tolist(), strict=True))
         ]
+
+    def _shift(self, features: Sequence[Tensor]) -> ShiftReport | None:
+        if self.guard is None or sum(map(len, features)) < LEAST_FOR_SHIFT:
+            return None
+        return self.guard.shift(torch.cat(list(features)))
 
     def __repr__(self) -> str:
         return f"Predictor({len(self.classes)} classes, {self.size[0]} x {self.size[1]} pixels)"
@@ -223,27 +210,28 @@ def load(folder: str | os.PathLike[str], *, build: Callable[..., nn.Module]) -> 
         build: makes the model from its description.
     Raises: RunError: there is no model, or it is damaged, or of another application.
     """
+    from drivetrain.train.run import read_model  # runs are the training stack's
+    from drivetrain.train.saving import check_fit, load_weights
+
     tensors, description = read_model(folder)
     if description.get("application") != "vision":
         raise RunError(f"{folder} is not a model for pictures.")
     try:
-        described, classes = description["model"], description["classes"]
-        prepared = {name: description["preprocessing"][name] for name in _PREPARED}
-    except KeyError as error:
-        raise _damaged(folder, f"its model.json has no {error}") from error
-    scores = described.get("num_classes", len(classes))
-    if scores != len(classes):
-        raise _damaged(folder, f"it gives {scores} scores for {len(classes)} classes")
-    model = build(described)
+        found = read_description(description)
+    except ValueError as error:
+        raise _damaged(folder, str(error)) from error
+    with torch.device("meta"):  # no memory: what is described may be a giant
+        check_fit(build(found.model), tensors, what=str(folder))
+    model = build(found.model)
     load_weights(model, tensors, what=str(folder))
     return Predictor(
         channels_last(model.eval()),
-        classes,
-        size=tuple(prepared["size"]),
-        resize=prepared["resize"],
-        mean=prepared["mean"],
-        std=prepared["std"],
-        num_threads=description.get("num_threads"),
+        found.classes,
+        size=found.size,
+        resize=found.resize,
+        mean=found.mean,
+        std=found.std,
+        num_threads=found.num_threads,
     )
 
 
@@ -254,11 +242,3 @@ def channels_last(model: nn.Module) -> nn.Module:
 
 def _damaged(folder: str | os.PathLike[str], why: str) -> RunError:
     return RunError(f"The model in {folder} cannot be used: {why}. Restore it from a copy.")
-
-
-def _count_known(paths: Sequence[Path], known: Mapping[str, str]) -> int:
-    """How many of the files are, byte for byte, among the known ones."""
-    if not known:
-        return 0
-    hashes = set(known.values())
-    return sum(file_sha256(path) in hashes for path in paths)

@@ -70,9 +70,14 @@ class EarlyStopping(Callback):
         self._stop_if_due(state)
 
     def _stop_if_due(self, state: FitState) -> None:
-        watch = self._watch
-        if watch.bad_epochs < self.patience or state.epochs_done >= state.epochs:
+        if self._watch.bad_epochs < self.patience or state.epochs_done >= state.epochs:
             return
+        self._tell(state)
+        raise CancelFit
+
+    def _tell(self, state: FitState) -> None:
+        """Why, for people."""
+        watch = self._watch
         since = (
             f"has not been better than {watch.best:.4g} (epoch {watch.best_epoch})"
             if watch.best is not None
@@ -84,4 +89,3 @@ class EarlyStopping(Callback):
             f"for {watch.bad_epochs} epoch{many}."
         )
         sys.stderr.write(self.reason + "\n")
-        raise CancelFit

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from drivetrain.train.callback import LAST, Callback, CancelBatch
@@ -75,12 +76,12 @@ class MixedPrecision(Callback):
         if not self.is_scaled:
             return
         state.loss = self._scaler.scale(state.loss)
-        waiting = _gradients(state)  # of batches before, to which the scaled ones will be added
+        waiting = _gradients(state.optimizer)  # of batches before, to which the scaled ones will be added
         if waiting:
             torch._foreach_mul_(waiting, self._scaler.get_scale())
 
     def after_backward(self, state: FitState) -> None:
-        if not self.is_scaled or not _gradients(state):
+        if not self.is_scaled or not _gradients(state.optimizer):
             return
         scale = self._scaler.get_scale()
         self._scaler.unscale_(state.optimizer)
@@ -94,10 +95,10 @@ class MixedPrecision(Callback):
         self._hooks = []
 
 
-def _gradients(state: FitState) -> list[Tensor]:
+def _gradients(optimizer: Optimizer) -> list[Tensor]:
     return [
         parameter.grad
-        for group in state.optimizer.param_groups
+        for group in optimizer.param_groups
         for parameter in group["params"]
         if parameter.grad is not None
     ]

@@ -66,10 +66,7 @@ class ProgressiveResizing(Callback):
         >>> [ProgressiveResizing(0.5, until=1).share(epoch, 5) for epoch in range(5)]
         [0.5, 0.6, 0.7, 0.8, 1.0]
         """
-        if epochs_done == epochs - 1:
-            return 1.0
-        done = min(epochs_done / (self.until * epochs), 1.0)
-        return self.start + (1 - self.start) * done
+        return share_of(epochs_done, epochs, start=self.start, until=self.until)
 
     def size(self, whole: int, share: float) -> int:
         """Pixels of a side that has `whole`: the multiple of `step` that is nearest, never more than all.
@@ -81,7 +78,7 @@ class ProgressiveResizing(Callback):
 
     def before_batch(self, state: FitState) -> None:
         check_pictures(state.batch)
-        share = self.share(state.epochs_done, state.epochs)
+        share = share_of(state.epochs_done, state.epochs, start=self.start, until=self.until)
         sides = next(part for part in inputs_of(state.batch) if is_pictures(part)).shape[-2:]
         self._size = max(self.size(side, share) for side in sides)
         if share < 1:
@@ -90,6 +87,13 @@ class ProgressiveResizing(Callback):
     def before_validate(self, state: FitState) -> None:
         if self._size is not None:
             state.row["size"] = self._size
+
+
+def share_of(epochs_done: int, epochs: int, *, start: float, until: float) -> float:
+    """Share of height and width for an epoch of a fit, in [start, 1]."""
+    if epochs_done == epochs - 1:
+        return 1.0
+    return start + (1 - start) * min(epochs_done / (until * epochs), 1.0)
 
 
 def size_of(whole: int, share: float, step: int) -> int:

@@ -103,7 +103,9 @@ class ReduceOnPlateau(Callback):
         self._watch.bad_epochs = 0
         self._cooling = self.cooldown
         self.reductions += 1
-        self._rates = [self._reduced(group) for group in state.optimizer.param_groups]
+        self._rates = [
+            reduced(group, self.factor, self.min_lr) for group in state.optimizer.param_groups
+        ]
         for group, rates in zip(state.optimizer.param_groups, self._rates, strict=True):
             group.update(rates)
 
@@ -115,14 +117,18 @@ class ReduceOnPlateau(Callback):
                     group["max_lr"] = first
         self._optimizer = None
 
-    def _reduced(self, group: dict[str, Any]) -> dict[str, float]:
-        if "max_lr" not in group:
-            return {"lr": self._lower(group["lr"])}
-        highest = self._lower(group["max_lr"])
-        share = highest / group["max_lr"] if group["max_lr"] else 1.0
-        # Without a schedule a rate is its highest, to the last bit; with one the next step sets it.
-        lr = highest if group["lr"] == group["max_lr"] else group["lr"] * share
-        return {"max_lr": highest, "lr": lr}
 
-    def _lower(self, rate: float) -> float:
-        return min(rate, max(rate * self.factor, self.min_lr))
+def reduced(group: dict[str, Any], factor: float, min_lr: float) -> dict[str, float]:
+    """The rates of an optimizer group times `factor`, but none below `min_lr`."""
+    if "max_lr" not in group:
+        return {"lr": lower(group["lr"], factor, min_lr)}
+    highest = lower(group["max_lr"], factor, min_lr)
+    share = highest / group["max_lr"] if group["max_lr"] else 1.0
+    # Without a schedule a rate is its highest, to the last bit; with one the next step sets it.
+    lr = highest if group["lr"] == group["max_lr"] else group["lr"] * share
+    return {"max_lr": highest, "lr": lr}
+
+
+def lower(rate: float, factor: float, min_lr: float) -> float:
+    """A rate times `factor`; it is not taken below `min_lr`, and never raised."""
+    return min(rate, max(rate * factor, min_lr))

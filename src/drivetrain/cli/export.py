@@ -1,0 +1,76 @@
+"""`drivetrain export`: a finished run as a bundle."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drivetrain.cli import common
+
+
+@click.command(short_help="Write a run as a bundle: a folder that predicts and proves itself.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--golden",
+    type=click.IntRange(0, 1000),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="So many validation pictures travel with the bundle, to prove its answers by.",
+)
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    show_default=True,
+    help="Fit what says how sure an answer is and whether a picture is of a known kind.",
+)
+@click.option("--onnx", is_flag=True, help="Write model.onnx too, and try it against torch.")
+@common.options(out="Folder of the bundle; one that is there is replaced.", short_out=True)
+def command(
+    run: Path,
+    golden: int,
+    guard: bool,
+    onnx: bool,
+    as_json: bool,
+    seed: int | None,
+    out: Path | None,
+) -> None:
+    """Write RUN as a bundle: weights, preprocessing, labels, a model card, and examples with answers.
+
+    The bundle is calculated anew and compared before it gets its name, so it is whole or not there.
+    `drivetrain predict` and `drivetrain verify` take it; it is also a folder as the Hugging Face Hub
+    wants it.
+
+    \b
+    drivetrain export runs/2026-01-31-photos -o photos-bundle
+    drivetrain export runs/2026-01-31-photos -o photos-bundle --onnx --golden 0
+    """
+    if out is None:
+        raise click.UsageError("Missing option '-o': the folder of the bundle.")
+
+    from drivetrain import vision
+
+    with common.stdout_kept(), common.counter() as count:
+        found = vision.export(run, out, golden=golden, guard=guard, onnx=onnx, report=count)
+    common.answer(found.to_json(), _told(found, out), as_json=as_json)
+
+
+def _told(found: Any, out: Path) -> str:
+    lines = [str(found)]
+    if found.golden:
+        pictures = "picture travels" if found.golden == 1 else "pictures travel"
+        lines.append(
+            f"{found.golden} validation {pictures} with it, in {out / 'golden'}: "
+            "--golden 0 leaves them out."
+        )
+    place = shlex.quote(str(out))
+    lines += [
+        "Next",
+        f"  drivetrain predict {place} PICTURE...",
+        f"  drivetrain verify {place}",
+        f"  read {out / 'README.md'}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""Sound folders, made once, and a process that opens hostile ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.security import sound
+from tests.security.doors import Outcome
+from tools import attack_corpus
+
+Round = tuple[Sequence[str], Sequence[str]]
+"""Names of attacks, and the doors that each of them goes through."""
+Opened = Callable[[str, Sequence[Round]], list[Outcome]]
+
+
+@pytest.fixture(scope="session")
+def sound_folders(tmp_path_factory: pytest.TempPathFactory) -> sound.SoundFolders:
+    """A run, a run that was cut, and a bundle, of a tiny model."""
+    return sound.make(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def opened(sound_folders: sound.SoundFolders, tmp_path: Path) -> Opened:
+    """`opened(kind, rounds)`: what came of those attacks, without a network where that works.
+
+    One process for all of them: to begin one takes longer than a hundred attacks.
+    """
+
+    def run(kind: str, rounds: Sequence[Round]) -> list[Outcome]:
+        bases = {"run": sound_folders.run, "bundle": sound_folders.bundle, "cut": sound_folders.cut}
+        job = {
+            "kind": kind,
+            "rounds": [[list(names), list(doors)] for names, doors in rounds],
+            "base": str(bases[kind]),
+            "work": str(tmp_path),
+            "picture": str(sound_folders.picture),
+            "pictures": str(sound_folders.pictures),
+        }
+        done = subprocess.run(
+            [*without_network(), sys.executable, "-m", "tests.security.doors"],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            cwd=attack_corpus.ROOT,
+        )
+        outcomes = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
+        said = f"{done.returncode} after {outcomes[-1:]}: {done.stderr[-3000:]}"
+        assert done.returncode == 0, f"The process ended with {said}"
+        assert len(outcomes) == sum(len(names) * len(doors) for names, doors in rounds)
+        return outcomes
+
+    return run
+
+
+def without_network() -> list[str]:
+    """The words before a command that take its network away; none where the system refuses that."""
+    for words in (["unshare", "-n"], ["unshare", "-rn"]):
+        if (
+            shutil.which("unshare")
+            and not subprocess.run([*words, "true"], capture_output=True).returncode
+        ):
+            return words
+    return []

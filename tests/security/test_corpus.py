@@ -1,0 +1,81 @@
+"""Hostile folders through every door: nothing runs, nothing crashes, one named error or sound answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.security.conftest import Opened
+from tests.security.doors import OF_BUNDLE, OF_RUN, Outcome
+from tests.security.sound import SoundFolders
+from tools import attack_corpus
+
+SECONDS, MEGABYTES = 2.0, 300.0
+EVERY, EVERY_LOAD = 40, 6
+"""Of so many attacks the fast tests take one, through every door or `load`; `make test-all` takes all."""
+
+DOORS = {"run": OF_RUN, "bundle": OF_BUNDLE, "cut": ("resume",)}
+
+
+def names_of(kind: str) -> list[str]:
+    return [attack.name for attack in attack_corpus.of_kind(kind)]
+
+
+def broken(outcomes: Iterable[Outcome]) -> list[str]:
+    """A line for each promise that was broken."""
+    lines = []
+    for one in outcomes:
+        where = f"{one.name} through {one.door}"
+        lines += [f"{where}: {wrong}" for wrong in one.wrong]
+        if one.seconds > SECONDS:
+            lines.append(f"{where}: {one.seconds:.1f} s")
+        if one.megabytes > MEGABYTES:
+            lines.append(f"{where}: {one.megabytes:.0f} MB")
+    return lines
+
+
+def test_there_are_enough_attacks_and_no_name_stands_twice():
+    names = [attack.name for attack in attack_corpus.attacks()]
+    assert len(names) == len(set(names)) >= 120
+    for kind in DOORS:
+        assert len(names_of(kind)) >= 120
+
+
+SOUND = {
+    "run": "beside-json.py",
+    "bundle": "hard-sound",
+    "cut": "position-seconds-huge-checkpoint",
+}
+"""What changes nothing that is read: these are answered, else the refusals would prove nothing."""
+
+
+@pytest.mark.parametrize("kind", sorted(DOORS))
+def test_a_part_of_the_attacks(opened: Opened, kind):
+    names, doors = names_of(kind), DOORS[kind]
+    rounds = [([SOUND[kind]], doors), (names[::EVERY], doors)]
+    if kind != "cut":
+        rounds.append((names[::EVERY_LOAD], ["load"]))
+    outcomes = opened(kind, rounds)
+    assert broken(outcomes) == []
+    for outcome in outcomes[: len(doors)]:
+        if outcome.door != "load-onnx":  # this bundle has no ONNX model
+            assert outcome.said in ("predicts", "answers", "verified"), outcome
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", sorted(DOORS))
+def test_every_attack_through_every_door(opened: Opened, kind):
+    assert broken(opened(kind, [(names_of(kind), DOORS[kind])])) == []
+
+
+def test_the_command_writes_the_corpus(sound_folders: SoundFolders, tmp_path: Path, capsys):
+    assert attack_corpus.main(["--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == len(attack_corpus.attacks())
+    attack = next(a for a in attack_corpus.of_kind("run") if a.name == "pickle-4-as-weights")
+    place = attack_corpus.write(attack, sound_folders.run, tmp_path / "f", tmp_path / "o")
+    assert place.weights.read_bytes().startswith(b"\x80\x04cposix\nmkdir")
+    assert not place.marker.exists()
