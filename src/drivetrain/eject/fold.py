@@ -34,7 +34,7 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
@@ -275,8 +275,10 @@ class Folder:
         return node
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
-        node.test = self._expression(node.test)
         answer = self.value(node.test)
+        node.test = self._expression(node.test)
+        if answer is UNKNOWN:
+            answer = self.value(node.test)
         if answer is not UNKNOWN:
             kept = node.body if answer else node.orelse
             self._block(kept)
@@ -351,6 +353,8 @@ class Folder:
                         self.known.setdefault(value.id, Known(found, value.id))
 
         visit(function.body, is_once=True)
+        _drop_overwritten(function.body)
+        _decide_none(function.body, {})
 
     def _is_alias(self, value: ast.expr, counts: Mapping[str, int], parameters: set[str]) -> bool:
         """A name that always says the same; an attribute of a module."""
@@ -500,8 +504,10 @@ class _Expressions(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
-        node.test = self.visit(node.test)
         answer = self.folder.value(node.test)
+        node.test = self.visit(node.test)
+        if answer is UNKNOWN:
+            answer = self.folder.value(node.test)
         if answer is not UNKNOWN:
             return self.visit(node.body if answer else node.orelse)
         node.body, node.orelse = self.visit(node.body), self.visit(node.orelse)
@@ -510,9 +516,13 @@ class _Expressions(ast.NodeTransformer):
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         passes = isinstance(node.op, ast.And)
         kept: list[ast.expr] = []
-        for part in (self.visit(v) for v in node.values):
+        for part in node.values:
             answer = self.folder.value(part)
-            if answer is not UNKNOWN and bool(answer) is passes and part is not node.values[-1]:
+            is_last = part is node.values[-1]
+            part = self.visit(part)
+            if answer is UNKNOWN:
+                answer = self.folder.value(part)
+            if answer is not UNKNOWN and bool(answer) is passes and not is_last:
                 continue
             kept.append(part)
             if answer is not UNKNOWN and bool(answer) is not passes:
@@ -537,7 +547,7 @@ class _Expressions(ast.NodeTransformer):
         if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
             if type(node.operand.value) in (int, float) and not hasattr(node.operand, "spelling"):
                 return ast.Constant(-node.operand.value)
-        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Compare):
+        if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Compare | ast.BoolOp):
             return negated(node.operand)
         return node
 
@@ -670,7 +680,105 @@ def negated(test: ast.expr) -> ast.expr:
         return ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return test.operand
+    if isinstance(test, ast.BoolOp):
+        other = ast.And() if isinstance(test.op, ast.Or) else ast.Or()
+        return ast.BoolOp(other, [negated(part) for part in test.values])
     return ast.UnaryOp(ast.Not(), test)
+
+
+NOTHING, SOMETHING = "nothing", "something"
+
+
+def _decide_none(body: list[ast.stmt], known: dict[str, str]) -> None:
+    """`if x is not None` where the statements before say what x is, in place."""
+    for one in list(body):
+        if isinstance(one, ast.If):
+            kind, name = _asks_none(one.test)
+            if name in known:
+                is_taken = (known[name] == NOTHING) == (kind == "is")
+                kept = one.body if is_taken else one.orelse
+                index = body.index(one)
+                body[index : index + 1] = kept
+                _decide_none(kept, known)
+                continue
+            for block in (one.body, one.orelse):
+                _decide_none(block, dict(known))
+        elif isinstance(one, ast.For | ast.While):
+            inside = {n: k for n, k in known.items() if n not in _stores(one)}
+            _decide_none(one.body, inside)
+            after = dict(known)
+            leaves = any(isinstance(n, ast.Break | ast.Return | ast.Continue) for n in _of_loop(one))
+            for name in _stores(one):
+                last = _last_said(one.body, name)
+                if leaves or last is None or after.get(name) != last:
+                    after.pop(name, None)
+            known.clear()
+            known.update(after)
+            continue
+        elif isinstance(one, ast.With):
+            _decide_none(one.body, known)
+            continue
+        for name in _stores(one):
+            known.pop(name, None)
+        if isinstance(one, ast.Assign) and len(one.targets) == 1 and isinstance(one.targets[0], ast.Name):
+            said = _says_none(one.value)
+            if said is not None:
+                known[one.targets[0].id] = said
+
+
+def _of_loop(loop: ast.AST) -> Iterator[ast.AST]:
+    """Nodes of a loop, without those of loops inside it."""
+    for child in ast.iter_child_nodes(loop):
+        yield child
+        if not isinstance(child, ast.For | ast.While | ast.FunctionDef):
+            yield from _of_loop(child)
+
+
+def _last_said(body: list[ast.stmt], name: str) -> str | None:
+    """What the last statement of a block that touches a name makes of it."""
+    for one in reversed(body):
+        if name in _stores(one):
+            is_plain = isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
+            return _says_none(one.value) if is_plain else None  # pyright: ignore[reportAttributeAccessIssue]
+    return None
+
+
+def _says_none(value: ast.expr) -> str | None:
+    if isinstance(value, ast.Constant) and value.value is None:
+        return NOTHING
+    if isinstance(value, ast.DictComp | ast.ListComp | ast.Dict | ast.List | ast.Tuple | ast.JoinedStr):
+        return SOMETHING
+    return None
+
+
+def _asks_none(test: ast.expr) -> tuple[str, str]:
+    """("is" or "is not", name) of `name is None`."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name):
+        other = test.comparators[0]
+        if isinstance(other, ast.Constant) and other.value is None:
+            if isinstance(test.ops[0], ast.Is):
+                return "is", test.left.id
+            if isinstance(test.ops[0], ast.IsNot):
+                return "is not", test.left.id
+    return "", ""
+
+
+def _drop_overwritten(body: list[ast.stmt]) -> None:
+    """`x = a` before `x = b`, where nobody reads x between."""
+    for index, one in reversed(list(enumerate(body))):
+        if not (isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)):
+            continue
+        name = one.targets[0].id
+        for later in body[index + 1 :]:
+            if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load) for n in ast.walk(later)):
+                break
+            is_same = isinstance(later, ast.Assign) and isinstance(later.targets[0], ast.Name)
+            if is_same and later.targets[0].id == name:  # pyright: ignore[reportAttributeAccessIssue]
+                if is_pure(one.value):
+                    body.remove(one)
+                break
+            if any(isinstance(n, ast.FunctionDef | ast.Lambda) for n in ast.walk(later)):
+                break
 
 
 def is_pure(node: ast.expr) -> bool:

@@ -243,6 +243,7 @@ class Opened:
         for parameter, value in given.items():
             replace_name(function, parameter, value)
         _without_early_returns(function)
+        self._set_temporaries_apart(function)
         function.body = self._expanded(function.body, cls)
         self._rewrite(function)
         module = cls.__module__
@@ -447,6 +448,16 @@ class Opened:
         if head == "state" and path not in self.state and attribute in LOCALS:
             return attribute
         return None
+
+    def _set_temporaries_apart(self, function: ast.FunctionDef) -> None:
+        """Names of a method's own must not be those that attributes get: `first` beside `self._first`."""
+        own = set(self._locals.values()) | {n for i in self.inner.values() for n in i._locals.values()}
+        stored = {
+            n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
+        names = {name: f"{name}_here" for name in stored & own}
+        if names:
+            rename(function, names)
 
     def _rename_temporaries(self, function: ast.FunctionDef) -> None:
         """Names of a method's own that another callback or the loop has too."""

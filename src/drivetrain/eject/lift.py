@@ -284,7 +284,13 @@ class Lifter:
                     one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
         _Requires(self).visit(node)
         body = [node]
-        self.folder(source.name, known).fold(body)
+        folder = self.folder(source.name, known)
+        if isinstance(node, ast.FunctionDef) and any(key.isidentifier() for key in known):
+            empty = ast.arguments([], [], None, [], [], None, [])
+            arguments, node.args = node.args, empty  # so that what is known of them is put in
+            folder.fold(body)
+            node.args = arguments
+        folder.fold(body)
 
     def _resolve(self, node: Any, source: Module) -> None:
         """Everything that a tree names is lifted or imported; names are those of the script."""

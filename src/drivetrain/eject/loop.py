@@ -19,7 +19,7 @@ from drivetrain.eject.lift import Import, Lifter
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
 from drivetrain.train import callbacks as named_callbacks, journal
-from drivetrain.train.callback import Callback, Handlers
+from drivetrain.train.callback import FIRST, Callback, Handlers
 from drivetrain.train.callbacks.label_smoothing import LabelSmoothing
 from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
 from drivetrain.train.journal import Stage
@@ -46,8 +46,6 @@ def fit(model):
             preds = model(INPUTS)
             EVENT("after_forward")
             loss = LOSS(preds, targets)
-            losses.append(loss.detach())
-            counts.append(COUNT)
             EVENT("after_loss")
             loss.backward()
             EVENT("after_backward")
@@ -108,6 +106,8 @@ class Surroundings:
     """An expression of the row that a validation adds; empty where there is none."""
     metrics: Sequence[Any]
     form: Form = PAIR
+    named: bool = False
+    """The optimizer asks its groups which layers they are of."""
     frozen: bool = False
     """Some layers are frozen in some fit."""
     device: Any = None
@@ -153,7 +153,6 @@ class Loops:
 
     def _write(self, kind: Kind) -> None:
         values = self._values(kind)
-        opened = self._opened(kind, values)
         stage = kind.fits[0].stage
         function: Any = tree.statement(PLAIN)
         function.name = kind.name
@@ -161,21 +160,24 @@ class Loops:
         first_epoch, first_step = texts["first_epoch"], texts["first_step"]
         around = self.around
         rates = self._rates(stage, values)
-        loss = around.loss
-        smoothing = [c for c in kind.fits[0].callbacks if isinstance(c, LabelSmoothing)]
-        training_loss = loss.text or ""
-        if smoothing:
-            name = self._constant("LABEL_SMOOTHING", smoothing[-1].smoothing, "share of the target spread over all classes")
-            training_loss = _with_option(training_loss, "label_smoothing", name)
+        training_loss = self._training_loss(kind)
+        opened = self._opened(kind, values, Known(around.loss.value, training_loss))
         replaced: dict[str, list[ast.stmt]] = {
             "BEFORE_LOOP": [],
             "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
-        if around.num_batches is not None and (rates or any("progress" in tree.render(o.statements(e)) for o in opened for e in BATCH_EVENTS)):
-            count = f"{texts['epochs']} * {around.num_batches}"
-            del count
         events = {event: self._event(event, opened) for event in EVENTS}
+        first, rest = (
+            [one for one in opened if (one.callback.order < FIRST) is is_before]
+            for is_before in (True, False)
+        )
+        record = tree.statements(f"losses.append(loss.detach())\ncounts.append({around.form.count})")
+        events["after_loss"] = [
+            *self._event("after_loss", first),
+            *record,
+            *self._event("after_loss", rest),
+        ]
         beginnings = [s for one in opened for s in one.beginning()]
         events["before_fit"] = [*beginnings, *events["before_fit"]]
         if stage.keep_statistics:
@@ -208,9 +210,8 @@ class Loops:
                 "FIRST_STEP": first_step,
                 "EPOCHS": texts["epochs"],
                 "SEED": "SEED",
-                "NAMED": repr(stage.schedule["name"] == PER_GROUP),
+                "NAMED": repr(around.named or stage.schedule["name"] == PER_GROUP),
                 "VALIDATE": around.validate or "{}",
-                "COUNT": around.form.count,
             },
             replaced,
             {"LOSS": training_loss, "OPTIMIZER": around.optimizer},
@@ -300,6 +301,9 @@ class Loops:
         name = record["name"]
         if name == "piecewise":
             return f"{self._pieces(record)}(progress)"
+        if name == "warmup":
+            then = dict(record).get("then", "cosine")
+            self.lifter.known["drivetrain.optim.schedules:warmup"] = {"then": Known(then)}
         called = self.lifter.need(SCHEDULES[name])
         options = []
         for key, value in record.items():
@@ -331,7 +335,17 @@ class Loops:
 
     # --- callbacks --------------------------------------------------------------------------------
 
-    def _opened(self, kind: Kind, values: Mapping[str, Known]) -> list[Opened]:
+    def _training_loss(self, kind: Kind) -> str:
+        """The loss in training, which may ask for less than the one that is validated."""
+        text = self.around.loss.text or ""
+        for callback in kind.fits[0].callbacks:
+            if isinstance(callback, LabelSmoothing):
+                reason = "share of the target spread over all classes"
+                name = self._constant("LABEL_SMOOTHING", callback.smoothing, reason)
+                text = _with_option(text, "label_smoothing", name)
+        return text
+
+    def _opened(self, kind: Kind, values: Mapping[str, Known], loss: Known) -> list[Opened]:
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
         first = texts["first_epoch"]
         done = "epoch" if first == "0" else f"(epoch - {first})"
@@ -341,10 +355,12 @@ class Loops:
             "state.first_step": Known(values["first_step"].value, texts["first_step"]) if values["first_step"].value is not None else Known(text=texts["first_step"]),
             "state.epochs_done": Known(text=done),
             "state.folder": Known(None),
+            "state.saved": Known(None),
+            "bad_weights(model)": Known([]),  # the run has checked it
             "state.save": Known(None),
             "state.interrupted": Known(None),
             "state.device": Known(self.around.device),
-            "state.loss_fn": self.around.loss,
+            "state.loss_fn": loss,
             "state.cancelled": Known(""),
             "state.num_batches": Known(self.around.num_batches, "NUM_BATCHES"),
         }
@@ -384,7 +400,12 @@ class Loops:
         by_callback = {id(one.callback): one for one in opened}
         statements: list[ast.stmt] = []
         for callback in order:
-            body = by_callback[id(callback)].statements(event)
+            one = by_callback[id(callback)]
+            before = one.state["state.epochs_done"]
+            if event == "after_epoch":  # it counts as done
+                one.state["state.epochs_done"] = Known(text=f"{before.text} + 1")
+            body = one.statements(event)
+            one.state["state.epochs_done"] = before
             if event == "after_fit":
                 body = [one for one in body if not _forgets(one)]
             statements += body
@@ -470,7 +491,7 @@ BATCH_EVENTS = EVENTS[2:9]
 
 _TAKEN = frozenset(
     "model optimizer group groups loss losses counts preds targets inputs row step epoch in_eval "
-    "evaluation progress is_over factors".split()
+    "evaluation progress is_over factors name value batch train valid".split()
 )
 _KINDS = {"epochs": "int", "lrs": "list[float]", "first_epoch": "int", "first_step": "int", "stop": "int", "moms": "tuple[float, ...]"}
 _REASONS = {

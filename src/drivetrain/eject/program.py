@@ -19,7 +19,7 @@ from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.fold import UNKNOWN, Known, is_pure, literal, replace_name
-from drivetrain.eject.lift import RUN_BY_PYTHON, Lifter, Piece, annotation_names, attributes_in, names_in, rename
+from drivetrain.eject.lift import RUN_BY_PYTHON, Import, Lifter, Piece, annotation_names, attributes_in, names_in, rename
 from drivetrain.eject.tree import dotted, same
 
 SMALL = 12
@@ -467,10 +467,11 @@ class Program:
                 for name in ("annotation", "returns"):
                     part = getattr(node, name, None)
                     if isinstance(part, ast.AST) and not self._can_say(part, imported):
-                        if isinstance(node, ast.AnnAssign):
-                            continue
-                        setattr(node, name, None)
+                        is_field = isinstance(node, ast.AnnAssign)
+                        setattr(node, name, ast.Name("Any", ast.Load()) if is_field else None)
             piece.node = _PlainAssignments().visit(piece.node)
+            if any(isinstance(n, ast.Name) and n.id == "Any" for n in ast.walk(piece.node)):
+                self.lifter.add_import(Import("typing", "Any"))
 
     def _can_say(self, annotation: ast.AST, imported: Any) -> bool:
         wanted = []
@@ -534,8 +535,14 @@ class _PlainAssignments(ast.NodeTransformer):
         self.depth -= 1
         return node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        if not _is_record(node):
+            self.generic_visit(node)
+        return node
+
     def visit_AnnAssign(self, node: Any) -> Any:
-        if not self.depth or node.value is None:
+        has_words = isinstance(node.annotation, ast.Name) and node.annotation.id == "Any"
+        if node.value is None or (not self.depth and not has_words):
             return node
         plain: Any = ast.Assign([node.target], node.value, lineno=0)
         plain.before, plain.after, plain.gap = node.before, node.after, node.gap

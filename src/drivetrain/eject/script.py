@@ -223,6 +223,7 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         validate=part.validate,
         metrics=metrics,
         form=part.form,
+        named=asks_groups(learner.optimizer),
         frozen=any(stage.kind == "freeze" and stage.frozen_groups for stage in learner.journal),
         device=learner.device,
     )
@@ -256,6 +257,15 @@ def _plain_module(value: Any) -> Any:
     except TypeError:
         return None
     return value if repr(fresh) == repr(value) and vars(fresh).keys() == vars(value).keys() else None
+
+
+def asks_groups(made_by: Any) -> bool:
+    """Whether an optimizer may ask its groups which layers they are of."""
+    function = made_by.func if isinstance(made_by, functools.partial) else made_by
+    name = optimizer_record(made_by)["name"]
+    ours = function is optim.adamw or optim.OPTIMIZERS.get(name) is function
+    is_torchs = (getattr(function, "__module__", "") or "").startswith("torch.optim")
+    return name == "muon" or not (ours or is_torchs)
 
 
 def _made(learner: Learner) -> Any:
@@ -474,15 +484,27 @@ def _by_need(texts: list[str]) -> list[str]:
                 for target in ast.walk(node):
                     if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store):
                         defined[target.id] = index
+    at_once = [{defined[n] for n in _read_at_once(one) if n in defined} for one in trees]
+    later = [{defined[n] for n in _needed_later(one) if n in defined} for one in trees]
     order: list[int] = []
+
+    def closure(index: int) -> set[int]:
+        found, waiting = set(), [index]
+        while waiting:
+            one = waiting.pop()
+            if one not in found:
+                found.add(one)
+                waiting += at_once[one]
+        return found
 
     def visit(index: int, above: frozenset[int]) -> None:
         if index in order or index in above:
             return
-        wanted = _needed_at_once(trees[index])
-        for name in sorted(wanted, key=lambda n: defined.get(n, -1)):
-            if name in defined:
-                visit(defined[name], above | {index})
+        for other in sorted(at_once[index]):
+            visit(other, above | {index})
+        for other in sorted(later[index]):
+            if not closure(other) & (above | {index}):
+                visit(other, above | {index})
         order.append(index)
 
     for index in range(len(texts)):
@@ -490,12 +512,26 @@ def _by_need(texts: list[str]) -> list[str]:
     return [texts[index] for index in order]
 
 
-def _needed_at_once(module: ast.Module) -> set[str]:
-    """Names that are read when a module is read; for reading order, also those that functions call."""
-    found = set()
-    for node in ast.walk(module):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found.add(node.id)
+def _needed_later(module: ast.Module) -> set[str]:
+    """Names that are read when the functions run: a reader wants to have met them."""
+    return {
+        node.id
+        for node in ast.walk(module)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _read_at_once(node: ast.AST) -> set[str]:
+    """Names that are read when the module is read: they must stand before."""
+    found: set[str] = set()
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        return {node.id}
+    if isinstance(node, ast.FunctionDef):
+        parts = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+        return set().union(*map(_read_at_once, parts)) if parts else found
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(node, ast.AnnAssign) and child is node.annotation):
+            found |= _read_at_once(child)
     return found
 
 
@@ -535,15 +571,26 @@ def _ruff() -> str:
 def laid_out(text: str, ruff: str) -> str:
     """The text as ruff sorts and lays it out.
 
-    Raises: EjectError: the text is not Python, which is our bug.
+    Raises: EjectError: it is no Python, or names something that is not there; that is our bug.
     """
     options = ["--isolated", "--line-length", str(WIDTH), "--target-version", "py311"]
-    for command in (
-        [ruff, "check", "--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--ignore", "SIM905", "--fix", "--exit-zero", "--quiet", *options, "-"],
-        [ruff, "format", "--isolated", "--line-length", str(WIDTH), "--target-version", "py311", "-"],
-    ):
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise EjectError(f"The script could not be laid out: {done.stderr.strip()}")
-        text = done.stdout
+    rules = ["--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--ignore", "SIM905"]
+    text = _asked(ruff, "check", *rules, "--fix", "--exit-zero", "--quiet", *options, text=text)
+    unused = ["--select", "F841", "--unsafe-fixes"]
+    text = _asked(ruff, "check", *unused, "--fix", "--exit-zero", "--quiet", *options, text=text)
+    text = _asked(ruff, "format", *options, text=text)
+    _asked(ruff, "check", "--select", "F,E9", "--quiet", *options, text=text)
     return text
+
+
+def _asked(ruff: str, *arguments: str, text: str) -> str:
+    done = subprocess.run(
+        [ruff, *arguments, "-"], input=text, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise EjectError(
+            f"The script came out wrong, which is a fault of Drivetrain: {said[0] if said else ''} "
+            "Please report it with your run.json."
+        )
+    return done.stdout

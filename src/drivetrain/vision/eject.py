@@ -261,8 +261,8 @@ class _Writer:
         uses["choose_items"] = choose_items
         self._setting("FRACTION", fraction, "share of the training pictures, of every class alike")
         return (
-            "    labels = [label_of(paths[i], folder) for i in train]\n"
-            "    chosen = choose_items(len(train), FRACTION, seed=SEED, labels=labels)\n"
+            "    of_train = [labels[i] for i in train]\n"
+            "    chosen = choose_items(len(train), FRACTION, seed=SEED, labels=of_train)\n"
             "    train = [train[i] for i in chosen.tolist()]\n"
         )
 
@@ -403,8 +403,11 @@ class _Writer:
         """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
         stages = self.learner.journal
         callbacks = [*self.learner.callbacks, *(c for _, cs in self.learner.given for c in cs)]
+        from drivetrain.eject.script import asks_groups
+
         return (
-            all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
+            not asks_groups(self.learner.optimizer)
+            and all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
             and all(s.schedule["name"] != "per_group" for s in stages)
             and not any(
                 isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")

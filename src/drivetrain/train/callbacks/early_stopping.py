@@ -61,7 +61,8 @@ class EarlyStopping(Callback):
 
     def before_epoch(self, state: FitState) -> None:
         """A run killed between its last checkpoint and the stop stops here."""
-        self._stop_if_due(state)
+        if state.saved is not None:
+            self._stop_if_due(state)
 
     def after_validate(self, state: FitState) -> None:
         self._watch.look(state)

@@ -106,16 +106,15 @@ class ReduceOnPlateau(Callback):
         self._rates = [
             reduced(group, self.factor, self.min_lr) for group in state.optimizer.param_groups
         ]
-        for group, rates in zip(state.optimizer.param_groups, self._rates, strict=True):
-            group.update(rates)
+        for group, new in zip(state.optimizer.param_groups, self._rates, strict=True):
+            group.update(new)
 
     def after_fit(self, state: FitState) -> None:
         """The highest rates are the optimizer's own again; the last rate stays, as with a schedule."""
-        if self._optimizer is not None:
-            for group, first in zip(self._optimizer.param_groups, self._first, strict=True):
-                if first is not None:
-                    group["max_lr"] = first
-        self._optimizer = None
+        for group, first in zip(state.optimizer.param_groups, self._first, strict=False):
+            if first is not None:
+                group["max_lr"] = first
+        self._optimizer, self._first = None, []
 
 
 def reduced(group: dict[str, Any], factor: float, min_lr: float) -> dict[str, float]:
