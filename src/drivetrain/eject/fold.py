@@ -268,6 +268,7 @@ class Folder:
         arguments.defaults = [self._expression(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self._expression(d) for d in arguments.kw_defaults]
         self._block(node.body)
+        _return_at_once(node.body)
         self.known |= hidden
         self._hidden = outer
         if not node.body or all(tree.is_text(one) for one in node.body):
@@ -686,6 +687,19 @@ def negated(test: ast.expr) -> ast.expr:
     return ast.UnaryOp(ast.Not(), test)
 
 
+def _return_at_once(body: list[ast.stmt]) -> None:
+    """`x = f()` and `return x` as `return f()`."""
+    if len(body) < 2 or not isinstance(body[-1], ast.Return) or not isinstance(body[-2], ast.Assign):
+        return
+    last, before = body[-1], body[-2]
+    target = before.targets[0]
+    if isinstance(target, ast.Name) and isinstance(last.value, ast.Name) and target.id == last.value.id:
+        last.value = before.value
+        last.before = [*before.before, *last.before]  # pyright: ignore[reportAttributeAccessIssue]
+        last.after = last.after or before.after  # pyright: ignore[reportAttributeAccessIssue]
+        body.remove(before)
+
+
 NOTHING, SOMETHING = "nothing", "something"
 
 
@@ -781,11 +795,17 @@ def _drop_overwritten(body: list[ast.stmt]) -> None:
                 break
 
 
+_WITHOUT_EFFECT = frozenset(
+    "len min max float int bool abs isinstance callable hasattr getattr list dict tuple set zip "
+    "torch.empty torch.zeros torch.ones".split()
+)
+
+
 def is_pure(node: ast.expr) -> bool:
     """Whether nobody notices that an expression is not worked out."""
     return not any(
         isinstance(part, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
-        and not (isinstance(part, ast.Call) and dotted(part.func) in {*_CALLED, "list", "dict", "tuple", "set", "zip", "Tensor.shape"})
+        and not (isinstance(part, ast.Call) and dotted(part.func) in _WITHOUT_EFFECT)
         for part in ast.walk(node)
     )
 

@@ -147,7 +147,7 @@ class Loops:
         callbacks = [id(one) if not _has_name(one) else repr(named_callbacks.record_of(one)) for one in fit.callbacks]
         shape = (stage.schedule["name"], None if stage.momentum is None else stage.momentum["name"])
         composite = repr(stage.schedule) if stage.schedule["name"] in (PER_GROUP, "warmup", "piecewise") else ""
-        return (shape, composite, stage.keep_statistics, tuple(callbacks), _stops_at(fit) is not None)
+        return (shape, composite, tuple(callbacks), _stops_at(fit) is not None)
 
     # --- one function -----------------------------------------------------------------------------
 
@@ -180,15 +180,20 @@ class Loops:
         ]
         beginnings = [s for one in opened for s in one.beginning()]
         events["before_fit"] = [*beginnings, *events["before_fit"]]
-        if stage.keep_statistics:
-            keep = tree.statements(f"in_eval = batchnorms({around.layer_groups}[:-1])")
+        keeping = {fit.stage.keep_statistics for fit in kind.fits}
+        if True in keeping:
             self.lifter.need("drivetrain.train.modules:batchnorms")
-            events["before_fit"] = [*keep, *events["before_fit"]]
+        body_norms = f"batchnorms({around.layer_groups}[:-1])"
+        if keeping == {True}:
+            events["before_fit"] = [*tree.statements(f"in_eval = {body_norms}"), *events["before_fit"]]
+        elif len(keeping) == 2:
+            for fit in kind.fits:
+                fit.arguments["in_eval"] = body_norms if fit.stage.keep_statistics else "()"
         elif any("in_eval" in _stored(s) for s in events["before_fit"]):
             events["before_fit"] = [*tree.statements("in_eval = []"), *events["before_fit"]]
         elif around.frozen:
             _replace_text(function, "in_eval", "()")
-        uses_in_eval = any("in_eval" in _stored(s) for s in events["before_fit"])
+        uses_in_eval = any("in_eval" in _stored(s) for s in events["before_fit"]) or len(keeping) == 2
         if not uses_in_eval and not around.frozen:
             _replace_call(function, "set_training_mode", tree.statements("model.train()"))
         elif "set_training_mode" in ast.dump(function):
@@ -218,7 +223,11 @@ class Loops:
         )
         _put_batches(function, around)
         parameters = [name for name, known in values.items() if known.text == name]
-        function.args.kwonlyargs = [ast.arg(name, tree.expression(_KINDS.get(name, "float"))) for name in parameters]
+        if len(keeping) == 2:
+            parameters.append("in_eval")
+        function.args.kwonlyargs = [
+            ast.arg(name, tree.expression(_KINDS.get(name, "float"))) for name in parameters
+        ]
         function.args.kw_defaults = [None] * len(parameters)
         function.args.args[0].annotation = tree.expression("nn.Module")
         function.returns = ast.Constant(None)
@@ -231,7 +240,8 @@ class Loops:
         for fit in kind.fits:
             fit.function = kind.name
             own = self._stage_values(fit)
-            fit.arguments = {name: repr(own[name]) for name in parameters}
+            given = {name: repr(own[name]) for name in parameters if name in own}
+            fit.arguments = given | fit.arguments
 
     def _values(self, kind: Kind) -> dict[str, Known]:
         """What is the same in all fits of a kind, as constants; what is not, as parameters."""
@@ -493,7 +503,7 @@ _TAKEN = frozenset(
     "model optimizer group groups loss losses counts preds targets inputs row step epoch in_eval "
     "evaluation progress is_over factors name value batch train valid".split()
 )
-_KINDS = {"epochs": "int", "lrs": "list[float]", "first_epoch": "int", "first_step": "int", "stop": "int", "moms": "tuple[float, ...]"}
+_KINDS = {"in_eval": "Sequence[nn.Module]", "epochs": "int", "lrs": "list[float]", "first_epoch": "int", "first_step": "int", "stop": "int", "moms": "tuple[float, ...]"}
 _REASONS = {
     "epochs": "passes over the training items",
     "lrs": "peak learning rate of each layer group, from the input to the head",
@@ -550,8 +560,6 @@ def _names(stages: Sequence[Stage]) -> list[str]:
     names: list[str] = []
     for stage in stages:
         base = "fit" if stage.schedule["name"] == "constant" else f"fit_{stage.schedule['name']}"
-        if stage.keep_statistics:
-            base += "_keeping_statistics"
         name, number = base, 1
         while name in names:
             number += 1

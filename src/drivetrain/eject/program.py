@@ -339,7 +339,7 @@ class Program:
         """`self.config = config` where nobody asks for it."""
         read: set[str] = set()
         for piece in self.pieces:
-            read |= attributes_in(piece.node)
+            read |= _attributes_read(piece.node)
         for piece in self.lifter.pieces.values():
             if not (piece.is_ours and isinstance(piece.node, ast.ClassDef)):
                 continue
@@ -821,6 +821,23 @@ def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call) -> bo
         if uses != 1 and not isinstance(given, ast.Name | ast.Constant):
             return False
     return True
+
+
+def _attributes_read(node: ast.AST) -> set[str]:
+    """Attributes that are read, but for those that are read only to be stored under the same name."""
+    found: set[str] = set()
+    for one in ast.iter_child_nodes(node):
+        inner = _attributes_read(one)
+        if isinstance(one, ast.Assign | ast.AnnAssign):
+            target = one.targets[0] if isinstance(one, ast.Assign) else one.target
+            if isinstance(target, ast.Attribute):
+                inner.discard(target.attr)
+        if isinstance(one, ast.FunctionDef) and one.decorator_list:
+            inner.discard(one.name)  # a property of the same name
+        found |= inner
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+        found.add(node.attr)
+    return found
 
 
 def _stores_unread(node: ast.stmt, read: set[str]) -> bool:

@@ -392,6 +392,7 @@ def _main(
     for module in ("argparse", "json", "torch"):
         lifter.add_import(Import(module))
     lifter.add_import(Import("pathlib", "Path"))
+    lifter.add_import(Import("collections.abc", "Sequence"))
     lifter.add_import(Import("safetensors.torch", "save_file"))
     return node
 
@@ -468,8 +469,17 @@ def _ordered(sections: dict[str, list[str]], program: Program) -> str:
         if not sections[key]:
             continue
         glue = "" if key == "settings" else "\n\n"
-        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + glue.join(_by_need(sections[key])))
+        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + _joined(_by_need(sections[key]), glue))
     return "\n\n".join(parts)
+
+
+def _joined(texts: list[str], glue: str) -> str:
+    """Texts with two blank lines between, constants in a row with none."""
+    result = texts[0]
+    for before, text in zip(texts, texts[1:], strict=False):
+        both = all(not one.lstrip("# ").startswith(("def ", "class ", "@")) and "def " not in one for one in (before, text))
+        result += ("" if both else glue) + text
+    return result
 
 
 def _by_need(texts: list[str]) -> list[str]:

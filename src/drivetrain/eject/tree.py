@@ -193,6 +193,9 @@ class _Spelled(ast.NodeTransformer):
         if isinstance(node.value, str) and len(node.value) > WIDTH - 20 and "\n" not in node.value:
             parts = textwrap.wrap(node.value, WIDTH - 20, drop_whitespace=False)
             return ast.Name(f"({' '.join(map(repr, parts))})", ast.Load())
+        if isinstance(node.value, str) and "\\" in node.value and node.value.isprintable():
+            if '"' not in node.value and not node.value.endswith("\\"):
+                return ast.Name(f'r"{node.value}"', ast.Load())
         return node if spelling is None else ast.Name(spelling, ast.Load())
 
 

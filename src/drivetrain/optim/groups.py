@@ -61,9 +61,10 @@ def param_groups(
         for params, decay in ((decayed, weight_decay), (kept, 0.0)):
             if params:
                 group = {"params": params, "lr": lr, "weight_decay": decay}
-                kind = "decay" if params is decayed else "no decay"
-                name = {"name": f"{index} {kind}", "layer_group": index} if named else {}
-                groups.append(group | name)
+                if named:
+                    kind = "decay" if params is decayed else "no decay"
+                    group |= {"name": f"{index} {kind}", "layer_group": index}
+                groups.append(group)
     if not groups:
         raise InputError(
             "`param_groups` found no parameter to train: all are frozen or there are none. "

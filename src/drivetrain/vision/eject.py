@@ -635,7 +635,8 @@ def load_pretrained() -> dict[str, Tensor]:
     """Trained weights from an installed package, under timm's names."""
     folder = importlib.util.find_spec(WEIGHTS_PACKAGE).submodule_search_locations[0]
     data = Path(folder, WEIGHTS_FILE).read_bytes()
-    assert hashlib.sha256(data).hexdigest() == WEIGHTS_SHA256, "another file than the run began with"
+    if hashlib.sha256(data).hexdigest() != WEIGHTS_SHA256:
+        raise SystemExit(f"{WEIGHTS_FILE} is not the file that the run began with.")
     return with_timm_names(torch.load(io.BytesIO(data), weights_only=True))
 '''
 
