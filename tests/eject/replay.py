@@ -36,7 +36,10 @@ def without_drivetrain() -> Iterator[None]:
 
 
 def replayed_here(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
-    """Run a script in this process, without Drivetrain; returns the JSON that it ends with."""
+    """Run a script in this process, without Drivetrain; returns the JSON that it ends with.
+
+    The lines above that are its `printed`.
+    """
     argv, threads = sys.argv, torch.get_num_threads()
     sys.argv = [str(script), "--out", str(out), *(["--data", str(data)] if data else [])]
     said = io.StringIO()
@@ -46,7 +49,7 @@ def replayed_here(script: Path, out: Path, data: Path | None = None) -> dict[str
     finally:
         sys.argv = argv
         torch.set_num_threads(threads)
-    return json.loads(said.getvalue().splitlines()[-1])
+    return _answer(said.getvalue())
 
 
 def replayed_alone(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
@@ -55,7 +58,20 @@ def replayed_alone(script: Path, out: Path, data: Path | None = None) -> dict[st
     command += ["--data", str(data)] if data else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return _answer(done.stdout)
+
+
+def _answer(said: str) -> dict[str, Any]:
+    *printed, last = said.splitlines()
+    return json.loads(last) | {"printed": printed}
+
+
+def replayed_with_drivetrain(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
+    """In a process of its own that may import Drivetrain, as the levels `data` and `loop` do."""
+    command = [sys.executable, str(script), "--out", str(out), *(["--data", str(data)] if data else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return _answer(done.stdout)
 
 
 def metrics_of(learner: dt.Learner) -> dict[str, float]:
@@ -82,7 +98,23 @@ def check(
     saved = store.read_tensors(folder / "out" / "model.safetensors")
     assert store.weights_sha256(saved) == answer["weights_sha256"]
     assert same_numbers(answer["metrics"], metrics_of(learner)), (answer["metrics"], metrics_of(learner))
+    assert row_of(answer["printed"][-1]) == last_row(learner), (answer["printed"], last_row(learner))
     return text
+
+
+def row_of(line: str) -> dict[str, str]:
+    """The columns of a line such as `epoch 1  train_loss 0.31`."""
+    return dict(part.rsplit(" ", 1) for part in line.split("  "))  # pyright: ignore[reportReturnType]
+
+
+NOT_IN_A_SCRIPT = ()
+"""Columns of callbacks that watch and change nothing."""
+
+
+def last_row(learner: dt.Learner) -> dict[str, str]:
+    """The last row of a run's history as its script prints it."""
+    row = learner.history[-1]
+    return {name: f"{value:.4g}" for name, value in row.items() if name not in ("seconds", *NOT_IN_A_SCRIPT)}
 
 
 def same_numbers(a: dict[str, float], b: dict[str, float]) -> bool:

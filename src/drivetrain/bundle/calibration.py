@@ -45,7 +45,7 @@ class Temperature:
         Two scores that differ by less than about 1e-16 may become equal: take the predicted class from
         the scores.
         """
-        return (logits.double() / self.value).softmax(dim=1)
+        return calibrated(logits, self.value)
 
     def to_json(self) -> dict[str, Any]:
         """The fields."""
@@ -62,6 +62,11 @@ class Temperature:
         )
         fields.end()
         return found
+
+
+def calibrated(logits: Tensor, temperature: float) -> Tensor:
+    """Probabilities that keep what they promise: (B, C) scores -> (B, C) float64."""
+    return (logits.double() / temperature).softmax(dim=1)
 
 
 def fit_temperature(logits: Tensor, targets: Tensor) -> Temperature:

@@ -116,7 +116,7 @@ def fit_sets(probs: Tensor, targets: Tensor, *, coverage: float = 0.9) -> Sets:
 
 
 def strangeness(probs: Tensor) -> Tensor:
-    """(B, C) probabilities -> (B, C) float64: 1 - probability, 0 for the (first) highest of an item."""
+    """How strange each class is, (B, C) float64: 1 - probability, 0 for the highest of an item."""
     strange = 1 - probs.double()
     return strange.scatter(1, probs.argmax(dim=1, keepdim=True), 0.0)
 

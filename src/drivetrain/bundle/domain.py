@@ -20,13 +20,14 @@ M training items, F features, K components kept, R reference items, B items of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from drivetrain.bundle.checks import (
     MOST,
@@ -94,8 +95,10 @@ class Domain:
         Raises: ShapeError: another width. InputError: NaN or infinity.
         """
         features = check_rows("score", "features", features, width=self.num_features)
-        bounds = features.new_tensor(self.bounds)
-        return (self._distances(features) / bounds).amax(dim=1)
+        tensors = self._doubles()
+        return torch.cat(
+            [domain_score(rows, *tensors, self.bounds) for rows in features.split(_CHUNK)]
+        )
 
     def is_inside(self, score: Tensor) -> Tensor:
         """(B,) scores -> (B,) bool: no flag."""
@@ -103,16 +106,11 @@ class Domain:
 
     def _distances(self, features: Tensor) -> Tensor:
         """(B, F) float64 -> (B, 2): to the nearest reference, in direction and whitened."""
-        kept = self._spaces(self.references.double())
-        found = [features.new_zeros(0, 2)]
-        for rows in coordinates(features, self.basis.double()).split(_CHUNK):
-            spaces = zip(self._spaces(rows), kept, strict=True)
-            found.append(torch.stack([torch.cdist(a, b).amin(dim=1) for a, b in spaces], dim=1))
-        return torch.cat(found)
+        tensors = self._doubles()
+        return torch.cat([_distances(rows, *tensors) for rows in features.split(_CHUNK)])
 
-    def _spaces(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K + 1) coordinates -> the same as directions, and whitened."""
-        return _unit(rows), rows @ self.whitening.double()
+    def _doubles(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.basis.double(), self.whitening.double(), self.references.double()
 
     def to_json(self) -> dict[str, Any]:
         """All but the tensors; an infinite threshold is null."""
@@ -210,7 +208,7 @@ def fit_domain(
 
     basis = main_directions(train, COMPONENTS).float()
     rows = coordinates(train, basis.double())
-    kept = farthest_first(_unit(rows), REFERENCES)
+    kept = farthest_first(normalize(rows), REFERENCES)
     domain = Domain(
         basis=basis,
         whitening=whitening_within(rows, targets).float(),
@@ -220,13 +218,36 @@ def fit_domain(
         false_alarm=false_alarm,
         num_items=len(features),
     )
-    distances = domain._distances(features)  # (N, 2)
-    columns = [bounds_without_each(column, 1 - false_alarm) for column in distances.unbind(dim=1)]
+    found = domain._distances(features)  # (N, 2)
+    columns = [bounds_without_each(column, 1 - false_alarm) for column in found.unbind(dim=1)]
     (direction, without_direction), (whitened, without_whitened) = columns
-    score = (distances / torch.stack([without_direction, without_whitened], dim=1)).amax(dim=1)
+    score = (found / torch.stack([without_direction, without_whitened], dim=1)).amax(dim=1)
     return replace(
         domain, bounds=(direction, whitened), threshold=upper_quantile(score, 1 - false_alarm)
     )
+
+
+def domain_score(
+    features: Tensor,
+    basis: Tensor,
+    whitening: Tensor,
+    references: Tensor,
+    bounds: Sequence[float],
+) -> Tensor:
+    """How far items are from those known, (B, F) -> (B,): about 1 or less for a usual item.
+
+    Args:
+        features: (B, F) float64, as all tensors here; see `Domain` for the others.
+    """
+    found = _distances(features, basis, whitening, references)
+    return (found / features.new_tensor(bounds)).amax(dim=1)
+
+
+def _distances(features: Tensor, basis: Tensor, whitening: Tensor, references: Tensor) -> Tensor:
+    """To the nearest known item, in direction and in whitened space: (B, F) -> (B, 2)."""
+    rows = coordinates(features, basis)
+    spaces = [(normalize(rows), normalize(references)), (rows @ whitening, references @ whitening)]
+    return torch.stack([torch.cdist(new, known).amin(dim=1) for new, known in spaces], dim=1)
 
 
 def coordinates(features: Tensor, basis: Tensor) -> Tensor:
@@ -317,7 +338,3 @@ def bounds_without_each(values: Tensor, share: float) -> tuple[float, Tensor]:
     below, above = floor(place), ceil(place)
     low, high = (ordered[at + (rank <= at)] for at in (below, above))
     return bound, torch.lerp(low, high, place - below).clamp_min(_SMALLEST)
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=1, keepdim=True).clamp_min(_SMALLEST)

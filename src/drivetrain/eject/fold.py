@@ -92,6 +92,7 @@ class Folder:
         write: how other values are written than plain ones.
         keep_guards: leave raises and asserts in, as in a person's own code.
         on_cpu: all tensors lie there, so nothing need be moved.
+        raises: errors of the library that the script raises too, by name.
     """
 
     def __init__(
@@ -102,8 +103,10 @@ class Folder:
         *,
         keep_guards: bool = False,
         on_cpu: bool = False,
+        raises: frozenset[str] = frozenset(),
     ) -> None:
         self.on_cpu = on_cpu
+        self.raises = raises
         self.calls = {path: one.value for path, one in known.items() if not path.replace(".", "").isidentifier()}
         self.known = dict(known)
         self.glob = glob or {}
@@ -162,7 +165,7 @@ class Folder:
             for item in node.items:
                 item.context_expr = self._expression(item.context_expr)
         if isinstance(node, ast.Try) and not self.keep_guards:
-            if node.handlers and all(_only_raises(handler.body) for handler in node.handlers):
+            if node.handlers and all(self._only_raises(handler.body) for handler in node.handlers):
                 if not node.finalbody and not node.orelse:
                     self._block(node.body)
                     return node.body
@@ -184,6 +187,8 @@ class Folder:
                 handler.body = handler.body or [tree.mark(ast.Pass())]
         if isinstance(node, ast.For | ast.While | ast.With) and not node.body:
             return []
+        if hasattr(node, "body"):
+            _filled_at_once(node.body)
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
             self._answer_now(node)
@@ -215,6 +220,13 @@ class Folder:
             return
         if len(call.args) != len(node.target.elts):
             return
+        holder = ast.Module(node.body, [])
+        for target, value in zip(node.target.elts, call.args, strict=True):
+            if isinstance(target, ast.Name) and isinstance(value, ast.Tuple) and value.elts:
+                first = value.elts[0]
+                if isinstance(first, ast.Constant) and all(same(first, e) for e in value.elts):
+                    if target.id not in _stores(holder):
+                        replace_name(holder, target.id, first)
         read = {n.id for one in node.body for n in ast.walk(one) if isinstance(n, ast.Name)}
         kept = [
             (target, value)
@@ -290,7 +302,7 @@ class Folder:
             return []
         if not node.body:
             node.test, node.body, node.orelse = negated(node.test), node.orelse, []
-        if not self.keep_guards and not node.orelse and _only_raises(node.body):
+        if not self.keep_guards and not node.orelse and self._only_raises(node.body):
             return []
         return [node]
 
@@ -301,6 +313,14 @@ class Folder:
             name = (dotted(node.value.func) or "").rpartition(".")[2]
             return CHECKS.match(name) is not None
         return False
+
+    def _only_raises(self, body: list[ast.stmt]) -> bool:
+        """Whether a block does nothing but raise an error that the script has no need of."""
+        last = body[-1]
+        if not (isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call)):
+            return False
+        name = (dotted(last.exc.func) or "").rpartition(".")[2]
+        return name in _our_errors() and name not in self.raises
 
     # --- names of a function ----------------------------------------------------------------------
 
@@ -345,7 +365,11 @@ class Folder:
                 if value is None or counts.get(target.id, 0) != 1 or target.id in parameters:
                     continue
                 is_options = isinstance(value, ast.Dict) and _is_only_starred(function, target.id)
-                is_plain = isinstance(value, ast.Constant) or is_options
+                is_row = isinstance(value, ast.Tuple) and loads.get(target.id) == 1
+                is_row = is_row and all(isinstance(e, ast.Constant) for e in value.elts)  # pyright: ignore[reportAttributeAccessIssue]
+                is_list = isinstance(value, ast.List) and bool(value.elts) and is_pure(value)
+                is_row = is_row or (is_list and loads.get(target.id) == 1 and _reads(body, one, target.id))
+                is_plain = isinstance(value, ast.Constant) or is_options or is_row
                 if is_plain or self._is_alias(value, counts, parameters):
                     found = self.value(value)
                     body.remove(one)
@@ -499,7 +523,7 @@ class _Expressions(ast.NodeTransformer):
         hidden = {a.arg: self.folder.known.pop(a.arg) for a in node.args.args if a.arg in self.folder.known}
         node.body = self.visit(node.body)
         self.folder.known |= hidden
-        return node
+        return node.body.func if _only_hands_on(node) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
         return self.generic_visit(node)
@@ -578,6 +602,8 @@ class _Expressions(ast.NodeTransformer):
         name = dotted(node.func)
         if name == "cast":
             return node.args[1]
+        if name == "list" and len(node.args) == 1 and isinstance(node.args[0], ast.List):
+            return node.args[0]
         if name == "range" and len(node.args) == 2 and _number(node.args[0]) == 0:
             del node.args[0]
         if self.folder.on_cpu:
@@ -685,6 +711,18 @@ def negated(test: ast.expr) -> ast.expr:
         other = ast.And() if isinstance(test.op, ast.Or) else ast.Or()
         return ast.BoolOp(other, [negated(part) for part in test.values])
     return ast.UnaryOp(ast.Not(), test)
+
+
+def _filled_at_once(body: list[ast.stmt]) -> None:
+    """`x = nn.Sequential()` and `x.append(y)` as `x = nn.Sequential(y)`."""
+    for before, one in zip(list(body), list(body)[1:], strict=False):
+        is_made = isinstance(before, ast.Assign) and tree.unparse(before.value) == "nn.Sequential()"
+        is_filled = isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)
+        if is_made and is_filled:
+            name = dotted(before.targets[0])  # pyright: ignore[reportAttributeAccessIssue]
+            if dotted(one.value.func) == f"{name}.append":  # pyright: ignore[reportAttributeAccessIssue]
+                before.value.args = one.value.args  # pyright: ignore[reportAttributeAccessIssue]
+                body.remove(one)
 
 
 def _return_at_once(body: list[ast.stmt]) -> None:
@@ -894,6 +932,17 @@ def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
     return True
 
 
+def _reads(body: list[ast.stmt], one: ast.stmt, name: str) -> bool:
+    """Whether the simple statement after one reads a name."""
+    index = body.index(one) + 1
+    following = body[index] if index < len(body) else None
+    return (
+        isinstance(following, ast.Assign | ast.Return | ast.Expr)
+        and not any(isinstance(n, ast.Lambda) for n in ast.walk(following))
+        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(following))
+    )
+
+
 def _is_only_starred(function: ast.AST, name: str) -> bool:
     """Whether a name is read as `**name` and in no other way."""
     starred = sum(
@@ -943,6 +992,15 @@ def _without_defaults(node: ast.Call, function: Any) -> None:
     ]
 
 
+def _only_hands_on(node: ast.Lambda) -> bool:
+    """`lambda a, b: f(a, b)`, which is f."""
+    call, names = node.body, [a.arg for a in node.args.args]
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords):
+        return False
+    is_plain = not (node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.args.defaults)
+    return is_plain and [dotted(a) for a in call.args] == names and call.func.id not in names
+
+
 def _is_open(value: Any) -> bool:
     """Whether an attribute of it may be read: records, modules, plain things."""
     if value is UNKNOWN:
@@ -950,14 +1008,6 @@ def _is_open(value: Any) -> bool:
     if isinstance(value, ModuleType | tuple | functools.partial) or dataclasses.is_dataclass(value):
         return True
     return hasattr(value, "__dict__") and not isinstance(value, type | FunctionType)
-
-
-def _only_raises(body: list[ast.stmt]) -> bool:
-    last = body[-1]
-    if not (isinstance(last, ast.Raise) and isinstance(last.exc, ast.Call)):
-        return False
-    name = (dotted(last.exc.func) or "").rpartition(".")[2]
-    return name in _our_errors()
 
 
 @functools.cache

@@ -136,6 +136,8 @@ class Lifter:
         """Trees that the script is written around; what they call is needed too."""
         self.on_cpu = False
         """Whether all of the run's tensors lie on the CPU."""
+        self.raises: frozenset[str] = frozenset()
+        """Errors of the library that the script raises too, by name."""
         self.made: dict[str, str] = {}
         """Objects of the script's own, such as a loss: by name, the text that makes them."""
         self._modules: dict[str, Module] = {}
@@ -194,6 +196,7 @@ class Lifter:
             self.write,
             keep_guards=not (module == OURS or module.startswith(f"{OURS}.")),
             on_cpu=self.on_cpu and (module == OURS or module.startswith(f"{OURS}.")),
+            raises=self.raises,
         )
 
     def script_folder(self, piece: Piece, known: Mapping[str, Known] | None = None) -> Folder:
@@ -214,6 +217,7 @@ class Lifter:
             self.write,
             keep_guards=not piece.is_ours,
             on_cpu=self.on_cpu and piece.is_ours,
+            raises=self.raises,
         )
 
     def write(self, value: Any) -> ast.expr | None:

@@ -22,12 +22,13 @@ from drivetrain.train import callbacks as named_callbacks, journal
 from drivetrain.train.callback import FIRST, Callback, Handlers
 from drivetrain.train.callbacks.label_smoothing import LabelSmoothing
 from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
+from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
 from drivetrain.train.journal import Stage
 
 PLAIN = '''
 def fit(model):
     """DOC"""
-    groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)
+    GROUPS
     optimizer = OPTIMIZER(groups)
     for group in optimizer.param_groups:
         group["max_lr"] = group["lr"]
@@ -106,6 +107,8 @@ class Surroundings:
     """An expression of the row that a validation adds; empty where there is none."""
     metrics: Sequence[Any]
     form: Form = PAIR
+    is_one_group: bool = False
+    """All parameters have one rate, and there are some that are decayed and some that are not."""
     named: bool = False
     """The optimizer asks its groups which layers they are of."""
     frozen: bool = False
@@ -159,11 +162,13 @@ class Loops:
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
         first_epoch, first_step = texts["first_epoch"], texts["first_step"]
         around = self.around
+        self.reads_highest = any(isinstance(c, ReduceOnPlateau) or not _has_name(c) for c in kind.fits[0].callbacks)
         rates = self._rates(stage, values)
         training_loss = self._training_loss(kind)
         opened = self._opened(kind, values, Known(around.loss.value, training_loss))
         replaced: dict[str, list[ast.stmt]] = {
             "BEFORE_LOOP": [],
+            "GROUPS": tree.statements(_ONE_RATE if self._has_one_rate(kind) else _GROUPS),
             "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
@@ -204,12 +209,14 @@ class Loops:
             events["after_batch"] += tree.statements(
                 f"if step == {steps}:  # where it was stopped\n    raise CancelFit"
             )
+        if not events["before_validate"]:
+            _measure_at_once(function)
         self._flow(function, events)
         _substitute(
             function,
             {
                 "LAYER_GROUPS": around.layer_groups,
-                "LRS": texts["lrs"],
+                "LRS": texts["lr" if around.is_one_group else "lrs"],
                 "WEIGHT_DECAY": texts["weight_decay"],
                 "FIRST_EPOCH": first_epoch,
                 "FIRST_STEP": first_step,
@@ -231,7 +238,8 @@ class Loops:
         function.args.kw_defaults = [None] * len(parameters)
         function.args.args[0].annotation = tree.expression("nn.Module")
         function.returns = ast.Constant(None)
-        for name in ("drivetrain.optim.groups:param_groups", "drivetrain.randomness:set_generators", "drivetrain.train.batches:weighted_mean"):
+        groups = "split_by_decay" if self._has_one_rate(kind) else "param_groups"
+        for name in (f"drivetrain.optim.groups:{groups}", "drivetrain.randomness:set_generators", "drivetrain.train.batches:weighted_mean"):
             self.lifter.need(name)
         self.lifter.add_import(Import("torch", "nn"))
         _drop_unneeded(function, values)
@@ -259,9 +267,12 @@ class Loops:
 
     def _stage_values(self, fit: Fit) -> dict[str, Any]:
         values = _stage_values(fit)
-        if self.around.layer_groups == "[[model]]":  # one rate for all
-            values["lrs"] = values["lrs"][:1]
+        if self.around.is_one_group:  # one rate for all
+            values = {"epochs": values.pop("epochs"), "lr": values.pop("lrs")[0], **values}
         return values
+
+    def _has_one_rate(self, kind: Kind) -> bool:
+        return self.around.is_one_group and bool(kind)
 
     def _constant(self, name: str, value: Any, reason: str) -> str:
         """A constant of the script; the name of one that is there already with this value."""
@@ -287,7 +298,10 @@ class Loops:
             return "\n".join(lines)
         lines = [f"progress = {self._progress(values)}", "for group in optimizer.param_groups:"]
         curve = self._curve(stage.schedule, values, "")
-        lines.append(f"    group['lr'] = group['max_lr'] * {curve}")
+        highest = "group['max_lr']"
+        if self.around.is_one_group and not self.reads_highest:
+            highest = values["lr"].text or repr(values["lr"].value)
+        lines.append(f"    group['lr'] = {highest} * {curve}")
         if stage.momentum is not None:
             beta = self._curve(stage.momentum, values, "momentum_")
             if "betas" in self._defaults():
@@ -481,6 +495,17 @@ class Loops:
                     )
 
 
+_GROUPS = (
+    "groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)"
+)
+_ONE_RATE = """
+decayed, kept = split_by_decay([model])
+groups = [
+    {"params": decayed, "lr": LRS, "weight_decay": WEIGHT_DECAY},
+    {"params": kept, "lr": LRS, "weight_decay": 0.0},
+]
+"""
+
 EVENTS = (
     "before_fit",
     "before_epoch",
@@ -506,6 +531,7 @@ _TAKEN = frozenset(
 _KINDS = {"in_eval": "Sequence[nn.Module]", "epochs": "int", "lrs": "list[float]", "first_epoch": "int", "first_step": "int", "stop": "int", "moms": "tuple[float, ...]"}
 _REASONS = {
     "epochs": "passes over the training items",
+    "lr": "peak learning rate",
     "lrs": "peak learning rate of each layer group, from the input to the head",
     "weight_decay": "how much weights are pulled towards zero at each step; not norms and biases",
     "pct_start": "share of the steps in which the rate rises",
@@ -573,7 +599,7 @@ def _doc(kind: Kind) -> str:
     stage = kind.fits[0].stage
     how = {
         "constant": "at constant rates",
-        "one_cycle": "under the 1cycle policy: the rates rise and fall, the momentum does the opposite",
+        "one_cycle": "under the 1cycle policy",
         PER_GROUP: "each layer group under a schedule of its own",
     }.get(stage.schedule["name"], f"under the schedule `{stage.schedule['name']}`")
     return f"Train {how} (`{'`, `'.join(calls)}`)."
@@ -670,7 +696,7 @@ def _substitute(
     class Visit(ast.NodeTransformer):
         def visit_Expr(self, node: ast.Expr) -> Any:
             if isinstance(node.value, ast.Name) and node.value.id in statements:
-                return statements[node.value.id]
+                return [self.visit(copy.deepcopy(one)) for one in statements[node.value.id]]
             return self.generic_visit(node)
 
         def visit_Name(self, node: ast.Name) -> Any:
@@ -690,6 +716,19 @@ def _substitute(
             return self.generic_visit(node)
 
     Visit().visit(function)
+
+
+def _measure_at_once(function: Any) -> None:
+    """One statement for the row, where nothing happens before the validation."""
+    for node in ast.walk(function):
+        for _, body in tree.body_fields(node):
+            texts = [tree.unparse(one) if isinstance(one, ast.Assign | ast.AugAssign) else "" for one in body]
+            if "row |= VALIDATE" in texts:
+                index = texts.index("row |= VALIDATE")
+                before: Any = body[index - 2]
+                before.value = ast.BinOp(before.value, ast.BitOr(), body[index].value)  # pyright: ignore[reportAttributeAccessIssue]
+                del body[index]
+                return
 
 
 def _put_batches(function: Any, around: Surroundings) -> None:

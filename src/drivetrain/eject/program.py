@@ -19,7 +19,7 @@ from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.fold import UNKNOWN, Known, is_pure, literal, replace_name
-from drivetrain.eject.lift import RUN_BY_PYTHON, Import, Lifter, Piece, annotation_names, attributes_in, names_in, rename
+from drivetrain.eject.lift import OURS, RUN_BY_PYTHON, Import, Lifter, Piece, annotation_names, attributes_in, names_in, rename
 from drivetrain.eject.tree import dotted, same
 
 SMALL = 12
@@ -33,6 +33,8 @@ LONGEST = 64
 PARAGRAPHS = (
     frozenset({"drivetrain.vision.augment", "drivetrain.vision.geometry"}),
     frozenset({"drivetrain.randomness"}),
+    frozenset({"drivetrain.vision.normalise"}),
+    frozenset({"drivetrain.optim.defaults", OURS}),
 )
 """Modules whose functions read well as paragraphs of one, where each is called once."""
 
@@ -68,6 +70,8 @@ class Program:
             self._drop_unread()
             self._specialise()
             self._fold()
+            self._without_usual_arguments()
+            self._without_unread_answers()
             self._write_in_place()
             self._write_steps_in_place()
             self._drop_unread()
@@ -223,6 +227,39 @@ class Program:
                 if index < len(call.args):
                     del call.args[index]
         _without_parameter(function, name)
+
+    def _without_usual_arguments(self) -> None:
+        """Arguments that say what a function does anyway."""
+        for name, calls in self._calls().items():
+            piece = self.lifter.pieces.get(name)
+            function = None if piece is None else _callable(piece)
+            if function is None:
+                continue
+            for call, caller in calls:
+                call.keywords = [
+                    k
+                    for k in call.keywords
+                    if not (
+                        k.arg is not None
+                        and caller.is_ours
+                        and isinstance(k.value, ast.Constant)
+                        and (usual := _default(function, k.arg)) is not None
+                        and same(usual, k.value)
+                    )
+                ]
+
+    def _without_unread_answers(self) -> None:
+        """`return module` at the end of a function of whose answer nobody makes anything."""
+        for name, calls in self._calls().items():
+            piece = self.lifter.pieces.get(name)
+            if piece is None or not (piece.is_ours and isinstance(piece.node, ast.FunctionDef)):
+                continue
+            returns = [n for n in ast.walk(piece.node) if isinstance(n, ast.Return)]
+            body = piece.node.body
+            if len(returns) == 1 and returns[0] is body[-1] and isinstance(returns[0].value, ast.Name):
+                if _are_statements(name, calls) and len(body) > 1:
+                    body.pop()
+                    piece.node.returns = ast.Constant(None)
 
     def _write_in_place(self) -> None:
         """Functions of one expression where they are called."""
@@ -747,9 +784,11 @@ def _steps(
         elif name not in passed:
             bound: Any = tree.mark(ast.Assign([ast.Name(name, ast.Store())], value, lineno=0))
             bound.before, steps[0].before = steps[0].before, []
-            bound.gap = True
+            bound.gap, steps[0].gap = True, False
             first.append(bound)
     steps = [one for one in steps if not _is_made_already(one, same_value)]
+    if statement is holder.body[min(1, len(holder.body) - 1)] and (first or steps):
+        (first or steps)[0].gap = False  # right below the docstring
     answer = None
     if isinstance(steps[-1], ast.Return):
         answer = steps.pop().value

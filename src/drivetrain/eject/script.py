@@ -13,7 +13,7 @@ import inspect
 import os
 import subprocess
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -26,13 +26,13 @@ from drivetrain.eject.fold import Known, literal
 from drivetrain.eject.inline import Setting
 from drivetrain.eject.lift import Import, Lifter, Piece
 from drivetrain.eject.loop import Fit, Loops, Surroundings
-from drivetrain.eject.parts import LEVELS, Part
+from drivetrain.eject.parts import LEVELS, Part, Written
 from drivetrain.eject.program import Program
 from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped
 from drivetrain.optim.defaults import _can_fuse as can_fuse
-from drivetrain.optim.groups import _is_norm
+from drivetrain.optim.groups import _is_norm, split_by_decay
 from drivetrain.train import journal
 from drivetrain.train.learner import Learner
 from drivetrain.train.parts import as_callbacks, optimizer_record
@@ -54,7 +54,7 @@ _SECTION_OF = {
     "drivetrain.data": "data",
     "drivetrain.vision.augment": "augment",
     "drivetrain.vision.geometry": "augment",
-    "drivetrain.vision.normalise": "augment",
+    "drivetrain.vision.normalise": "data",
     "drivetrain.vision": "data",
     "drivetrain.models": "model",
     "drivetrain.nn": "model",
@@ -93,7 +93,7 @@ def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> st
     Raises: EjectError: something has no plain form; UnknownNameError: no such level.
     """
     lookup(LEVELS, level, what="level")
-    ruff = _ruff()
+    ruff = ruff_path()
     lifter = Lifter(keep=KEPT[level])
     lifter.on_cpu = learner.device.type == "cpu"
     application = learner.application
@@ -172,13 +172,7 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
     loops.defaults = _defaults(learner)  # pyright: ignore[reportAttributeAccessIssue]
     stages, fits = _replayed(learner)
     loops.add(fits)
-    written: list[tuple[str, Piece]] = []
-    for one in part.written:
-        for thing in one.uses.values():
-            lifter.need(thing)
-        for node in tree.statements(one.text.strip("\n") + "\n"):
-            _rename_uses(node, one.uses, lifter)
-            written.append((one.section, Piece(getattr(node, "name", ""), "drivetrain", node)))
+    written = pieces_of(part.written, lifter)
     written += [("optim", Piece(node.name, "drivetrain", node)) for node in loops.written]
     for kind in loops.kinds:
         kind.node.args.args += [ast.arg(n, tree.expression(t)) for n, t in part.parameters]
@@ -188,22 +182,60 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
         written.append(("loss", Piece(name, "drivetrain", tree.statement(f"{name} = {text}"))))
     main = _main(learner, lifter, part, stages, loops)
     written.append(("main", Piece("main", "drivetrain", main)))
+    return put_together(
+        lifter,
+        written,
+        [*settings, *loops.settings],
+        docstring=_docstring(learner, part, name),
+        pinned=part.pinned,
+    )
+
+
+def pieces_of(parts: Iterable[Written], lifter: Lifter) -> list[tuple[str, Piece]]:
+    """What was written for a script, each with its section; what it uses is lifted."""
+    written = []
+    for one in parts:
+        for thing in one.uses.values():
+            lifter.need(thing)
+        for node in tree.statements(one.text.strip("\n") + "\n"):
+            _rename_uses(node, one.uses, lifter)
+            written.append((one.section, Piece(getattr(node, "name", ""), "drivetrain", node)))
+    return written
+
+
+def put_together(
+    lifter: Lifter,
+    written: Sequence[tuple[str, Piece]],
+    settings: Iterable[Setting],
+    *,
+    docstring: str,
+    pinned: Iterable[str] = (),
+    sections: Sequence[tuple[str, str]] = SECTIONS,
+    section_of: Callable[[str], str] | None = None,
+    ending: str = "main()",
+) -> str:
+    """The text of a script: what was written for it and what was lifted, settled and in order.
+
+    Args:
+        sections: their keys and titles, in order; `settings` is one.
+        section_of: the section of a lifted piece, by its module.
+        ending: what running the file does.
+    """
     program = Program(
         lifter,
         [piece for _, piece in written],
-        pinned=[*part.pinned, *(piece.name for _, piece in written)],
+        pinned=[*pinned, *(piece.name for _, piece in written)],
     )
     program.settle()
-    settings = _used([*settings, *loops.settings], program)
-    sections: dict[str, list[str]] = {key: [] for key, _ in SECTIONS}
-    sections["settings"] = [_setting(one) for one in settings]
+    texts: dict[str, list[str]] = {key: [] for key, _ in sections}
+    texts["settings"] = [_setting(one) for one in _used(settings, program)]
     for piece in program.lifter.pieces.values():
-        sections[_section_of(piece.module)].append(tree.render([piece.node]))
+        texts[(section_of or _section_of)(piece.module)].append(tree.render([piece.node]))
     for section, piece in written:
-        sections[section].append(tree.render([piece.node]))
-    body = _ordered(sections, program)
+        texts[section].append(tree.render([piece.node]))
+    body = _ordered(texts, sections)
     return "\n\n".join(
-        [_docstring(learner, part, name), _imports(program, body), body, 'if __name__ == "__main__":\n    main()\n']
+        [docstring, _imports(program, body), body, f'if __name__ == "__main__":\n    {ending}\n']
     )
 
 
@@ -214,6 +246,7 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
     metrics = list(learner.metrics)
     return Surroundings(
         layer_groups=part.layer_groups,
+        is_one_group=part.layer_groups == "[[model]]" and _are_both(learner),
         num_groups=len(learner.layer_groups),
         optimizer=_optimizer(learner, lifter),
         has_modes=all(hasattr(_made(learner), name) for name in ("train", "eval")),
@@ -227,6 +260,14 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         frozen=any(stage.kind == "freeze" and stage.frozen_groups for stage in learner.journal),
         device=learner.device,
     )
+
+
+def _are_both(learner: Learner) -> bool:
+    """Some parameters are decayed, and some are not; all of them have one rate."""
+    fits = [stage for stage in learner.journal if stage.kind == "fit"]
+    if any(len(set(stage.lrs)) > 1 for stage in fits) or any(s.kind == "freeze" for s in learner.journal):
+        return False
+    return all(split_by_decay([learner.model])) and not asks_groups(learner.optimizer)
 
 
 def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
@@ -450,7 +491,8 @@ def _setting(one: Setting) -> str:
 def _shown(value: Any) -> str:
     """A value as people write it: 1e5 and not 100000.0."""
     if isinstance(value, float) and abs(value) >= 1e4:
-        short = f"{value:g}".replace("e+0", "e").replace("e+", "e")
+        short = f"{value:.15e}".partition("e")
+        short = f"{short[0].rstrip('0').rstrip('.')}e{int(short[2])}"
         return short if float(short) == value and "e" in short else repr(value)
     return repr(value)
 
@@ -463,13 +505,13 @@ def _section_of(module: str) -> str:
     return "model"
 
 
-def _ordered(sections: dict[str, list[str]], program: Program) -> str:
+def _ordered(texts: dict[str, list[str]], sections: Sequence[tuple[str, str]]) -> str:
     parts = []
-    for key, title in SECTIONS:
-        if not sections[key]:
+    for key, title in sections:
+        if not texts[key]:
             continue
         glue = "" if key == "settings" else "\n\n"
-        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + _joined(_by_need(sections[key]), glue))
+        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + _joined(_by_need(texts[key]), glue))
     return "\n\n".join(parts)
 
 
@@ -572,7 +614,7 @@ def _docstring(learner: Learner, part: Part, name: str) -> str:
     return '"""' + "\n".join(text).rstrip() + '\n"""'
 
 
-def _ruff() -> str:
+def ruff_path() -> str:
     """Where ruff is. Raises: MissingPackageError: it is not installed."""
     module = require("ruff.__main__", extra="eject")
     return os.fsdecode(module.find_ruff_bin())

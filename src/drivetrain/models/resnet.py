@@ -80,7 +80,7 @@ RESNET18 = ResNetConfig()
 
 
 class ResNet(nn.Module):
-    """Pictures to feature maps; a body for `PictureModel`.
+    """A residual network without its head: pictures to feature maps.
 
     Shapes: (B, in_channels, H, W) -> (B, num_features, h, w).
 

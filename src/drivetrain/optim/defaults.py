@@ -32,14 +32,14 @@ def adamw(params: Iterable[Tensor | Mapping[str, Any]], lr: float = 1e-3) -> tor
         params: parameters, or torch groups of them.
         lr: learning rate of the groups that do not bring their own.
     """
-    groups = list(params)
+    listed = list(params)
     return torch.optim.AdamW(
-        groups,  # pyright: ignore[reportArgumentType]  # torch types it as one kind or the other
+        listed,  # pyright: ignore[reportArgumentType]  # torch types it as one kind or the other
         lr=lr,
         betas=(0.9, 0.99),
         eps=1e-5,
         weight_decay=0.01,
-        fused=_can_fuse(groups),
+        fused=_can_fuse(listed),
     )
 
 

@@ -116,20 +116,20 @@ def outputs(
     assert predictor.engine is not None, "the predictor of a bundle has one"
     with threads(predictor.num_threads):
         parts = [predictor.engine(batch) for batch in batches]
-    if not parts:
-        return {}
-    found = {
-        "logits": torch.cat([scores for scores, _ in parts]),
-        "features": torch.cat([features for _, features in parts]),
-    }
-    if predictor.guard is not None:
-        judged = predictor.guard.judge(found["logits"], found["features"])
-        found |= {
-            "probs": judged.probs,
-            "sets": judged.sets,
-            "domain_score": judged.domain_score,
-            "in_domain": judged.in_domain,
+        if not parts:
+            return {}
+        found = {
+            "logits": torch.cat([scores for scores, _ in parts]),
+            "features": torch.cat([features for _, features in parts]),
         }
+        if predictor.guard is not None:
+            judged = predictor.guard.judge(found["logits"], found["features"])
+            found |= {
+                "probs": judged.probs,
+                "sets": judged.sets,
+                "domain_score": judged.domain_score,
+                "in_domain": judged.in_domain,
+            }
     return {f"{prefix}{name}": value for name, value in found.items()}
 
 

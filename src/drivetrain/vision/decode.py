@@ -222,7 +222,7 @@ def picture_size(source: Source) -> PictureSize:
             width, height = image.size
             # A TIFF's size is turned by Pillow itself; a PNG would be decoded whole to find its EXIF.
             if image.format in ("JPEG", "MPO", "WEBP") or "exif" in image.info:
-                if image.format != "TIFF" and _orientation(image) >= 5:
+                if image.format != "TIFF" and _exif_orientation(image) >= 5:
                     width, height = height, width
             return PictureSize(width, height, "JPEG" if image.format == "MPO" else strong)
     except PictureError as error:
@@ -265,7 +265,7 @@ def _load(
 ) -> PILImage:
     image, format_ = identify(data)
     width, height = image.size
-    _check_extent(width, height, max_pixels)
+    within(width, height, max_pixels, MAX_RATIO)
     return upright(image, format_, needed=needed)
 
 
@@ -286,7 +286,7 @@ def upright(
         turns: False where no picture says in its EXIF that it is turned.
         odd: False where all pictures are RGB or grey with 8 bits, and nothing is transparent.
     """
-    orientation = _orientation(image) if turns and format_ == "JPEG" else 1
+    orientation = _exif_orientation(image) if turns and format_ == "JPEG" else 1
     if format_ == "JPEG" and needed is not None:
         width, height = image.size
         asked = needed(height, width)[::-1] if orientation >= 5 else needed(width, height)
@@ -296,22 +296,23 @@ def upright(
     if (
         turns and format_ != "JPEG"
     ):  # a TIFF turned itself in load(); a PNG may only now know its EXIF
-        orientation = _orientation(image)
+        orientation = _exif_orientation(image)
     if odd:
         image = _plain(image, format_)
     turn = _TURNS[orientation] if orientation in _TURNS else None  # noqa: SIM401 - read by ejecting
     return image if turn is None else image.transpose(turn)
 
 
-def _check_extent(width: int, height: int, max_pixels: int) -> None:
+def within(width: int, height: int, max_pixels: int, max_ratio: int) -> None:
+    """Refuse what is no picture by its size. Raises: PictureError."""
     if width * height > max_pixels:
         raise PictureError(
             "too-large",
             f"The header says {width} x {height}, more than the limit of {max_pixels:,} pixels.",
         )
-    if max(width, height) > MAX_RATIO * min(width, height):
+    if max(width, height) > max_ratio * min(width, height):
         raise PictureError(
-            "too-thin", f"It is {width} x {height}: one side is over {MAX_RATIO:,} times the other."
+            "too-thin", f"It is {width} x {height}: one side is over {max_ratio:,} times the other."
         )
 
 
@@ -349,7 +350,7 @@ def _from_16_bits(image: Any) -> Any:
     return require("PIL.Image", extra="vision").fromarray(scaled)
 
 
-def _orientation(image: Any) -> int:
+def _exif_orientation(image: Any) -> int:
     """EXIF orientation 1..8; 1 where there is none or it cannot be read."""
     try:
         value = image.getexif().get(0x0112, 1)

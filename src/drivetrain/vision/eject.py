@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -165,9 +166,9 @@ class _Writer:
                 tuple(sorted(aside)),
                 "pictures that cannot be used: " + ", ".join(sorted(set(aside.values()))),
             )
-        self.written.append(
-            Written(_PART_CACHED if data.pixels is not None else _PART_ON_DISK, "data")
-        )
+        self.is_varied = AugmentSettings.from_json(settings["augment"]) != AugmentSettings.none()
+        part = _PART_CACHED if data.pixels is not None else _PART_ON_DISK
+        self.written.append(Written(part if self.is_varied else _without_keys(part), "data"))
         self._opening()
         self._finding(aside)
         self._batches()
@@ -231,19 +232,22 @@ class _Writer:
         if data.split.method == "stratified":
             self._setting("VALID", recipe["valid"], self._reason("split"))
             uses["choose_of_each_class"] = choose_of_each_class
+            opened = [item.label for item in data.items if item.id in data.hashes]
+            if min(Counter(opened).values()) > 1:
+                name = "drivetrain.data.split:choose_of_each_class"
+                self.known[name] = {"len(members) < 2": Known(False)}
             lines.append(_SPLIT.format(label=label, fraction=self._fraction(uses)))
         elif data.split.method == "folders":
             lines.append(_SPLIT_BY_FOLDER.format(label=label, fraction=self._fraction(uses)))
         else:
             raise EjectError(f"The split '{data.split.method}' has no plain form yet.")
-        make = "CACHED" if data.pixels is not None else "ON_DISK"
+        load = _LOAD_CACHED if data.pixels is not None else _LOAD_ON_DISK
+        if not self.is_varied:
+            load = _without_keys(load)
+            del uses["item_keys"]
         self.written.append(
             Written(
-                "\n".join(lines) + {"CACHED": _LOAD_CACHED, "ON_DISK": _LOAD_ON_DISK}[make],
-                "data",
-                uses,
-            )
-        )
+                "\n".join(lines) + load, "data", uses))
         for module in ("concurrent.futures",):
             if data.pixels is not None:
                 self.lifter.add_import(Import(module, "ThreadPoolExecutor"))
@@ -288,7 +292,7 @@ class _Writer:
         self._setting("MEAN", tuple(info.mean), f"of each colour, as {info.name} was made for")
         self._setting("STD", tuple(info.std), "")
         augment = AugmentSettings.from_json(settings["augment"])
-        is_varied = augment != AugmentSettings.none()
+        is_varied = self.is_varied
         rest = len(self.data.split.train) % settings["batch_size"]
         joins = 0 < rest < 2 and len(self.data.split.train) > settings["batch_size"]
         chunks = _JOINED if joins else "order.split(BATCH_SIZE)"
@@ -486,7 +490,7 @@ class _Writer:
             return "folder of the pictures"
         if self.data.split.method == "folders":
             return "folder with train/ and valid/"
-        return "folder with a folder for each class"
+        return "folder with a folder a class"
 
 
 def _field_texts(cls: type) -> dict[str, str]:
@@ -503,6 +507,11 @@ def _field_texts(cls: type) -> dict[str, str]:
             words = words[:1].lower() + words[1:]
             found[one.target.id] = re.split(r"[.;](?:\s|$)", words)[0].strip()  # pyright: ignore[reportAttributeAccessIssue]
     return found
+
+
+def _without_keys(text: str) -> str:
+    """Without the keys that nobody draws by."""
+    return "\n".join(line for line in text.split("\n") if "keys" not in line)
 
 
 _PART_CACHED = '''
@@ -534,20 +543,15 @@ def open_picture(path: Path) -> np.ndarray:
         turns={turns},
         odd={odd},
     )
-    return np.asarray(resized_by(image, WIDTH, HEIGHT).convert("RGB"))
+    image = resized_by(image, WIDTH, HEIGHT)
+    return np.asarray(image.convert("RGB"))
 '''
 
 _FIND = '''
 def load(folder: Path) -> tuple[Part, Part]:
     """Find, split and open the pictures below a folder: (train, valid)."""
-    paths = sorted(
-        (
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in SUFFIXES{skip}
-        ),
-        key=lambda path: path.relative_to(folder).as_posix(),
-    )
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES{skip}]
+    paths = sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 '''
 
 _SPLIT = """    labels = [{label} for path in paths]

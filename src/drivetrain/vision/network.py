@@ -41,8 +41,20 @@ class Network(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and features."""
-        maps = self.model.forward_features(pixels.to(torch.float32) * self.scale + self.shift)
-        return self.model.head(maps), maps.mean(dim=(2, 3))
+        return scores_and_features(self.model, pixels, self.scale, self.shift)
+
+
+def scores_and_features(
+    model: PictureModel, pixels: Tensor, scale: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores (B, C), and the means of the feature maps (B, F).
+
+    Args:
+        pixels: (B, 3, H, W) uint8.
+        scale: (3, 1, 1), what normalising multiplies by; `shift`: what it adds.
+    """
+    maps = model.body(pixels.to(torch.float32) * scale + shift)
+    return model.head(maps), maps.mean(dim=(2, 3))
 
 
 class TorchEngine:

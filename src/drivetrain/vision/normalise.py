@@ -87,7 +87,8 @@ class Normalise:
 
 def normalised(pictures: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(pixels / 255 - mean) / std: (B, C, H, W) uint8 -> the same shape, float32, channels last."""
-    return scaled(pictures, *scale_and_shift(mean, std))
+    scale, shift = scale_and_shift(mean, std)
+    return scaled(pictures, scale, shift)
 
 
 def scale_and_shift(

@@ -82,8 +82,7 @@ class Predictor:
     @property
     def batch_size(self) -> int:
         """Pictures that are calculated at once."""
-        height, width = self.size
-        return max(1, min(BATCH, PIXELS_AT_ONCE // (height * width)))
+        return batch_size(*self.size)
 
     def predict(self, source: Source) -> Prediction:
         """The answer for one picture: a path, or the bytes of a file.
@@ -155,7 +154,8 @@ class Predictor:
         self._check(scores, names)
         if self.guard is None or features is None:
             return self._predictions(names, scores.softmax(dim=1), None), None
-        judged = self.guard.judge(scores, features)
+        with threads(self.num_threads):
+            judged = self.guard.judge(scores, features)
         guarded = [
             Guarded(
                 tuple(label for label, is_in in zip(self.classes, members, strict=True) if is_in),
@@ -201,6 +201,11 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"Predictor({len(self.classes)} classes, {self.size[0]} x {self.size[1]} pixels)"
+
+
+def batch_size(height: int, width: int) -> int:
+    """Pictures of a size that are calculated at once."""
+    return max(1, min(BATCH, PIXELS_AT_ONCE // (height * width)))
 
 
 def load(folder: str | os.PathLike[str], *, build: Callable[..., nn.Module]) -> Predictor:
