@@ -119,7 +119,7 @@ _cuda_in_use = torch.cuda.is_initialized
 
 
 def mixed(z: int) -> int:
-    """A 63-bit number of which every bit depends on every bit of `z`: what a torch generator takes."""
+    """A 63-bit number of which every bit depends on every bit of `z`."""
     z &= _WORD
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _WORD

@@ -31,13 +31,14 @@ def test_export_says_what_it_made_and_what_travels_with_it(run, trained: Path) -
     sha256 = opening.sha256_of("out/shapes")
     size = sum(path.stat().st_size for path in Path("out/shapes").rglob("*") if path.is_file())
     assert result.stdout == (
-        f"out/shapes is sound: 9 files, {size:,} bytes.\n"
+        f"out/shapes is sound: 10 files, {size:,} bytes.\n"
         "3 golden examples and the test pattern calculated by torch: the largest difference is 0, "
         "allowed is 0.0001.\n"
         f"SHA-256 of bundle.json: {sha256}\n"
         "3 validation pictures travel with it, in out/shapes/golden: --golden 0 leaves them out.\n"
         "Next\n"
         "  drivetrain predict out/shapes PICTURE...\n"
+        "  python out/shapes/predict.py PICTURE...  # without Drivetrain\n"
         "  drivetrain verify out/shapes\n"
         "  read out/shapes/README.md\n"
     )

@@ -134,7 +134,7 @@ def test_floating_point_pixels_are_refused():
     with pytest.raises(PictureError) as caught:
         open_picture(data, size=8)
     assert str(caught.value) == (
-        "Its pixels are of the kind 'F' (floating point numbers). Convert it to 8 or 16 bits a colour."
+        "Its pixels are 'F' (floating point numbers). Convert it to 8 or 16 bits a colour."
     )
 
 

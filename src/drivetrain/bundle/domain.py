@@ -251,7 +251,7 @@ def _distances(features: Tensor, basis: Tensor, whitening: Tensor, references: T
 
 
 def coordinates(features: Tensor, basis: Tensor) -> Tensor:
-    """(B, F) -> (B, K + 1): along each direction of the basis, and the length of what is left over.
+    """(B, F) -> (B, K + 1): along each direction of the basis, and the length of the rest.
 
     Lengths and thereby angles to items inside the basis stay what they were.
     """

@@ -27,12 +27,19 @@ from drivetrain.cli import common
     show_default=True,
     help="Fit what says how sure an answer is and whether a picture is of a known kind.",
 )
+@click.option(
+    "--script/--no-script",
+    default=True,
+    show_default=True,
+    help="Write predict.py too, which predicts without Drivetrain.",
+)
 @click.option("--onnx", is_flag=True, help="Write model.onnx too, and try it against torch.")
 @common.options(out="Folder of the bundle; one that is there is replaced.", short_out=True)
 def command(
     run: Path,
     golden: int,
     guard: bool,
+    script: bool,
     onnx: bool,
     as_json: bool,
     seed: int | None,
@@ -54,7 +61,9 @@ def command(
     from drivetrain import vision
 
     with common.stdout_kept(), common.counter() as count:
-        found = vision.export(run, out, golden=golden, guard=guard, onnx=onnx, report=count)
+        found = vision.export(
+            run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count
+        )
     common.answer(found.to_json(), _told(found, out), as_json=as_json)
 
 
@@ -67,9 +76,11 @@ def _told(found: Any, out: Path) -> str:
             "--golden 0 leaves them out."
         )
     place = shlex.quote(str(out))
+    lines += ["Next", f"  drivetrain predict {place} PICTURE..."]
+    if (out / "predict.py").exists():
+        script = shlex.quote(str(out / "predict.py"))
+        lines.append(f"  python {script} PICTURE...  # without Drivetrain")
     lines += [
-        "Next",
-        f"  drivetrain predict {place} PICTURE...",
         f"  drivetrain verify {place}",
         f"  read {out / 'README.md'}",
     ]

@@ -280,6 +280,7 @@ class Folder:
         arguments.defaults = [self._expression(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self._expression(d) for d in arguments.kw_defaults]
         self._block(node.body)
+        _filled_at_once(node.body)
         _return_at_once(node.body)
         self.known |= hidden
         self._hidden = outer
@@ -368,6 +369,9 @@ class Folder:
                 is_row = isinstance(value, ast.Tuple) and loads.get(target.id) == 1
                 is_row = is_row and all(isinstance(e, ast.Constant) for e in value.elts)  # pyright: ignore[reportAttributeAccessIssue]
                 is_list = isinstance(value, ast.List) and bool(value.elts) and is_pure(value)
+                if is_list:
+                    _without_copies(function, target.id)
+                is_list = is_list and len(ast.unparse(value)) < 60
                 is_row = is_row or (is_list and loads.get(target.id) == 1 and _reads(body, one, target.id))
                 is_plain = isinstance(value, ast.Constant) or is_options or is_row
                 if is_plain or self._is_alias(value, counts, parameters):
@@ -379,12 +383,15 @@ class Folder:
 
         visit(function.body, is_once=True)
         _drop_overwritten(function.body)
+        _stored_at_once(function.body, _loads(function))
         _decide_none(function.body, {})
 
     def _is_alias(self, value: ast.expr, counts: Mapping[str, int], parameters: set[str]) -> bool:
         """A name that always says the same; an attribute of a module."""
         if isinstance(value, ast.Name):
-            return counts.get(value.id, 0) == 0
+            return counts.get(value.id, 0) == 0 or (
+                counts[value.id] == 1 and value.id not in parameters
+            )
         path = dotted(value)
         if path is not None and path[0].isupper():  # Image.Resampling.BILINEAR
             head = path.partition(".")[0]
@@ -715,14 +722,22 @@ def negated(test: ast.expr) -> ast.expr:
 
 def _filled_at_once(body: list[ast.stmt]) -> None:
     """`x = nn.Sequential()` and `x.append(y)` as `x = nn.Sequential(y)`."""
-    for before, one in zip(list(body), list(body)[1:], strict=False):
-        is_made = isinstance(before, ast.Assign) and tree.unparse(before.value) == "nn.Sequential()"
-        is_filled = isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)
-        if is_made and is_filled:
-            name = dotted(before.targets[0])  # pyright: ignore[reportAttributeAccessIssue]
-            if dotted(one.value.func) == f"{name}.append":  # pyright: ignore[reportAttributeAccessIssue]
-                before.value.args = one.value.args  # pyright: ignore[reportAttributeAccessIssue]
-                body.remove(one)
+    index = 0
+    while index + 1 < len(body):
+        before: Any = body[index]
+        one: Any = body[index + 1]
+        is_made = isinstance(before, ast.Assign) and isinstance(before.value, ast.Call)
+        is_made = is_made and dotted(before.value.func) == "nn.Sequential"
+        name = dotted(before.targets[0]) if is_made else None
+        called = dotted(one.value.func) if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call) else ""
+        if name is not None and called == f"{name}.append":
+            before.value.args += one.value.args
+            del body[index + 1]
+        elif name is not None and called == f"{name}.extend":
+            before.value.args += [ast.Starred(a, ast.Load()) for a in one.value.args]
+            del body[index + 1]
+        else:
+            index += 1
 
 
 def _return_at_once(body: list[ast.stmt]) -> None:
@@ -736,6 +751,19 @@ def _return_at_once(body: list[ast.stmt]) -> None:
         last.before = [*before.before, *last.before]  # pyright: ignore[reportAttributeAccessIssue]
         last.after = last.after or before.after  # pyright: ignore[reportAttributeAccessIssue]
         body.remove(before)
+
+
+def _stored_at_once(body: list[ast.stmt], loads: Mapping[str, int]) -> None:
+    """`x = f()` and `self.x = x`, where nobody else reads x, as `self.x = f()`."""
+    for before, one in zip(list(body), list(body)[1:], strict=False):
+        if not (isinstance(before, ast.Assign) and isinstance(one, ast.Assign)):
+            continue
+        target, stored = before.targets[0], one.targets[0]
+        if isinstance(target, ast.Name) and isinstance(stored, ast.Attribute):
+            if dotted(one.value) == target.id and loads.get(target.id) == 1:
+                one.value = before.value
+                one.before = [*before.before, *one.before]  # pyright: ignore[reportAttributeAccessIssue]
+                body.remove(before)
 
 
 NOTHING, SOMETHING = "nothing", "something"
@@ -941,6 +969,19 @@ def _reads(body: list[ast.stmt], one: ast.stmt, name: str) -> bool:
         and not any(isinstance(n, ast.Lambda) for n in ast.walk(following))
         and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(following))
     )
+
+
+def _without_copies(function: ast.AST, name: str) -> None:
+    """`list(x)` of what is a list already, and read once, as `x`."""
+
+    class Visit(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> Any:
+            self.generic_visit(node)
+            is_copy = dotted(node.func) == "list" and len(node.args) == 1
+            return node.args[0] if is_copy and dotted(node.args[0]) == name else node
+
+    if _loads(function).get(name) == 1:
+        Visit().visit(function)
 
 
 def _is_only_starred(function: ast.AST, name: str) -> bool:

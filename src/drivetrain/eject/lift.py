@@ -302,6 +302,8 @@ class Lifter:
         _WithoutImports(self._is_liftable).visit(node)
         self._resolve_modules(node, source, inner)
         names = names_in(node, of_module=True)
+        if is_own(source.name):
+            names |= annotation_names(node) & (source.defined.keys() | source.imported.keys())
         renamed: dict[str, str] = {}
         for name in sorted(names):
             if name in inner:

@@ -78,6 +78,7 @@ class Program:
             self._drop_unread_attributes()
             self._drop_identities()
             self._records_as_tuples()
+            self._close_up()
             self._modules_in_place()
             if self._text() == before:
                 break
@@ -429,6 +430,15 @@ class Program:
             call.keywords = [k for k in call.keywords if k.arg != name]
         return True
 
+    def _close_up(self) -> None:
+        """No blank line right below a docstring or at the start of a body."""
+        for piece in self.pieces:
+            for node in ast.walk(piece.node):
+                if isinstance(node, ast.FunctionDef):
+                    rest = node.body[1:] if tree.is_text(node.body[0]) else node.body
+                    for one in rest[:1]:
+                        one.gap = False  # pyright: ignore[reportAttributeAccessIssue]
+
     def _records_as_tuples(self) -> None:
         """Named tuples of which nobody reads a field by its name are plain ones."""
         read: set[str] = set()
@@ -507,8 +517,19 @@ class Program:
                         is_field = isinstance(node, ast.AnnAssign)
                         setattr(node, name, ast.Name("Any", ast.Load()) if is_field else None)
             piece.node = _PlainAssignments().visit(piece.node)
+            if isinstance(piece.node, ast.FunctionDef):
+                self._shorten(piece.node)
             if any(isinstance(n, ast.Name) and n.id == "Any" for n in ast.walk(piece.node)):
                 self.lifter.add_import(Import("typing", "Any"))
+
+    def _shorten(self, function: ast.FunctionDef) -> None:
+        """Without the type of the answer, where the first line would not fit because of it."""
+        bare = copy.copy(function)
+        bare.body, bare.decorator_list = [ast.Pass()], []
+        line = tree.unparse(ast.fix_missing_locations(bare)).splitlines()[0].replace("=", " = ")
+        answer = len(tree.unparse(function.returns)) + 4 if function.returns else 0
+        if answer and len(line) > tree.WIDTH >= len(line) - answer:
+            function.returns = None
 
     def _can_say(self, annotation: ast.AST, imported: Any) -> bool:
         wanted = []
@@ -787,8 +808,6 @@ def _steps(
             bound.gap, steps[0].gap = True, False
             first.append(bound)
     steps = [one for one in steps if not _is_made_already(one, same_value)]
-    if statement is holder.body[min(1, len(holder.body) - 1)] and (first or steps):
-        (first or steps)[0].gap = False  # right below the docstring
     answer = None
     if isinstance(steps[-1], ast.Return):
         answer = steps.pop().value

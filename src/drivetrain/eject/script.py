@@ -417,7 +417,7 @@ def _main(
             lines.append(f"    # {call}: {why}.")
             lines.append(f"    freeze_groups({part.layer_groups}, {stage.frozen_groups})")
             continue
-        if stage.stage.call != last_call:
+        if stage.stage.call != last_call and len(stages) > 1:
             lines.append(f"    # {stage.stage.call}")
             last_call = stage.stage.call
         arguments = "".join(f", {name}={text}" for name, text in stage.arguments.items())
@@ -559,6 +559,10 @@ def _by_need(texts: list[str]) -> list[str]:
                 visit(other, above | {index})
         order.append(index)
 
+    constants = [i for i, one in enumerate(trees) if all(isinstance(n, ast.Assign) for n in one.body)]
+    for index in constants:  # plain ones first: they stand together
+        if not at_once[index]:
+            visit(index, frozenset())
     for index in range(len(texts)):
         visit(index, frozenset())
     return [texts[index] for index in order]

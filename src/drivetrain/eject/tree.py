@@ -173,6 +173,12 @@ _BITS = (ast.BitXor, ast.BitAnd, ast.BitOr, ast.LShift, ast.RShift)
 
 
 class _Spelled(ast.NodeTransformer):
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                part.value = self.visit(part.value)
+        return node
+
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.op, _BITS):  # nobody knows by heart which of these goes first
@@ -200,7 +206,7 @@ class _Spelled(ast.NodeTransformer):
 
 
 def _rendered(node: Any, indent: str, *, word: str = "") -> list[str]:
-    lines = [indent + comment for comment in getattr(node, "before", ())] if not word else []
+    lines = [indent + comment for comment in getattr(node, "before", ())]
     after = f"  {node.after}" if getattr(node, "after", "") else ""
     if not isinstance(node, COMPOUND):
         if is_text(node):
@@ -250,7 +256,8 @@ def is_text(node: ast.AST) -> bool:
 
 
 def _quoted(text: str, indent: str) -> list[str]:
-    lines = inspect.cleandoc(text).replace("\\", "\\\\").splitlines()
+    text = inspect.cleandoc(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    lines = (text[:-1] + '\\"' if text.endswith('"') else text).splitlines() or [""]
     if len(lines) == 1 and len(indent) + len(lines[0]) + 6 > WIDTH:
         lines = textwrap.wrap(lines[0], WIDTH - len(indent) - 3)
     if len(lines) == 1:

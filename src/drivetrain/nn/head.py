@@ -55,6 +55,7 @@ class PictureHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Scores, not probabilities: the loss has the softmax."""
-        x = self.dropout(self.norm(self.pool(features)))  # (B, 2F)
+        x = self.pool(features)  # (B, 2F)
+        x = self.dropout(self.norm(x))
         x = self.hidden_norm(self.act(self.hidden(x)))  # (B, hidden)
         return self.scores(self.hidden_dropout(x))  # (B, num_classes)

@@ -83,8 +83,7 @@ def split_by_decay(
         bare: False where no layer is a parameter by itself.
         shared: False where no parameter is met twice.
     """
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    decayed, kept = [], []
     seen: set[nn.Parameter] = set()
     for layer in layers:
         if bare and isinstance(layer, nn.Parameter):

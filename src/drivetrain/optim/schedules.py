@@ -306,8 +306,7 @@ def one_cycle_momentum(
     Returns: the momentum itself (beta1 of Adam), not a factor.
     """
     _check_progress("one_cycle_momentum", progress)
-    start, middle, end = moms
-    return _two_cosines("one_cycle_momentum", progress, pct_start, start, middle, end)
+    return _two_cosines("one_cycle_momentum", progress, pct_start, *moms)
 
 
 SCHEDULES: Mapping[str, Callable[..., float]] = MappingProxyType(

@@ -451,7 +451,7 @@ class Learner:
         """Write a bundle: a folder that predicts, and proves itself.
 
         Args:
-            options: of the application's `export`, such as `golden=8`, `guard=True`, `onnx=False`.
+            options: of the application's `export`, such as `golden=8`, `guard=True`, `script=True`.
         Returns: what verifying the bundle found.
         Raises: ConfigError: this Learner has no application. BundleError: the bundle does not prove
             itself. StorageError: the disk refused.

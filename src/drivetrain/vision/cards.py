@@ -199,8 +199,9 @@ def _use(manifest: Manifest, has_predictor: bool) -> list[str]:
     ]
     if has_predictor:
         texts.append(
-            "Without Drivetrain, with torch, safetensors, Pillow and what `predict.py` says at its top: "
-            "python predict.py picture.jpg"
+            f"Without Drivetrain, with {_needed(manifest)} alone: `python predict.py PICTURE...`, and "
+            "`--json` for programs. It answers as `drivetrain predict` does, on the CPU, and is written to be "
+            "read. It is code: read it before you run it where the bundle is not your own."
         )
     if manifest.onnx is not None:
         texts.append(
@@ -210,6 +211,12 @@ def _use(manifest: Manifest, has_predictor: bool) -> list[str]:
             f"{manifest.onnx.largest_difference:.2g} when it was made."
         )
     return texts
+
+
+def _needed(manifest: Manifest) -> str:
+    """The packages that `predict.py` imports."""
+    has_timm = "timm" in model_info(manifest.architecture["name"]).builder
+    return f"torch, numpy, safetensors{', Pillow and timm' if has_timm else ' and Pillow'}"
 
 
 def _files(

@@ -326,7 +326,8 @@ def _plain(image: Any, format_: str) -> Any:
     if mode in ("I", "F", "LAB"):  # no agreed range or meaning: a guess would differ by picture
         raise PictureError(
             "refused-format",
-            f"Its pixels are of the kind {mode!r} ({_KINDS[mode]}). Convert it to 8 or 16 bits a colour.",
+            f"Its pixels are {mode!r} ({_KINDS[mode]}). "
+            "Convert it to 8 or 16 bits a colour.",
         )
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -359,8 +360,8 @@ def _exif_orientation(image: Any) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-# Pillow's Transpose numbers: 0 flip left-right, 1 flip top-bottom, 2 turn 90 (anticlockwise), 3 turn
-# 180, 4 turn 270, 5 transpose, 6 transverse. Orientation 1 is upright.
+# Pillow's Transpose numbers: 0 flip left-right, 1 flip top-bottom, 2 turn 90 (anticlockwise), 3
+# turn 180, 4 turn 270, 5 transpose, 6 transverse. Orientation 1 is upright.
 _TURNS: dict[int, Any] = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 _KINDS = {"I": "32-bit or signed whole numbers", "F": "floating point numbers", "LAB": "CIE L*a*b*"}

@@ -322,6 +322,8 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(answers, indent=2))
     else:
-        print("\\n".join(line(answer) for answer in answers if "error" not in answer))
+        for answer in answers:
+            if "error" not in answer:
+                print(line(answer))
     return int(any("error" in answer for answer in answers))
 '''

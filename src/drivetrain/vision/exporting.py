@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,7 +18,7 @@ from drivetrain.bundle.golden import Golden, GoldenItem
 from drivetrain.bundle.guard import Guard, fit_guard
 from drivetrain.bundle.manifest import Manifest, OnnxRecord
 from drivetrain.bundle.verify import Verified
-from drivetrain.errors import ConfigError
+from drivetrain.errors import ConfigError, MissingPackageError
 from drivetrain.models import PictureModel, build_from, model_info
 from drivetrain.models.device import threads
 from drivetrain.train.run import versions
@@ -56,7 +57,7 @@ def export(
     coverage: float = COVERAGE,
     false_alarm: float = FALSE_ALARM,
     onnx: bool = False,
-    predictor: str | None = None,
+    script: bool = True,
 ) -> Verified:
     """Write a bundle: a folder that predicts, and that has proved itself before it gets its name.
 
@@ -67,11 +68,13 @@ def export(
         coverage: share of pictures whose true label is to be in the guard's set of labels.
         false_alarm: share of ordinary pictures that it may take for strange ones.
         onnx: write `model.onnx` too.
-        predictor: source of a `predict.py` that runs without Drivetrain.
+        script: write `predict.py` too, which predicts without Drivetrain; where ruff, which lays it out,
+            is not installed, a warning says that it is left out.
 
     Returns: what verifying it found.
     Raises: ConfigError: an argument is out of range, or something else lies in the place of the bundle.
-        BundleError: it does not prove itself. StorageError: the disk refused.
+        BundleError: it does not prove itself. EjectError: its model has no plain form, which `predict.py`
+        needs. StorageError: the disk refused.
     """
     check_options(folder, golden)
     contents = _contents(
@@ -80,7 +83,7 @@ def export(
         num_golden=golden,
         guard={"coverage": coverage, "false_alarm": false_alarm} if guard else None,
         with_onnx=onnx,
-        source=predictor,
+        with_script=script,
     )
     return write.write(folder, contents, prove=bundle.verify)
 
@@ -102,7 +105,7 @@ def _contents(
     num_golden: int,
     guard: dict[str, float] | None,
     with_onnx: bool,
-    source: str | None,
+    with_script: bool,
 ) -> write.Contents:
     described, record = trained.described, trained.record
     prepared = described["preprocessing"]
@@ -132,6 +135,7 @@ def _contents(
         versions=_versions(described["model"]["name"]),
         onnx=onnx_record,
     )
+    source = _script(predictor, manifest) if with_script else None
     card, config = card_of(
         manifest,
         record,
@@ -152,6 +156,17 @@ def _contents(
         predictor=source,
         onnx=onnx_bytes,
     )
+
+
+def _script(predictor: Predictor, manifest: Manifest) -> str | None:
+    """`predict.py`; None, and a warning, where it cannot be laid out."""
+    from drivetrain.vision.eject_predictor import predictor_source
+
+    try:
+        return predictor_source(cast(PictureModel, predictor.model), manifest, predictor.guard)
+    except MissingPackageError as error:
+        warnings.warn(f"The bundle gets no {manifests.PREDICTOR}: {error}", stacklevel=4)
+        return None
 
 
 def _predictor(trained: Trained, size: tuple[int, int]) -> Predictor:

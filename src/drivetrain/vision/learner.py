@@ -379,7 +379,7 @@ def export(
         run: the run's folder.
         folder: where to; a bundle that is there is replaced, anything else is not.
         report: is told how far opening the pictures is.
-        options: `golden`, `guard`, `coverage`, `false_alarm`, `onnx`, `predictor`; see
+        options: `golden`, `guard`, `coverage`, `false_alarm`, `onnx`, `script`; see
             `vision.exporting.export`.
 
     Returns: what verifying the bundle found.
