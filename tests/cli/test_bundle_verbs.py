@@ -94,7 +94,7 @@ def test_verify_ends_with_code_2_and_one_line(run, bundle: Path) -> None:
     )
     sound = run("verify", bundle, "--sha256", opening.sha256_of(bundle))
     assert (sound.exit_code, sound.stderr) == (0, "")
-    assert sound.stdout.startswith(f"{bundle} is sound: 9 files, ")
+    assert sound.stdout.startswith(f"{bundle} is sound: 10 files, ")
     other = run("verify", bundle, "--sha256", "0" * 64)
     assert other.exit_code == 2
     assert other.stderr.startswith(f"drivetrain: {bundle} is not the bundle that was asked for: ")

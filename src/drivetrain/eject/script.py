@@ -7,7 +7,6 @@ training and `main`. Nothing in it is not read.
 from __future__ import annotations
 
 import ast
-import datetime
 import functools
 import inspect
 import os
@@ -186,7 +185,7 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
         lifter,
         written,
         [*settings, *loops.settings],
-        docstring=_docstring(learner, part, name),
+        docstring=_docstring(part, name),
         pinned=part.pinned,
     )
 
@@ -603,15 +602,10 @@ def _imports(program: Program, body: str) -> str:
     return "\n".join([*lines, *sorted(found)])
 
 
-def _docstring(learner: Learner, part: Part, name: str) -> str:
-    run = learner.run.folder.name if learner.run is not None else "a training"
-    today = datetime.date.today().isoformat()
-    text = [part.title, ""]
-    text += textwrap.wrap(
-        f"Written by Drivetrain on {today} from {run}. It does again what that run did, step by step, "
-        "and ends with the same weights to the last bit (on the same machine and versions):",
-        WIDTH,
-    )
+def _docstring(part: Part, name: str) -> str:
+    text = [f"{part.title}.", ""]
+    words = "Written by Drivetrain: the steps of the run, and its weights to the last bit (on the same "
+    text += textwrap.wrap(f"{words}kind of machine, with the same versions).", WIDTH)
     text += ["", f"    python {name} --data DATA --out OUT", ""]
     if part.note:
         text += [*textwrap.wrap(part.note, WIDTH), ""]

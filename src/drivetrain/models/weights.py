@@ -39,6 +39,8 @@ class Weights:
     """Where they come from, as words in a sentence."""
     sha256: str
     """SHA-256 of the file they were read from."""
+    path: Path | None = None
+    """The safetensors file, where it is one."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _from_file(path: Path) -> Weights:
     state = store.read_tensors(file, sha256=sha256)
     bodies = {key.removeprefix("body."): v for key, v in state.items() if key.startswith("body.")}
     state = {key.removeprefix("net."): v for key, v in (bodies or state).items()}
-    return Weights(state, origin=f"the file {path}", sha256=sha256)
+    return Weights(state, origin=f"the file {path}", sha256=sha256, path=path)
 
 
 def _from_package(name: str) -> Weights | None:
@@ -125,7 +127,9 @@ def _from_hub_cache(name: str) -> Weights | None:
     if not isinstance(path, str):  # None, or a mark for "known not to exist"
         return None
     found = _from_file(Path(path))
-    return Weights(found.state, origin=f"{repo} in the hub's cache", sha256=found.sha256)
+    return Weights(
+        found.state, origin=f"{repo} in the hub's cache", sha256=found.sha256, path=found.path
+    )
 
 
 LITE0_STAGES = (1, 2, 2, 3, 3, 4, 1)

@@ -265,7 +265,7 @@ def _load(
 ) -> PILImage:
     image, format_ = identify(data)
     width, height = image.size
-    within(width, height, max_pixels, MAX_RATIO)
+    _within(width, height, max_pixels, MAX_RATIO)
     return upright(image, format_, needed=needed)
 
 
@@ -303,7 +303,7 @@ def upright(
     return image if turn is None else image.transpose(turn)
 
 
-def within(width: int, height: int, max_pixels: int, max_ratio: int) -> None:
+def _within(width: int, height: int, max_pixels: int, max_ratio: int) -> None:
     """Refuse what is no picture by its size. Raises: PictureError."""
     if width * height > max_pixels:
         raise PictureError(
@@ -326,8 +326,7 @@ def _plain(image: Any, format_: str) -> Any:
     if mode in ("I", "F", "LAB"):  # no agreed range or meaning: a guess would differ by picture
         raise PictureError(
             "refused-format",
-            f"Its pixels are {mode!r} ({_KINDS[mode]}). "
-            "Convert it to 8 or 16 bits a colour.",
+            f"Its pixels are {mode!r} ({_KINDS[mode]}). Convert it to 8 or 16 bits a colour.",
         )
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -174,10 +177,11 @@ class _Writer:
         self._batches()
 
     def _found_ids(self) -> set[str]:
-        """Pictures that the script's own way of finding them would take."""
-        return {
-            q.id for q in self.data.quarantined if q.reason not in ("no-label", "unknown-class")
-        }
+        """Pictures that were set aside, and that the script would find."""
+        if self.data.recipe["from"] == "csv":
+            return set()  # `_listing` sees to them
+        suffixes = {Path(item.id).suffix.lower() for item in self.data.items}
+        return {q.id for q in self.data.quarantined if Path(q.id).suffix.lower() in suffixes}
 
     def _opening(self) -> None:
         opened = [item for item in self.data.items if item.id in self.data.hashes]
@@ -202,59 +206,121 @@ class _Writer:
 
     def _finding(self, aside: dict[str, str]) -> None:
         data = self.data
-        recipe = data.recipe
-        suffixes = sorted({Path(item.id).suffix.lower() for item in data.items})
-        self._setting("SUFFIXES", tuple(suffixes), "file names that are taken for pictures")
-        has_parts = data.split.method == "folders" or bool(data.split.test)
-        self._check_found()
-        skip = " and path.relative_to(folder).as_posix() not in SET_ASIDE" if aside else ""
         uses: dict[str, Any] = {"item_keys": item_keys}
-        if recipe["from"] == "csv":
-            raise EjectError(
-                "Runs on a CSV of pictures cannot be ejected yet. Sort them into folders."
-            )
-        label = "path.relative_to(folder).parts[0]"
-        if recipe["from"] == "names":
-            self._setting("PATTERN", recipe["pattern"], "where a file's name holds its label")
-            label = "re.search(PATTERN, path.name)[1]"
-            self.lifter.add_import(Import("re"))
-        elif has_parts:
-            label = "path.relative_to(folder).parts[1]"
-        if data.split.test:
-            opened = {item.id.partition("/")[0] for item in data.items if item.id in data.hashes}
-            self._setting(
-                "OPENED",
-                tuple(sorted(opened)),
-                "folders that are looked into; the test stays sealed",
-            )
-            skip += " and path.relative_to(folder).parts[0] in OPENED"
-        lines = [_FIND.format(skip=skip)]
+        head, label, part = self._listing() if data.recipe["from"] == "csv" else self._walking(aside)
         if data.split.method == "stratified":
-            self._setting("VALID", recipe["valid"], self._reason("split"))
+            self._setting("VALID", data.recipe["valid"], self._reason("split"))
             uses["choose_of_each_class"] = choose_of_each_class
             opened = [item.label for item in data.items if item.id in data.hashes]
             if min(Counter(opened).values()) > 1:
                 name = "drivetrain.data.split:choose_of_each_class"
                 self.known[name] = {"len(members) < 2": Known(False)}
-            lines.append(_SPLIT.format(label=label, fraction=self._fraction(uses)))
+            split = _SPLIT
         elif data.split.method == "folders":
-            lines.append(_SPLIT_BY_FOLDER.format(label=label, fraction=self._fraction(uses)))
+            split = _SPLIT_BY_PART
         else:
             raise EjectError(f"The split '{data.split.method}' has no plain form yet.")
         load = _LOAD_CACHED if data.pixels is not None else _LOAD_ON_DISK
         if not self.is_varied:
             load = _without_keys(load)
             del uses["item_keys"]
-        self.written.append(
-            Written(
-                "\n".join(lines) + load, "data", uses))
-        for module in ("concurrent.futures",):
-            if data.pixels is not None:
-                self.lifter.add_import(Import(module, "ThreadPoolExecutor"))
+        body = split.format(
+            label=label,
+            part_of_train=part.format("TRAIN"),
+            part_of_valid=part.format("VALID"),
+            fraction=self._fraction(uses),
+        )
+        self.written.append(Written(head + body + load, "data", uses))
+        if data.pixels is not None:
+            self.lifter.add_import(Import("concurrent.futures", "ThreadPoolExecutor"))
         self.lifter.add_import(Import("pathlib", "Path"))
         self.lifter.add_import(Import("typing", "NamedTuple"))
         self.lifter.add_import(Import("torch", "Tensor"))
         self.lifter.add_import(Import("torch"))
+
+    def _walking(self, aside: dict[str, str]) -> tuple[str, str, str]:
+        """Pictures in folders: how they are found, labelled, and told to be of a part."""
+        data = self.data
+        suffixes = sorted({Path(item.id).suffix.lower() for item in data.items})
+        self._setting("SUFFIXES", tuple(suffixes), "file names that are taken for pictures")
+        skip = " and path.relative_to(folder).as_posix() not in SET_ASIDE" if aside else ""
+        if self._has_hidden():
+            skip += ' and "/." not in f"/{path.relative_to(folder).as_posix()}"'
+        label = "path.relative_to(folder).parts[0]"
+        if data.recipe["from"] == "names":
+            self._setting("PATTERN", data.recipe["pattern"], "where a file's name holds its label")
+            label = "re.search(PATTERN, path.name)[1]"
+            self.lifter.add_import(Import("re"))
+        elif data.split.method == "folders" or data.split.test:
+            label = "path.relative_to(folder).parts[1]"
+        if data.split.test:
+            opened = {item.id.partition("/")[0] for item in data.items if item.id in data.hashes}
+            reason = "folders that are looked into; the test stays sealed"
+            self._setting("OPENED", tuple(sorted(opened)), reason)
+            skip += " and path.relative_to(folder).parts[0] in OPENED"
+        if data.split.method == "folders":
+            for name in ("train", "valid"):
+                members = {data.items[i].id.partition("/")[0] for i in getattr(data.split, name)}
+                self._setting(f"{name}_FOLDERS".upper(), tuple(sorted(members)), "")
+        return _FIND.format(skip=skip), label, "path.relative_to(folder).parts[0] in {}_FOLDERS"
+
+    def _has_hidden(self) -> bool:
+        """Whether hidden pictures lie in the folder, which are left out.
+
+        Raises: EjectError: a link to a folder was followed, which the script does not do.
+        """
+        source = self.data.source
+        found = {
+            path.relative_to(source).as_posix()
+            for path in source.rglob("*")
+            if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        }
+        known = {item.id for item in self.data.items} | {q.id for q in self.data.quarantined}
+        if not known <= found:
+            raise EjectError(
+                f"{source} holds links to folders, which a script does not follow. Copy the pictures "
+                "into one folder, and train there."
+            )
+        return any("/." in f"/{name}" for name in found)
+
+    def _listing(self) -> tuple[str, str, str]:
+        """Pictures listed in a CSV."""
+        data, recipe = self.data, self.data.recipe
+        found = {item.id: item.label for item in data.items}
+        text = data.source.read_text("utf-8-sig")
+        separator = max(",;\t", key=text.splitlines()[0].count)
+        self._setting("PATH_COLUMN", recipe["path_column"], "of the CSV: where a picture lies")
+        self._setting("LABEL_COLUMN", recipe["label_column"], "what is to be seen on it")
+        beside = os.path.relpath(recipe["folder"], data.source.parent)
+        root = "table.parent" if beside == "." else f"table.parent / {beside!r}"
+        skip = ""
+        names = {q.id for q in data.quarantined}
+        listed = {
+            (row.get(recipe["path_column"]) or "").strip(): (row.get(recipe["label_column"]) or "").strip()
+            for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        }
+        if {k: v for k, v in listed.items() if k not in names} != found:
+            raise EjectError(
+                f"{data.source} lists pictures in a way that a plain script would read otherwise (twice, "
+                "with blanks, or with paths as on Windows). Write each picture once, as it lies in the folder."
+            )
+        aside = sorted(names & listed.keys())
+        if aside:
+            self._setting("SET_ASIDE", tuple(aside), "pictures that cannot be used")
+            skip = " if row[PATH_COLUMN].strip() not in SET_ASIDE"
+        if data.split.test:
+            raise EjectError("A CSV with a test part cannot be ejected yet. Leave its rows out.")
+        if recipe["part_column"]:
+            self._setting("PART_COLUMN", recipe["part_column"], "whether a picture trains or validates")
+            for name in ("train", "valid"):
+                rows = [r for r in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)]
+                members = {data.items[i].id for i in getattr(data.split, name)}
+                said = {r[recipe["part_column"]] for r in rows if r[recipe["path_column"]].strip() in members}
+                self._setting(f"{name}_PARTS".upper(), tuple(sorted(said)), "")
+        for module in ("csv",):
+            self.lifter.add_import(Import(module))
+        head = _READ.format(separator=separator, root=root, skip=skip)
+        return head, "rows[path][LABEL_COLUMN].strip()", "rows[path][PART_COLUMN] in {}_PARTS"
 
     def _fraction(self, uses: dict[str, Any]) -> str:
         fraction = self.application.settings.get("fraction", 1.0)
@@ -269,23 +335,6 @@ class _Writer:
             "    chosen = choose_items(len(train), FRACTION, seed=SEED, labels=of_train)\n"
             "    train = [train[i] for i in chosen.tolist()]\n"
         )
-
-    def _check_found(self) -> None:
-        """The script finds files in a plain way; a folder with links or hidden files needs more."""
-        source = self.data.source
-        if not source.is_dir():
-            return
-        found = {
-            path.relative_to(source).as_posix()
-            for path in source.rglob("*")
-            if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
-        }
-        known = {item.id for item in self.data.items} | {q.id for q in self.data.quarantined}
-        if not known <= found:
-            raise EjectError(
-                f"{source} holds links to folders, which a script does not follow. Copy the pictures "
-                "into one folder, and train there."
-            )
 
     def _batches(self) -> None:
         info, settings = self.application.built.info, self.application.settings
@@ -345,7 +394,7 @@ class _Writer:
             }
             if body.num_features != body.net.num_features:
                 raise EjectError(f"The body of {name} has no plain form yet.")
-            lines += self._weights(name, uses)
+            lines += self._weights(description, uses)
         else:
             info = model_info(description["name"])
             module, _, function = info.builder.partition(":")
@@ -356,7 +405,8 @@ class _Writer:
         )
         self.written.append(Written(text, "model", uses))
 
-    def _weights(self, name: str, uses: dict[str, Any]) -> list[str]:
+    def _weights(self, description: dict[str, Any], uses: dict[str, Any]) -> list[str]:
+        name = description["name"]
         if not self.application.built.is_pretrained:
             return []
         given = self.application.settings["pretrained"]
@@ -380,10 +430,21 @@ class _Writer:
                 '    classifier = body.net.pretrained_cfg["classifier"]',
                 "    body.net.load_state_dict({k: v for k, v in state.items() if not k.startswith(classifier)})",
             ]
-        raise EjectError(
-            "The pretrained weights of this run came from a file or the hub's cache, which a script cannot "
-            "take along yet."
-        )
+        found = trained.find_weights(name, None if given is True else given)
+        assert found is not None, "the run began with them"
+        path = found.path
+        if description["in_channels"] != 3 or path is None:
+            raise EjectError(f"The trained weights of {name} cannot be taken along: {found.origin}.")
+        self._setting("WEIGHTS_FILE", str(path), f"trained weights: {found.origin}")
+        self._setting("WEIGHTS_SHA256", found.sha256, "the file that the run began with")
+        self.written.append(Written(_FILE_WEIGHTS, "model"))
+        self.lifter.add_import(Import("hashlib"))
+        self.lifter.add_import(Import("safetensors.torch", "load", "load_tensors"))
+        return [
+            "    state = load_pretrained()",
+            "    own = body.net.state_dict()",
+            "    body.net.load_state_dict({k: v for k, v in state.items() if k in own})",
+        ]
 
     def _layer_groups(self, description: dict[str, Any], level: str) -> str:
         body: Any = self.application.built.model.body
@@ -559,14 +620,22 @@ _SPLIT = """    labels = [{label} for path in paths]
     train = sorted(set(range(len(paths))) - set(valid))
 {fraction}"""
 
-_SPLIT_BY_FOLDER = """    labels = [{label} for path in paths]
-    parts = [path.relative_to(folder).parts[0] for path in paths]
-    train = [i for i, part in enumerate(parts) if part == "train"]
-    valid = [i for i, part in enumerate(parts) if part == "valid"]
-{fraction}"""
+_SPLIT_BY_PART = '''    labels = [{label} for path in paths]
+    train = [i for i, path in enumerate(paths) if {part_of_train}]
+    valid = [i for i, path in enumerate(paths) if {part_of_valid}]
+{fraction}'''
 
-_LOAD_CACHED = """
-    def part(indices: Sequence[int]) -> Part:
+_READ = '''
+def load(table: Path) -> tuple[Part, Part]:
+    """Read the list, split and open the pictures: (train, valid)."""
+    folder = {root}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        listed = csv.DictReader(file, delimiter={separator!r})
+        rows = {{folder / row[PATH_COLUMN].strip(): row for row in listed{skip}}}
+    paths = sorted(rows, key=lambda path: path.relative_to(folder).as_posix())
+'''
+
+_LOAD_CACHED = """    def part(indices: Sequence[int]) -> Part:
         with ThreadPoolExecutor() as pool:
             pixels = list(pool.map(open_picture, [paths[i] for i in indices]))
         return Part(
@@ -578,8 +647,7 @@ _LOAD_CACHED = """
     return part(train), part(valid)
 """
 
-_LOAD_ON_DISK = """
-    def part(indices: Sequence[int]) -> Part:
+_LOAD_ON_DISK = """    def part(indices: Sequence[int]) -> Part:
         return Part(
             [paths[i] for i in indices],
             torch.tensor([CLASSES.index(labels[i]) for i in indices]),
@@ -591,7 +659,7 @@ _LOAD_ON_DISK = """
 
 _FROM_MEMORY = "part.pixels[indices]"
 _FROM_DISK = "torch.from_numpy(np.stack([open_picture(part.paths[i]) for i in indices]))"
-_JOINED = "joined(order.split(BATCH_SIZE))"
+_JOINED = "order.tensor_split(list(range(BATCH_SIZE, len(order) - 1, BATCH_SIZE)))"
 
 _TRAIN_BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -642,6 +710,17 @@ def load_pretrained() -> dict[str, Tensor]:
     if hashlib.sha256(data).hexdigest() != WEIGHTS_SHA256:
         raise SystemExit(f"{WEIGHTS_FILE} is not the file that the run began with.")
     return with_timm_names(torch.load(io.BytesIO(data), weights_only=True))
+'''
+
+_FILE_WEIGHTS = '''
+def load_pretrained() -> dict[str, Tensor]:
+    """Trained weights of the body, from a safetensors file."""
+    data = Path(WEIGHTS_FILE).read_bytes()
+    if hashlib.sha256(data).hexdigest() != WEIGHTS_SHA256:
+        raise SystemExit(f"{WEIGHTS_FILE} is not the file that the run began with.")
+    state = load_tensors(data)
+    bodies = {k.removeprefix("body."): v for k, v in state.items() if k.startswith("body.")}
+    return {k.removeprefix("net."): v for k, v in (bodies or state).items()}
 '''
 
 _LAYER_GROUPS = '''

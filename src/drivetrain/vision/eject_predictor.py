@@ -26,7 +26,7 @@ from drivetrain.eject.script import WIDTH, laid_out, pieces_of, put_together, ru
 from drivetrain.models import PictureModel, model_info
 from drivetrain.models.timm_body import TimmBody
 from drivetrain.nn import PictureHead
-from drivetrain.vision.decode import MAX_PIXELS, MAX_RATIO, upright, within
+from drivetrain.vision.decode import MAX_PIXELS, MAX_RATIO, _within, upright
 from drivetrain.vision.network import scores_and_features
 from drivetrain.vision.normalise import scale_and_shift
 from drivetrain.vision.predictor import batch_size
@@ -110,7 +110,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 def _opening(resize: str) -> Written:
     method = RESIZE_METHODS[resize]
     sized = {"needed_size": method.needed, "resized_by": method.apply}
-    return Written(_OPEN, "open", {"within": within, "upright": upright, **sized})
+    return Written(_OPEN, "open", {"_within": _within, "upright": upright, **sized})
 
 
 def _network(model: PictureModel, manifest: Manifest, lifter: Lifter) -> Written:
@@ -137,21 +137,24 @@ def _answering(manifest: Manifest, guard: Guard | None) -> list[Written]:
     load += ['classes = json.loads((HERE / "bundle.json").read_text("utf-8"))["classes"]']
     load += ["model = load_model()"]
     if guard is None:
-        parameters, given, judged, line = "", "", _SOFTMAX, _LINE
+        parameters, given, calculated, judged, line = "", "", _SCORES, _SOFTMAX, _LINE
         uses: dict[str, Any] = {}
     else:
         load += ["guard, known = load_guard()"]
         parameters = ", guard: dict, known: list[Tensor]"
-        given, line = ", guard, known", _GUARDED_LINE
+        given, calculated, line = ", guard, known", _SCORES_AND_FEATURES, _GUARDED_LINE
         judged = _JUDGED.format(
             sets=_SETS if guard.prediction_sets.is_enough else _ALL_CLASSES,
             is_known='score <= guard["domain"]["threshold"]' if guard.domain.is_enough else "True",
         )
         uses = {"calibrated": calibrated, "domain_score": domain_score, "strangeness": strangeness}
-    uses |= {"scores_and_features": scores_and_features, "scale_and_shift": scale_and_shift}
+        uses["scores_and_features"] = scores_and_features
+    uses["scale_and_shift"] = scale_and_shift
     main = _MAIN.format(load=textwrap.indent("\n".join(load), "    "), guard=given)
     return [
-        Written(_PREDICT.format(guard=parameters, judged=judged), "main", uses),
+        Written(
+            _PREDICT.format(guard=parameters, calculated=calculated, judged=judged), "main", uses
+        ),
         Written(line, "main"),
         Written(main, "main"),
     ]
@@ -217,7 +220,8 @@ _OPEN = '''
 def open_picture(path: str) -> np.ndarray:
     """One picture as the model takes it, (height, width, 3) uint8."""
     with Image.open(path, formats=FORMATS) as image:
-        within(*image.size, MAX_PIXELS, MAX_RATIO)
+        width, height = image.size
+        _within(width, height, MAX_PIXELS, MAX_RATIO)
         image = upright(
             image,
             "JPEG" if image.format == "MPO" else image.format,
@@ -265,11 +269,14 @@ def predict(
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)  # (B, 3, height, width)
     scale, shift = (part[:, None, None] for part in scale_and_shift(MEAN, STD))
     with torch.inference_mode():
-        scores, features = scores_and_features(model, pixels, scale, shift)
+        {calculated}
     good = [answer for answer in answers if "error" not in answer]
 {judged}
     return answers
 '''
+
+_SCORES = "scores = model.head(model.body(pixels.to(torch.float32) * scale + shift))"
+_SCORES_AND_FEATURES = "scores, features = scores_and_features(model, pixels, scale, shift)"
 
 _SOFTMAX = """    for answer, row in zip(good, scores.softmax(dim=1).tolist(), strict=True):
         answer["label"] = classes[row.index(max(row))]

@@ -78,7 +78,8 @@ def _pad_needed(w: int, h: int, width: int, height: int) -> tuple[int, int]:
 
 
 def _pad(image: PILImage, width: int, height: int) -> PILImage:
-    inner_width, inner_height = _pad_needed(*image.size, width, height)
+    w, h = image.size
+    inner_width, inner_height = _pad_needed(w, h, width, height)
     inner = _resized(image, inner_width, inner_height, None)
     if inner.size == (width, height):
         return inner
