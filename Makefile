@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-all check format lock map golden bench soak clean
+.PHONY: help environment demo test test-all check format lock map golden ejected bench soak clean
 
 # The Python that makes the environment; `make PYTHON=/usr/bin/python3.12 test` takes another.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -50,6 +50,9 @@ map: environment ## write docs/map.md from docs/map_rows.toml and the tests
 
 golden: environment ## rewrite tests/golden and print what moved
 	@$(BIN)/python tools/golden.py
+
+ejected: environment ## rewrite examples/ejected
+	@$(BIN)/python tools/ejected.py
 
 bench: ## measure against other programs, in their own environment; writes benchmarks/RESULTS.md
 	@$(PYTHON) benchmarks/run.py

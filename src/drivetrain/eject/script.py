@@ -603,7 +603,7 @@ def _imports(program: Program, body: str) -> str:
 
 
 def _docstring(part: Part, name: str) -> str:
-    text = [f"{part.title}.", ""]
+    text = [part.title if part.title.endswith("…") else f"{part.title}.", ""]
     words = "Written by Drivetrain: the steps of the run, and its weights to the last bit (on the same "
     text += textwrap.wrap(f"{words}kind of machine, with the same versions).", WIDTH)
     text += ["", f"    python {name} --data DATA --out OUT", ""]

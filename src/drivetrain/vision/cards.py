@@ -199,9 +199,9 @@ def _use(manifest: Manifest, has_predictor: bool) -> list[str]:
     ]
     if has_predictor:
         texts.append(
-            f"Without Drivetrain, with {_needed(manifest)} alone: `python predict.py PICTURE...`, and "
-            "`--json` for programs. It answers as `drivetrain predict` does, on the CPU, and is written to "
-            "be read. It is code: read it before you run it where the bundle is not your own."
+            f"Without Drivetrain, with {_needed(manifest)} alone: `python predict.py PICTURE...`, "
+            "and `--json` for programs. It answers as `drivetrain predict` does, on the CPU, and is made "
+            "to be read. It is code: read it before you run it where the bundle is not your own."
         )
     if manifest.onnx is not None:
         texts.append(

@@ -516,14 +516,20 @@ class _Writer:
         info = self.application.built.info
         self._setting("MEAN", tuple(info.mean), f"of each colour, as {info.name} was made for")
         self._setting("STD", tuple(info.std), "")
+        fraction = settings.get("fraction", 1.0)
+        share, shared = "", {}
+        if fraction != 1.0:
+            share = f"\n    data = share_of(data, {fraction}, seed=SEED)"
+            shared = {"share_of": "drivetrain.vision.budget:share_of"}
         varied = ", ".join(
             f"{f.name}={getattr(augment, f.name)!r}" for f in fields(AugmentSettings)
         )
         self.written.append(
             Written(
-                _OUR_LOADERS.format(maker=maker, options=options, augment=varied),
+                _OUR_LOADERS.format(maker=maker, options=options, augment=varied, share=share),
                 "data",
-                {
+                shared
+                | {
                     maker: f"drivetrain.vision.data:{maker}",
                     "AugmentSettings": AugmentSettings,
                     "Loaders": "drivetrain.data.loaders:Loaders",
@@ -742,7 +748,7 @@ def make_model() -> PictureModel:
 _OUR_LOADERS = '''
 def load(folder: Path) -> Loaders:
     """The pictures below a folder, split, in batches."""
-    data = {maker}(folder, {options}, seed=SEED)
+    data = {maker}(folder, {options}, seed=SEED){share}
     augment = AugmentSettings({augment})
     return data.loaders(mean=MEAN, std=STD, batch_size=BATCH_SIZE, augment=augment)
 '''

@@ -46,6 +46,7 @@ class ResizeMethod(NamedTuple):
 
 
 def _crop_needed(w: int, h: int, width: int, height: int) -> tuple[int, int]:
+    """The size at which a whole picture of (w, h) must be decoded."""
     if w * height >= h * width:  # wider than asked: the height decides
         return -(-w * height // h), height
     return width, -(-h * width // w)
@@ -72,6 +73,7 @@ def _squish(image: PILImage, width: int, height: int) -> PILImage:
 
 
 def _pad_needed(w: int, h: int, width: int, height: int) -> tuple[int, int]:
+    """The size that a picture of (w, h) has inside its border."""
     if w * height >= h * width:
         return width, max(1, round(h * width / w))
     return max(1, round(w * height / h)), height

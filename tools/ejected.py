@@ -1,0 +1,55 @@
+"""Writes examples/ejected: the scripts of short trainings on the samples. `--check` only compares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from drivetrain import eject, vision
+from drivetrain.samples import sample_folder
+from drivetrain.train.learner import Learner
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "ejected"
+
+
+def digits() -> Learner:
+    """`drivetrain train digits --epochs 3 --set augment=false`."""
+    learner = vision.learner(sample_folder("digits"), augment=False, progress=False)
+    learner.train(3)
+    return learner
+
+
+def shapes() -> Learner:
+    """Two epochs at a constant rate, their weights averaged, a step for two batches."""
+    learner = vision.learner(sample_folder("shapes"), augment=False, progress=False)
+    learner.fit(2, 1e-2, callbacks=["ema", {"name": "accumulate", "steps": 2}])
+    return learner
+
+
+EXAMPLES = {"digits": digits, "shapes": shapes}
+
+
+def texts() -> dict[str, str]:
+    """The script of each example, by its name."""
+    return {name: eject.source(make(), name=f"{name}.py") for name, make in EXAMPLES.items()}
+
+
+def main() -> int:
+    """Write them, or with `--check` say which differ."""
+    wrong = 0
+    for name, text in texts().items():
+        path = FOLDER / f"{name}.py"
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        if "--check" in sys.argv:
+            wrong += 1
+            print(f"{path} is not what ejecting gives now. Run: make ejected")
+            continue
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        print(f"{path}: {len(text.splitlines())} lines")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
