@@ -20,9 +20,9 @@ def digits() -> Learner:
 
 
 def shapes() -> Learner:
-    """Two epochs at a constant rate, their weights averaged, a step for two batches."""
+    """Two epochs at a constant rate, their weights averaged."""
     learner = vision.learner(sample_folder("shapes"), augment=False, progress=False)
-    learner.fit(2, 1e-2, callbacks=["ema", {"name": "accumulate", "steps": 2}])
+    learner.fit(2, 1e-2, callbacks=["ema"])
     return learner
 
 

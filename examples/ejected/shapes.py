@@ -36,14 +36,12 @@ VALID = 0.2  # 20% of every class validates, so that rare classes are measured t
 MEAN = (0.5, 0.5, 0.5)  # of each colour, as resnet_tiny was made for
 STD = (0.5, 0.5, 0.5)
 DROPOUT = 0.5  # share of the head's values that are dropped in training
-NUM_BATCHES = 24  # of training, an epoch
 EPOCHS = 2  # passes over the training items
 LR = 0.01  # peak learning rate
 WEIGHT_DECAY = 0.01  # how much weights are pulled towards zero at each step; not norms and biases
 # share of the average that stays at each step, in [0, 1): it looks back over about 1 / (1 -
 # `decay`) steps
 EMA_DECAY = 0.999
-ACCUMULATE_STEPS = 2  # batches a step
 NUM_THREADS = 1  # torch threads; another number may round otherwise
 
 
@@ -323,7 +321,6 @@ def fit(model: nn.Module, train: Part, valid: Part) -> None:
         if parameter.requires_grad
     }
     average = {name: tensor.clone() for name, tensor in trained.items()}
-    batches = items = 0
     step = 0
     for epoch in range(EPOCHS):
         model.train()
@@ -334,31 +331,14 @@ def fit(model: nn.Module, train: Part, valid: Part) -> None:
             loss = F.cross_entropy(preds, targets)
             losses.append(loss.detach())
             counts.append(len(targets))
-            new = len(targets)
-            batches += 1
-            items += new
-            if batches > 1 and items:
-                share = new / items
-                gradients = [
-                    parameter.grad
-                    for group in optimizer.param_groups
-                    for parameter in group["params"]
-                    if parameter.grad is not None
-                ]
-                if gradients:
-                    torch._foreach_mul_(gradients, 1 - share)
-                loss = loss * share
             loss.backward()
-            # The last batch of an epoch makes the step that others wait for.
-            if batches >= ACCUMULATE_STEPS or (step + 1) % NUM_BATCHES == 0:
-                optimizer.step()
-                updates += 1
-                stays = min(EMA_DECAY, 1 - 1 / updates)
-                torch._foreach_lerp_(
-                    [average[name] for name in trained], list(trained.values()), 1 - stays
-                )
-                batches = items = 0
-                optimizer.zero_grad()
+            optimizer.step()
+            updates += 1
+            stays = min(EMA_DECAY, 1 - 1 / updates)
+            torch._foreach_lerp_(
+                [average[name] for name in trained], list(trained.values()), 1 - stays
+            )
+            optimizer.zero_grad()
             step += 1
         row = {"epoch": epoch, "train_loss": weighted_mean(losses, counts)}
         aside = {name: tensor.clone() for name, tensor in trained.items()}

@@ -44,6 +44,13 @@ def test_export_says_what_it_made_and_what_travels_with_it(run, trained: Path) -
     )
 
 
+def test_no_script_leaves_predict_py_out(run, trained: Path) -> None:
+    result = run("export", trained, "-o", "b", "--no-guard", "--golden", 0, "--no-script")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert not Path("b/predict.py").exists()
+    assert "predict.py" not in result.stdout
+
+
 def test_export_as_json_is_what_verify_found(run, trained: Path) -> None:
     exported = json.loads(
         run("export", trained, "--out", "b", "--no-guard", "--golden", 0, "--json").stdout

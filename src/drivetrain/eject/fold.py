@@ -112,6 +112,7 @@ class Folder:
         self.glob = glob or {}
         self.write = write or (lambda value: None)
         self.keep_guards = keep_guards
+        self._function_in_work: ast.AST | None = None
         self._hidden: set[str] = set()  # names of the function in work
 
     def fold(self, body: list[ast.stmt]) -> None:
@@ -169,7 +170,7 @@ class Folder:
                 if not node.finalbody and not node.orelse:
                     self._block(node.body)
                     return node.body
-        if isinstance(node, ast.For):
+        if isinstance(node, ast.For) and not self._is_read_after(node):
             _without_index(node)
             self._plain_iteration(node)
             once = self._only_round(node)
@@ -213,6 +214,14 @@ class Folder:
             if all(part is not None for part in parts):
                 node.value = ast.Tuple(parts, ast.Load())  # pyright: ignore[reportArgumentType]
 
+    def _is_read_after(self, loop: ast.For) -> bool:
+        """Whether somebody reads a name of a loop outside of it."""
+        if self._function_in_work is None:
+            return True
+        inside, everywhere = _loads(loop), _loads(self._function_in_work)
+        names = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        return any(everywhere.get(name, 0) > inside.get(name, 0) for name in names)
+
     def _plain_iteration(self, node: ast.For) -> None:
         """`for a, b in zip((1, 2), (3, 4))` without what nobody reads; plain pairs written out."""
         call = node.iter
@@ -233,7 +242,8 @@ class Folder:
             for target, value in zip(node.target.elts, call.args, strict=True)
             if not (isinstance(target, ast.Name) and target.id not in read and isinstance(value, ast.Tuple))
         ]
-        if len(kept) == 1:
+        lengths = {len(value.elts) if isinstance(value, ast.Tuple) else -1 for value in call.args}
+        if len(kept) == 1 and len(lengths) == 1 and -1 not in lengths:
             node.target, node.iter = kept[0]
 
     def _only_round(self, node: ast.For) -> list[ast.stmt] | None:
@@ -277,6 +287,7 @@ class Folder:
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
         hidden = {name: self.known.pop(name) for name in names if name in self.known}
         outer, self._hidden = self._hidden, self._hidden | set(names) | set(_stores(node))
+        above, self._function_in_work = self._function_in_work, node
         arguments.defaults = [self._expression(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self._expression(d) for d in arguments.kw_defaults]
         self._block(node.body)
@@ -284,6 +295,7 @@ class Folder:
         _return_at_once(node.body)
         self.known |= hidden
         self._hidden = outer
+        self._function_in_work = above
         if not node.body or all(tree.is_text(one) for one in node.body):
             node.body.append(tree.mark(ast.Expr(ast.Constant(...))))
         return node
@@ -327,6 +339,8 @@ class Folder:
 
     def _locals(self, function: ast.FunctionDef) -> None:
         """Put in what names of the function hold, where it is plain; leave out what nothing reads."""
+        if any(isinstance(n, ast.Global | ast.Nonlocal) for n in ast.walk(function)):
+            return  # what it stores is read elsewhere
         counts = _stores(function)
         loads = _loads(function)
         parameters = {a.arg for a in _arguments(function)}
@@ -346,7 +360,9 @@ class Folder:
                         target, value = one.target, one.value
                     elif isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name):
                         if loads.get(one.target.id, 0) == 0:
-                            body.remove(one)
+                            place = body.index(one)
+                            kept = [] if is_pure(one.value) else [tree.mark(ast.Expr(one.value))]
+                            body[place : place + 1] = kept
                         continue
                     else:
                         continue
@@ -374,6 +390,8 @@ class Folder:
                 is_list = is_list and len(ast.unparse(value)) < 60
                 is_row = is_row or (is_list and loads.get(target.id) == 1 and _reads(body, one, target.id))
                 is_plain = isinstance(value, ast.Constant) or is_options or is_row
+                if is_captured(function, target.id, value):
+                    continue
                 if is_plain or self._is_alias(value, counts, parameters):
                     found = self.value(value)
                     body.remove(one)
@@ -698,19 +716,19 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+# `a < b` and `a >= b` are no opposites: of NaN both are false.
 _OPPOSITE: dict[type, type] = {
     ast.Eq: ast.NotEq,
     ast.Is: ast.IsNot,
     ast.In: ast.NotIn,
-    ast.Lt: ast.GtE,
-    ast.LtE: ast.Gt,
 }
 _OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
 
 
 def negated(test: ast.expr) -> ast.expr:
     """The opposite of a question."""
-    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+    is_plain = isinstance(test, ast.Compare) and len(test.ops) == 1
+    if is_plain and type(test.ops[0]) in _OPPOSITE:
         return ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return test.operand
@@ -877,14 +895,41 @@ def is_pure(node: ast.expr) -> bool:
 
 
 def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:
-    """Write an expression wherever a name is read."""
+    """Write an expression wherever a name is read; not where an inner function has a name of its own."""
 
     class Replace(ast.NodeTransformer):
+        def visit(self, inner: ast.AST) -> Any:
+            if inner is not node and name in _bound_by(inner):
+                return inner
+            return super().visit(inner)
+
         def visit_Name(self, node: ast.Name) -> Any:
             is_read = isinstance(node.ctx, ast.Load) and node.id == name
             return copy.deepcopy(value) if is_read else node
 
     Replace().visit(node)
+
+
+def is_captured(node: ast.AST, name: str, value: ast.expr) -> bool:
+    """Whether a name of `value` would mean another thing somewhere where `name` is read."""
+    own = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+    return any(
+        own & _bound_by(inner) and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(inner))
+        for inner in ast.walk(node)
+        if inner is not node
+    )
+
+
+def _bound_by(node: ast.AST) -> set[str]:
+    """Names that an inner function, lambda or comprehension has of its own."""
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        names = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+        return names | set(_stores(node)) if isinstance(node, ast.FunctionDef) else names
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+        return {
+            n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
+        }
+    return set()
 
 
 def same_text(target: ast.AST, value: ast.AST) -> bool:

@@ -99,6 +99,8 @@ class Module:
     tree: ast.Module
     defined: dict[str, ast.stmt] = field(default_factory=dict)
     imported: dict[str, Import] = field(default_factory=dict)
+    scattered: set[str] = field(default_factory=set)
+    """Names of a person's module that no single statement at the top makes."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -160,7 +162,8 @@ class Lifter:
 
     def add_import(self, one: Import) -> str:
         """Import a name from another package; returns what to call it."""
-        other = self.imports.setdefault(one.called, one)
+        is_taken = one.called in self.pieces and one.called not in self.imports
+        other = None if is_taken else self.imports.setdefault(one.called, one)
         if other != one:
             one = Import(one.module, one.name, f"{one.called}_{one.module.rpartition('.')[2]}")
             self.imports[one.called] = one
@@ -253,12 +256,20 @@ class Lifter:
                 f"`{name}` is not at the top of the module {module}, so a script cannot take it along. "
                 "Define it there by `def`, `class` or an assignment."
             )
+        if name in source.scattered:
+            raise EjectError(
+                f"`{name}` of the module {module} is made by several statements, or within an `if`, `try` or "
+                "loop, and a script takes one statement along. Make it in one, or in a function."
+            )
         called = self._claim(name, key)
         if f"{module}:{name}" in self.instead:
             node: Any = tree.statement(self.instead[f"{module}:{name}"])
         else:
             node = copy.deepcopy(source.defined[name])
         piece = self.pieces[called] = Piece(called, module, node)
+        if isinstance(node, ast.Assign):  # `A, B = 1, 2` comes once
+            for other in _stored_at_top(node) - {name}:
+                self._called.setdefault((module, other), other)
         if hasattr(node, "name"):
             node.name = called
         if isinstance(node, ast.ClassDef) and piece.is_ours:
@@ -308,6 +319,8 @@ class Lifter:
         for name in sorted(names):
             if name in inner:
                 called = self._imported(inner[name], source)
+            elif name in source.scattered:
+                called = self._need(source.name, name)
             elif name in source.defined:
                 called = self._need(source.name, name)
             elif name in source.imported:
@@ -375,7 +388,7 @@ class Lifter:
 
     def _claim(self, name: str, key: tuple[str, str]) -> str:
         called = name
-        while called in self.pieces or called in self.constants:
+        while called in self.pieces or called in self.constants or called in self.imports:
             called = f"{called}_{key[0].rpartition('.')[2]}"
         self._called[key] = called
         return called
@@ -645,12 +658,56 @@ def _read(name: str) -> Module:
         )
     found = Module(name, tree.parse(text.replace("\r\n", "\n")))
     body = found.tree.body
+    if is_own(name):
+        found.scattered = _scattered(body)
     for index, node in enumerate(body):
         _note(node, found)
         if isinstance(node, ast.Assign | ast.AnnAssign) and index + 1 < len(body):
             if tree.is_text(body[index + 1]):
                 _explain(node, body[index + 1])
     return found
+
+
+def _scattered(body: list[ast.stmt]) -> set[str]:
+    """Names that several statements make or change, or that stand within an `if`, `try` or loop."""
+    made: set[str] = set()
+    found: set[str] = set()
+    for one in body:
+        if isinstance(one, ast.Import | ast.ImportFrom):
+            if any(alias.name == "*" for alias in one.names):
+                module = importlib.import_module(one.module or "") if isinstance(one, ast.ImportFrom) else None
+                found |= set(vars(module)) - set(dir(builtins)) if module is not None else set()
+            continue
+        if isinstance(one, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(one, ast.If) and dotted(one.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__"):
+            continue
+        if isinstance(one, ast.If) and "__name__" in ast.dump(one.test):
+            continue
+        stored = _stored_at_top(one)
+        if not isinstance(one, ast.Assign | ast.AnnAssign):
+            found |= stored
+        found |= stored & made
+        made |= stored
+    return found
+
+
+def _stored_at_top(node: ast.AST) -> set[str]:
+    """Names that a statement makes, or changes in place: `x = …`, `x[0] = …`, `x.append(…)`."""
+    found: set[str] = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+            found.add(one.id)
+        elif isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
+            found.add((dotted(one.value) or "").partition(".")[0])
+        elif isinstance(one, ast.FunctionDef | ast.ClassDef):
+            found.add(one.name)
+        elif isinstance(one, ast.alias):
+            found.add(one.asname or one.name.partition(".")[0])
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        found.add((dotted(node.value.func) or "").partition(".")[0])
+    inner = {n.id for c in ast.walk(node) if isinstance(c, ast.comprehension) for n in ast.walk(c.target) if isinstance(n, ast.Name)}
+    return found - inner - {""}
 
 
 def _explain(node: Any, text: Any) -> None:

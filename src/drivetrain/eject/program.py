@@ -378,6 +378,12 @@ class Program:
         read: set[str] = set()
         for piece in self.pieces:
             read |= _attributes_read(piece.node)
+        used: set[str] = set()
+        for piece in self.pieces:
+            used |= attributes_in(piece.node)
+        for piece in self.lifter.pieces.values():  # of methods that may still be called
+            for name, method in piece.methods.items():
+                read |= _attributes_read(method) if name in used else set()
         for piece in self.lifter.pieces.values():
             if not (piece.is_ours and isinstance(piece.node, ast.ClassDef)):
                 continue

@@ -274,7 +274,7 @@ def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
     bare, options = unwrapped(loss_fn)
     if not hasattr(bare, "__name__"):
         kind = type(bare)
-        if inspect.signature(kind).parameters and _plain_module(bare) is None:
+        if not isinstance(bare, torch.nn.Module) or _plain_module(bare) is None:
             raise EjectError(
                 f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. Give a "
                 "function, or a name of `losses.LOSSES`."
@@ -296,7 +296,19 @@ def _plain_module(value: Any) -> Any:
         fresh = type(value)()
     except TypeError:
         return None
-    return value if repr(fresh) == repr(value) and vars(fresh).keys() == vars(value).keys() else None
+    own, usual = vars(value), vars(fresh)
+    if own.keys() != usual.keys():
+        return None
+    same = [_are_equal(own[k], usual[k]) for k in own if not k.startswith("_") or k == "_buffers"]
+    return value if all(same) else None
+
+
+def _are_equal(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
+        return isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) and torch.equal(a, b)
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_are_equal(a[k], b[k]) for k in a)
+    return a == b
 
 
 def asks_groups(made_by: Any) -> bool:

@@ -67,7 +67,7 @@ class Accumulate(Callback):
             state.loss = state.loss * share
 
     def after_backward(self, state: FitState) -> None:
-        if self._batches < self.steps:
+        if self._batches != self.steps:  # it never is more
             raise CancelStep
 
     def after_step(self, state: FitState) -> None:

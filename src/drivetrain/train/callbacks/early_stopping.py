@@ -71,10 +71,9 @@ class EarlyStopping(Callback):
         self._stop_if_due(state)
 
     def _stop_if_due(self, state: FitState) -> None:
-        if self._watch.bad_epochs < self.patience or state.epochs_done >= state.epochs:
-            return
-        self._tell(state)
-        raise CancelFit
+        if self._watch.bad_epochs >= self.patience and state.epochs_done < state.epochs:
+            self._tell(state)
+            raise CancelFit
 
     def _tell(self, state: FitState) -> None:
         """Why, for people."""
