@@ -34,9 +34,6 @@ class Pixels(nn.Module):
         return self.net(x)
 
 
-
-
-
 def _split(x: Tensor, y: Tensor) -> tuple[dt.BatchLoader, dt.BatchLoader]:
     train = dt.BatchLoader(dt.TensorData(x[:45], y[:45]), batch_size=16, shuffle=True)
     return train, dt.BatchLoader(dt.TensorData(x[45:], y[45:]), batch_size=32)

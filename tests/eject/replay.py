@@ -27,7 +27,11 @@ ALONE = (
 @contextlib.contextmanager
 def without_drivetrain() -> Iterator[None]:
     """Inside, importing Drivetrain fails as if it were not installed."""
-    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "drivetrain"}
+    kept = {
+        name: sys.modules.pop(name)
+        for name in list(sys.modules)
+        if name.split(".")[0] == "drivetrain"
+    }
     sys.modules["drivetrain"] = None  # type: ignore[assignment]
     try:
         yield
@@ -54,7 +58,16 @@ def replayed_here(script: Path, out: Path, data: Path | None = None) -> dict[str
 
 def replayed_alone(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
     """The same in a process of its own."""
-    command = [sys.executable, "-W", "error::DeprecationWarning", "-c", ALONE, str(script), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-W",
+        "error::DeprecationWarning",
+        "-c",
+        ALONE,
+        str(script),
+        "--out",
+        str(out),
+    ]
     command += ["--data", str(data)] if data else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -68,7 +81,13 @@ def _answer(said: str) -> dict[str, Any]:
 
 def replayed_with_drivetrain(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
     """In a process of its own that may import Drivetrain, as the levels `data` and `loop` do."""
-    command = [sys.executable, str(script), "--out", str(out), *(["--data", str(data)] if data else [])]
+    command = [
+        sys.executable,
+        str(script),
+        "--out",
+        str(out),
+        *(["--data", str(data)] if data else []),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return _answer(done.stdout)
@@ -97,8 +116,14 @@ def check(
     assert answer["weights_sha256"] == store.weights_sha256(learner.model.state_dict())
     saved = store.read_tensors(folder / "out" / "model.safetensors")
     assert store.weights_sha256(saved) == answer["weights_sha256"]
-    assert same_numbers(answer["metrics"], metrics_of(learner)), (answer["metrics"], metrics_of(learner))
-    assert row_of(answer["printed"][-1]) == last_row(learner), (answer["printed"], last_row(learner))
+    assert same_numbers(answer["metrics"], metrics_of(learner)), (
+        answer["metrics"],
+        metrics_of(learner),
+    )
+    assert row_of(answer["printed"][-1]) == last_row(learner), (
+        answer["printed"],
+        last_row(learner),
+    )
     return text
 
 
@@ -107,14 +132,10 @@ def row_of(line: str) -> dict[str, str]:
     return dict(part.rsplit(" ", 1) for part in line.split("  "))  # pyright: ignore[reportReturnType]
 
 
-NOT_IN_A_SCRIPT = ()
-"""Columns of callbacks that watch and change nothing."""
-
-
 def last_row(learner: dt.Learner) -> dict[str, str]:
     """The last row of a run's history as its script prints it."""
     row = learner.history[-1]
-    return {name: f"{value:.4g}" for name, value in row.items() if name not in ("seconds", *NOT_IN_A_SCRIPT)}
+    return {name: f"{value:.4g}" for name, value in row.items() if name != "seconds"}
 
 
 def same_numbers(a: dict[str, float], b: dict[str, float]) -> bool:

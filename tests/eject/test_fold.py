@@ -15,7 +15,9 @@ from drivetrain.eject.fold import UNKNOWN, Folder, Known, literal, negated
 FUSED = ("cpu", "cuda")
 
 
-def folded(text: str, *, glob: dict[str, Any] | None = None, keep_guards: bool = False, **known: Any) -> str:
+def folded(
+    text: str, *, glob: dict[str, Any] | None = None, keep_guards: bool = False, **known: Any
+) -> str:
     """The text with these values put in; `self__x=1` says what `self.x` is."""
     values = {
         name.replace("__", "."): value if isinstance(value, Known) else Known(value)
@@ -32,7 +34,7 @@ def becomes(before: str, after: str, **options: Any) -> None:
     assert folded(before, **options).strip() == after.strip()
 
 
-# --- what is known ------------------------------------------------------------------------------------
+# --- what is known --------------------------------------------------------------------------------
 
 
 def test_a_known_value_stands_where_its_name_was_read() -> None:
@@ -65,12 +67,14 @@ def test_plain_values_are_written_out(value: Any) -> None:
     assert ast.literal_eval(tree.unparse(written)) == value
 
 
-@pytest.mark.parametrize("value", [float("inf"), {1: 2}, {"a": object()}, [object()], b"x", 1j, UNKNOWN])
+@pytest.mark.parametrize(
+    "value", [float("inf"), {1: 2}, {"a": object()}, [object()], b"x", 1j, UNKNOWN]
+)
 def test_other_values_are_not(value: Any) -> None:
     assert literal(value) is None
 
 
-# --- branches -----------------------------------------------------------------------------------------
+# --- branches -------------------------------------------------------------------------------------
 
 
 def test_the_branch_that_is_taken_stands_by_itself() -> None:
@@ -97,7 +101,9 @@ def test_an_else_without_a_body_above_it_is_turned_round() -> None:
 
 
 def test_what_follows_a_return_goes() -> None:
-    becomes("def f(x):\n    if a:\n        return x\n    return 2\n", "def f(x):\n    return x", a=True)
+    becomes(
+        "def f(x):\n    if a:\n        return x\n    return 2\n", "def f(x):\n    return x", a=True
+    )
 
 
 def test_questions_are_answered_by_parts() -> None:
@@ -144,7 +150,7 @@ def test_what_fails_now_is_left_to_fail_later() -> None:
     becomes("y = 1 // x", "y = 1 // 0", x=0)
 
 
-# --- guards -------------------------------------------------------------------------------------------
+# --- guards ---------------------------------------------------------------------------------------
 
 
 def test_an_if_that_only_raises_our_error_goes() -> None:
@@ -186,7 +192,7 @@ def test_a_persons_guards_stay() -> None:
     becomes(text, text, keep_guards=True)
 
 
-# --- names --------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def in_function(before: str, after: str, *, head: str = "def f(a, b):", **options: Any) -> None:
@@ -253,7 +259,9 @@ def test_a_store_that_the_next_one_reads_stays() -> None:
 
 
 def test_a_names_constant_does_not_enter_a_lambda_that_has_the_name_itself() -> None:
-    in_function("x = 1\ng = lambda x: x + a\nreturn g(2) + x", "g = lambda x: x + a\nreturn g(2) + 1")
+    in_function(
+        "x = 1\ng = lambda x: x + a\nreturn g(2) + x", "g = lambda x: x + a\nreturn g(2) + 1"
+    )
 
 
 def test_a_names_constant_does_not_enter_a_function_that_has_the_name_itself() -> None:
@@ -273,7 +281,7 @@ def test_a_name_of_the_module_that_a_function_sets_stays() -> None:
     becomes(text, text)
 
 
-# --- loops --------------------------------------------------------------------------------------------
+# --- loops ----------------------------------------------------------------------------------------
 
 
 def test_a_loop_of_one_round_is_its_body() -> None:
@@ -329,12 +337,14 @@ def test_continue_at_a_loops_end_goes() -> None:
     )
 
 
-# --- None ---------------------------------------------------------------------------------------------
+# --- None -----------------------------------------------------------------------------------------
 
 
 def test_none_is_told_from_what_stands_above() -> None:
     in_function("x = None\nif x is None:\n    x = g(a)\nx(x)", "x = g(a)\nx(x)")
-    in_function("x = {}\nx[a] = b\nif x is not None:\n    g(x)\nh(x)", "x = {}\nx[a] = b\ng(x)\nh(x)")
+    in_function(
+        "x = {}\nx[a] = b\nif x is not None:\n    g(x)\nh(x)", "x = {}\nx[a] = b\ng(x)\nh(x)"
+    )
 
 
 def test_none_is_told_through_a_loop_that_says_the_same() -> None:
@@ -360,7 +370,10 @@ def test_none_is_told_through_a_loop_that_says_the_same() -> None:
 
 
 def test_none_is_not_told_where_a_loop_says_otherwise() -> None:
-    text = "best = None\nfor i in b:\n    if best is None or i > best:\n        best = i\nif best is None:\n    g()\nreturn best"
+    text = (
+        "best = None\nfor i in b:\n    if best is None or i > best:\n"
+        "        best = i\nif best is None:\n    g()\nreturn best"
+    )
     in_function(text, text)
 
 
@@ -369,7 +382,7 @@ def test_none_is_not_told_where_a_branch_may_have_given_something() -> None:
     in_function(text, text)
 
 
-# --- expressions --------------------------------------------------------------------------------------
+# --- expressions ----------------------------------------------------------------------------------
 
 
 def test_options_that_are_known_stand_in_the_call() -> None:
@@ -410,7 +423,9 @@ def test_tensors_are_not_moved_where_all_lie_on_the_cpu() -> None:
     assert tree.render(body) == "x = y + torch.zeros(3)\n"
 
 
-@pytest.mark.parametrize("text", ["a < b", "a >= b", "a == b", "a and not b", "a in (b,)", "a is b", "a or b"])
+@pytest.mark.parametrize(
+    "text", ["a < b", "a >= b", "a == b", "a and not b", "a in (b,)", "a is b", "a or b"]
+)
 def test_the_opposite_of_a_question(text: str) -> None:
     opposite = tree.unparse(negated(tree.expression(text)))
     for a in (0.0, 1.0, float("nan")):
@@ -423,10 +438,12 @@ def test_a_chain_of_comparisons_has_an_opposite() -> None:
     assert tree.unparse(negated(tree.expression("a < b < c"))) == "not a < b < c"
 
 
-# --- the same answers -----------------------------------------------------------------------------------
+# --- the same answers -----------------------------------------------------------------------------
 
 NAMES = ("a", "b", "x", "y", "z")
-LEAVES = st.one_of(st.sampled_from(NAMES), st.integers(-2, 3).map(repr), st.sampled_from(["True", "None"]))
+LEAVES = st.one_of(
+    st.sampled_from(NAMES), st.integers(-2, 3).map(repr), st.sampled_from(["True", "None"])
+)
 
 
 def _two(form: str) -> Any:
@@ -475,11 +492,21 @@ STATEMENTS = st.recursive(
         st.tuples(QUESTIONS, st.lists(inner, min_size=1, max_size=2)).map(
             lambda t: f"if {t[0]}:\n{_block(t[1])}"
         ),
-        st.tuples(QUESTIONS, st.lists(inner, min_size=1, max_size=2), st.lists(inner, min_size=1, max_size=2)).map(
-            lambda t: f"if {t[0]}:\n{_block(t[1])}\nelse:\n{_block(t[2])}"
-        ),
         st.tuples(
-            st.sampled_from(["x in (b,)", "y in (1,)", "z in range(1)", "x in range(3)", "x, y in enumerate((a, 2))"]),
+            QUESTIONS,
+            st.lists(inner, min_size=1, max_size=2),
+            st.lists(inner, min_size=1, max_size=2),
+        ).map(lambda t: f"if {t[0]}:\n{_block(t[1])}\nelse:\n{_block(t[2])}"),
+        st.tuples(
+            st.sampled_from(
+                [
+                    "x in (b,)",
+                    "y in (1,)",
+                    "z in range(1)",
+                    "x in range(3)",
+                    "x, y in enumerate((a, 2))",
+                ]
+            ),
             st.lists(inner, min_size=1, max_size=2),
             st.sampled_from(["", "if y > 3:\n    break\n", "if x:\n    continue\n"]),
         ).map(lambda t: f"for {t[0]}:\n{textwrap.indent(t[2], '    ')}{_block(t[1])}"),
@@ -513,7 +540,11 @@ def answer(text: str, *arguments: int) -> tuple[Any, list[Any]]:
 def put_in(text: str, known: dict[str, Known]) -> str:
     """As `program` puts in what is known of parameters."""
     function: Any = tree.statement(text)
-    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    stored = {
+        n.id
+        for n in ast.walk(function)
+        if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
+    }
     arguments, function.args = function.args, ast.arguments([], [], None, [], [], None, [])
     holder: list[ast.stmt] = [function]
     Folder({name: one for name, one in known.items() if name not in stored}).fold(holder)

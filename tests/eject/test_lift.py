@@ -53,7 +53,7 @@ def imports(lifter: Lifter) -> set[str]:
     return {one.statement for one in lifter.imports.values()}
 
 
-# --- what is refused ----------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 def test_a_lambda_is_refused_with_its_line(module: Make) -> None:
@@ -153,7 +153,7 @@ def test_a_part_of_the_library_used_as_a_whole_is_refused(module: Make) -> None:
     )
 
 
-# --- a person's module --------------------------------------------------------------------------------
+# --- a person's module ----------------------------------------------------------------------------
 
 
 def test_helpers_and_constants_come_along(module: Make) -> None:
@@ -228,7 +228,11 @@ def test_a_base_class_and_a_decorator_come_along(module: Make) -> None:
 
 
 def test_functions_that_call_each_other_come_once(module: Make) -> None:
-    mine = module("mine", "def even(n):\n    return n == 0 or odd(n - 1)\n\ndef odd(n):\n    return n != 0 and even(n - 1)\n")
+    mine = module(
+        "mine",
+        "def even(n):\n    return n == 0 or odd(n - 1)\n\n"
+        "def odd(n):\n    return n != 0 and even(n - 1)\n",
+    )
     lifter = Lifter()
     lifter.need(mine.even)
     lifter.need(mine.odd)
@@ -237,7 +241,11 @@ def test_functions_that_call_each_other_come_once(module: Make) -> None:
 
 def test_what_comes_from_another_module_of_a_person_comes_along(module: Make) -> None:
     module("tools", "FACTOR = 3\n\ndef scaled(x):\n    return x * FACTOR\n")
-    mine = module("mine", "from tools import scaled as by_three\nimport tools\n\ndef f(x):\n    return by_three(x) + tools.FACTOR\n")
+    mine = module(
+        "mine",
+        "from tools import scaled as by_three\nimport tools\n\n"
+        "def f(x):\n    return by_three(x) + tools.FACTOR\n",
+    )
     lifter = Lifter()
     lifter.need(mine.f)
     found = texts(lifter)
@@ -248,7 +256,11 @@ def test_what_comes_from_another_module_of_a_person_comes_along(module: Make) ->
 def test_names_that_clash_get_the_name_of_their_module(module: Make) -> None:
     module("left", "def read(x):\n    return helper(x)\n\ndef helper(x):\n    return x\n")
     module("right", "def read(x):\n    return helper(x)\n\ndef helper(x):\n    return -x\n")
-    mine = module("mine", "from left import read\nfrom right import read as other\n\ndef f(x):\n    return read(x) + other(x)\n")
+    mine = module(
+        "mine",
+        "from left import read\nfrom right import read as other\n\n"
+        "def f(x):\n    return read(x) + other(x)\n",
+    )
     lifter = Lifter()
     lifter.need(mine.f)
     names: dict = {}
@@ -259,7 +271,11 @@ def test_names_that_clash_get_the_name_of_their_module(module: Make) -> None:
 
 def test_a_name_that_an_import_has_is_not_given_to_a_piece(module: Make) -> None:
     module("tools", "def nn(x):\n    return x\n")
-    mine = module("mine", "from torch import nn\nfrom tools import nn as mine_nn\n\ndef f(x):\n    return nn.ReLU()(mine_nn(x))\n")
+    mine = module(
+        "mine",
+        "from torch import nn\nfrom tools import nn as mine_nn\n\n"
+        "def f(x):\n    return nn.ReLU()(mine_nn(x))\n",
+    )
     lifter = Lifter()
     lifter.need(mine.f)
     called = {*lifter.pieces, *lifter.imports}
@@ -270,7 +286,10 @@ def test_a_name_that_an_import_has_is_not_given_to_a_piece(module: Make) -> None
 
 
 def test_a_local_name_is_no_name_of_the_module(module: Make) -> None:
-    mine = module("mine", "def size():\n    pass\n\ndef f(x):\n    size = x + 1\n    return [size for x in range(size)]\n")
+    mine = module(
+        "mine",
+        "def size():\n    pass\n\ndef f(x):\n    size = x + 1\n    return [size for x in range(size)]\n",
+    )
     lifter = Lifter()
     lifter.need(mine.f)
     assert lifter.pieces.keys() == {"f"}
@@ -295,7 +314,9 @@ def test_names_in_a_persons_annotations_come_along(module: Make) -> None:
     assert "from torch import Tensor" in imports(lifter)
 
 
-def test_one_name_of_several_that_are_assigned_at_once_comes_with_the_others_once(module: Make) -> None:
+def test_one_name_of_several_that_are_assigned_at_once_comes_with_the_others_once(
+    module: Make,
+) -> None:
     mine = module("mine", "A, B = 1, 2\n\ndef f():\n    return A + B\n")
     lifter = Lifter()
     lifter.need(mine.f)
@@ -313,11 +334,24 @@ def test_one_name_of_several_that_are_assigned_at_once_comes_with_the_others_onc
         ("ITEMS", "ITEMS = []\nITEMS.append(1)\n\ndef f(): return len(ITEMS)\n", 1),
         ("RATE", "RATE = 1\nRATE *= 3\n\ndef f(): return RATE\n", 3),
         ("RATE", "if True:\n    RATE = 2\nelse:\n    RATE = 3\n\ndef f(): return RATE\n", 2),
-        ("ujson", "try:\n    import ujson\nexcept ImportError:\n    ujson = None\n\ndef f(): return ujson\n", None),
-        ("g", "try:\n    from math import g\nexcept ImportError:\n    def g(): return 4\n\ndef f(): return g()\n", 4),
+        (
+            "ujson",
+            "try:\n    import ujson\nexcept ImportError:\n    ujson = None\n\ndef f(): return ujson\n",
+            None,
+        ),
+        (
+            "g",
+            "try:\n    from math import g\nexcept ImportError:\n"
+            "    def g(): return 4\n\ndef f(): return g()\n",
+            4,
+        ),
         ("SUM", "SUM = 0\nfor i in range(3):\n    SUM += i\n\ndef f(): return SUM\n", 3),
         ("sqrt", "from math import *\n\ndef f(): return sqrt(9)\n", 3.0),
-        ("N", "def f():\n    return N\n\nN = 1\n\ndef more():\n    global N\n    N += 1\n\nmore()\n", 2),
+        (
+            "N",
+            "def f():\n    return N\n\nN = 1\n\ndef more():\n    global N\n    N += 1\n\nmore()\n",
+            2,
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and "\n" not in value else "",
 )
@@ -337,7 +371,7 @@ def test_what_is_made_in_several_statements_comes_along_or_is_refused_by_its_nam
     assert names["f"]() == answer
 
 
-# --- imports ------------------------------------------------------------------------------------------
+# --- imports --------------------------------------------------------------------------------------
 
 
 def test_other_packages_are_imported_as_they_were(module: Make) -> None:
@@ -365,10 +399,16 @@ def test_other_packages_are_imported_as_they_were(module: Make) -> None:
 
 
 def test_imports_within_a_function_move_to_the_top(module: Make) -> None:
-    mine = module("mine", "def f(x):\n    import math\n    from os import path as p\n    return math.sqrt(x), p\n")
+    mine = module(
+        "mine",
+        "def f(x):\n    import math\n    from os import path as p\n    return math.sqrt(x), p\n",
+    )
     lifter = Lifter()
     lifter.need(mine.f)
-    assert texts(lifter)["f"] == "def f(x):\n    return (math.sqrt(x), p)\n" or "import" not in texts(lifter)["f"]
+    assert (
+        texts(lifter)["f"] == "def f(x):\n    return (math.sqrt(x), p)\n"
+        or "import" not in texts(lifter)["f"]
+    )
     assert imports(lifter) == {"import math", "from os import path as p"}
 
 
@@ -386,14 +426,17 @@ def test_a_class_of_torch_is_imported_from_where_people_know_it() -> None:
     assert imports(lifter) == {"from torch.optim import SGD"}
 
 
-def test_relative_imports_of_a_persons_package_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_imports_of_a_persons_package_are_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "parcel"
     (package / "inner").mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "base.py").write_text("def base(x):\n    return x + 1\n")
     (package / "inner" / "__init__.py").write_text("from ..base import base\n")
     (package / "inner" / "use.py").write_text(
-        "from . import base\nfrom ..base import base as again\n\ndef f(x):\n    return base(x) + again(x)\n"
+        "from . import base\nfrom ..base import base as again\n\n"
+        "def f(x):\n    return base(x) + again(x)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     use = importlib.import_module("parcel.inner.use")
@@ -406,7 +449,7 @@ def test_relative_imports_of_a_persons_package_are_followed(tmp_path: Path, monk
     assert texts(lifter)["f"] == "def f(x):\n    return base(x) + base(x)\n"
 
 
-# --- the library's own --------------------------------------------------------------------------------
+# --- the library's own ----------------------------------------------------------------------------
 
 
 def test_a_function_of_the_library_comes_without_guards_and_longer_docstrings() -> None:
@@ -438,7 +481,9 @@ def test_what_is_kept_is_imported() -> None:
 
 
 def test_a_shorter_form_takes_the_place_of_a_piece() -> None:
-    lifter = Lifter(instead={"drivetrain.optim.schedules:one_cycle": "def one_cycle(t):\n    return t\n"})
+    lifter = Lifter(
+        instead={"drivetrain.optim.schedules:one_cycle": "def one_cycle(t):\n    return t\n"}
+    )
     lifter.need(one_cycle)
     assert texts(lifter)["one_cycle"] == "def one_cycle(t):\n    return t\n"
 
@@ -446,13 +491,17 @@ def test_a_shorter_form_takes_the_place_of_a_piece() -> None:
 def test_methods_of_the_library_come_when_somebody_calls_them() -> None:
     lifter = Lifter()
     lifter.need("drivetrain.data.loaders:BatchLoader")
-    assert "batches" not in [m.name for m in lifter.pieces["BatchLoader"].node.body if hasattr(m, "name")]
+    assert "batches" not in [
+        m.name for m in lifter.pieces["BatchLoader"].node.body if hasattr(m, "name")
+    ]
     lifter.written = [tree.statement("for one in train.batches(epoch): pass")]
     assert lifter.add_called_methods()
-    assert "batches" in [m.name for m in lifter.pieces["BatchLoader"].node.body if hasattr(m, "name")]
+    assert "batches" in [
+        m.name for m in lifter.pieces["BatchLoader"].node.body if hasattr(m, "name")
+    ]
 
 
-# --- names --------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def test_names_of_a_tree_are_those_that_it_does_not_make() -> None:
@@ -482,7 +531,13 @@ def test_names_of_a_tree_are_those_that_it_does_not_make() -> None:
 
 @pytest.mark.parametrize(
     ("name", "answer"),
-    [("torch", False), ("os", False), ("drivetrain.optim", False), ("numpy.linalg", False), ("__main__", True)],
+    [
+        ("torch", False),
+        ("os", False),
+        ("drivetrain.optim", False),
+        ("numpy.linalg", False),
+        ("__main__", True),
+    ],
 )
 def test_what_is_a_persons_own(name: str, answer: bool) -> None:
     assert is_own(name) is answer
@@ -495,4 +550,7 @@ def test_a_module_next_to_the_script_is_a_persons_own(module: Make) -> None:
 
 def test_the_origin_of_a_function_is_its_module_and_name() -> None:
     assert origin_of(one_cycle) == ("drivetrain.optim.schedules", "one_cycle")
-    assert origin_of(functools.partial(one_cycle, 0.5)) == ("drivetrain.optim.schedules", "one_cycle")
+    assert origin_of(functools.partial(one_cycle, 0.5)) == (
+        "drivetrain.optim.schedules",
+        "one_cycle",
+    )

@@ -104,7 +104,7 @@ def trained(*arguments: Any, **options: Any) -> dt.Learner:
     return learner
 
 
-# --- the training -------------------------------------------------------------------------------------
+# --- the training ---------------------------------------------------------------------------------
 
 
 def test_nothing_was_trained(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_ruff_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not (tmp_path / "train.py").exists()
 
 
-# --- model and loaders ----------------------------------------------------------------------------------
+# --- model and loaders ----------------------------------------------------------------------------
 
 
 def test_a_model_that_was_made_already(tmp_path: Path) -> None:
@@ -189,14 +189,16 @@ def test_loaders_that_were_made_already(tmp_path: Path) -> None:
 
 
 def test_lambdas(tmp_path: Path) -> None:
-    model = lambda: project.Net()  # noqa: E731, PLW0108
-    loaders = lambda: project.loaders()  # noqa: E731, PLW0108
-    loss = lambda preds, targets: project.hinge(preds, targets)  # noqa: E731, PLW0108
+    model = lambda: project.Net()  # noqa: E731
+    loaders = lambda: project.loaders()  # noqa: E731
+    loss = lambda preds, targets: project.hinge(preds, targets)  # noqa: E731
     optimizer = lambda groups: torch.optim.SGD(groups, lr=0.1)  # noqa: E731
     refused(trained(model, project.loaders, LOSS), tmp_path, lambda_sentence(model))
     refused(trained(project.Net, loaders, LOSS), tmp_path, lambda_sentence(loaders))
     refused(trained(project.Net, project.loaders, loss), tmp_path, lambda_sentence(loss))
-    refused(trained(project.Net, project.loaders, LOSS, optimizer), tmp_path, lambda_sentence(optimizer))
+    refused(
+        trained(project.Net, project.loaders, LOSS, optimizer), tmp_path, lambda_sentence(optimizer)
+    )
 
 
 def test_a_function_within_a_function(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_a_loader_that_wants_to_be_told_the_epoch(tmp_path: Path) -> None:
     )
 
 
-# --- optimizer, loss, metrics -----------------------------------------------------------------------------
+# --- optimizer, loss, metrics ---------------------------------------------------------------------
 
 
 class Kept:
@@ -284,7 +286,9 @@ def test_a_loss_object_with_arguments_is_refused_or_made_with_them(
 
 
 def test_a_loss_object_without_arguments_is_made_again(tmp_path: Path) -> None:
-    text = replay.check(trained(project.Net, project.loaders, torch.nn.CrossEntropyLoss()), tmp_path)
+    text = replay.check(
+        trained(project.Net, project.loaders, torch.nn.CrossEntropyLoss()), tmp_path
+    )
     assert "LOSS_FN = CrossEntropyLoss()" in text
 
 
@@ -298,7 +302,7 @@ def test_a_partial_of_a_loss_with_a_tensor(tmp_path: Path) -> None:
     )
 
 
-# --- callbacks --------------------------------------------------------------------------------------------
+# --- callbacks ------------------------------------------------------------------------------------
 
 
 def test_a_callback_that_only_its_own_script_has(tmp_path: Path) -> None:

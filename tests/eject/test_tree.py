@@ -166,7 +166,9 @@ def test_every_string_stays_the_same(value: str) -> None:
 @given(st.text("abc \\\"'\n{}", max_size=60), st.sampled_from(["!r", "", ":.3f"]))
 @settings(deadline=None, max_examples=100)
 def test_every_formatted_string_stays_the_same(value: str, conversion: str) -> None:
-    node = ast.JoinedStr([ast.Constant(value), ast.parse(f'f"{{x{conversion}}}"').body[0].value.values[0]])
+    node = ast.JoinedStr(
+        [ast.Constant(value), ast.parse(f'f"{{x{conversion}}}"').body[0].value.values[0]]
+    )
     text = ast.unparse(ast.fix_missing_locations(ast.Module([ast.Expr(node)], [])))
     assert ast.dump(ast.parse(again(f"y = {text}\n"))) == ast.dump(ast.parse(f"y = {text}\n"))
 
@@ -248,7 +250,14 @@ def test_an_if_inside_an_else_stays_there_when_it_has_company() -> None:
 
 
 def test_docstrings_keep_backslashes_and_quotes() -> None:
-    for value in (r"a \d pattern", 'says "so"', 'ends in "quotes"', "two\n\nparagraphs", '"""', "\\"):
+    for value in (
+        r"a \d pattern",
+        'says "so"',
+        'ends in "quotes"',
+        "two\n\nparagraphs",
+        '"""',
+        "\\",
+    ):
         text = f"def f():\n    {value!r}\n"
         assert plain(again(text)) == plain(text), value
 
@@ -262,7 +271,13 @@ def test_returned_tuples_have_no_parentheses() -> None:
 
 
 def test_starred_and_single_tuples_are_kept() -> None:
-    for text in ("x = (1,)\n", "x = *a, b\n", "def f():\n    return (*a, b)\n", "x = ()\n", "x = y, = z\n"):
+    for text in (
+        "x = (1,)\n",
+        "x = *a, b\n",
+        "def f():\n    return (*a, b)\n",
+        "x = ()\n",
+        "x = y, = z\n",
+    ):
         assert ast.dump(ast.parse(again(text))) == ast.dump(ast.parse(text)), text
 
 

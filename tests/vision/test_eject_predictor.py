@@ -220,6 +220,21 @@ def test_it_is_part_of_what_the_bundle_proves(bundle: Path, tmp_path: Path) -> N
     assert dt.vision.verify(bundle).largest_difference == 0
 
 
+def test_labels_cannot_become_code(tmp_path: Path) -> None:
+    """A folder's name is data, whoever chose it."""
+    pictures = make_pictures(tmp_path / "photos")
+    names = ['"""; raise SystemExit(77) ; """', "back\\"]
+    for old, new in zip(("bird", "forest"), names, strict=True):
+        (pictures / old).rename(pictures / new)
+    dt.vision.learner(pictures, "resnet_tiny", progress=False).export(tmp_path / "bundle", golden=0)
+    path = str(next(pictures.glob("back*/*.png")))
+    (found,) = check_equal(tmp_path / "bundle", [path])
+    assert sorted(found["probabilities"]) == names
+    text = (tmp_path / "bundle" / "predict.py").read_text()
+    assert text.startswith('"""Say which of 2 classes')
+    assert "SystemExit" not in "".join(text.splitlines()[1:])
+
+
 def test_without_ruff_a_bundle_has_no_script_and_says_so(
     trained: dt.Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ class Folder:
         """Fold a list of statements until nothing changes."""
         for _ in range(20):
             before = [ast.dump(one) for one in body]
+            self._function_in_work = ast.Module(body, [])
             self._block(body)
             for one in body:
                 for node in ast.walk(one):
@@ -187,6 +188,9 @@ class Folder:
                 self._block(handler.body)
                 handler.body = handler.body or [tree.mark(ast.Pass())]
         if isinstance(node, ast.For | ast.While | ast.With) and not node.body:
+            if isinstance(node, ast.For) and self._is_read_after(node):
+                node.body.append(tree.mark(ast.Pass()))
+                return [node]
             return []
         if hasattr(node, "body"):
             _filled_at_once(node.body)
@@ -868,7 +872,7 @@ def _drop_overwritten(body: list[ast.stmt]) -> None:
             continue
         name = one.targets[0].id
         for later in body[index + 1 :]:
-            if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load) for n in ast.walk(later)):
+            if name in _loads(later) or _adds_to(later, name):
                 break
             is_same = isinstance(later, ast.Assign) and isinstance(later.targets[0], ast.Name)
             if is_same and later.targets[0].id == name:  # pyright: ignore[reportAttributeAccessIssue]
@@ -877,6 +881,11 @@ def _drop_overwritten(body: list[ast.stmt]) -> None:
                 break
             if any(isinstance(n, ast.FunctionDef | ast.Lambda) for n in ast.walk(later)):
                 break
+
+
+def _adds_to(node: ast.AST, name: str) -> bool:
+    """Whether something in a statement is `name += value`, which reads it too."""
+    return any(isinstance(n, ast.AugAssign) and dotted(n.target) == name for n in ast.walk(node))
 
 
 _WITHOUT_EFFECT = frozenset(

@@ -14,6 +14,7 @@ import ast
 import copy
 import dataclasses
 import inspect
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -142,9 +143,38 @@ class Opened:
     def beginning(self) -> list[ast.stmt]:
         """What it remembers at the start, before the fit's first event."""
         body, _ = self._method("reset" if isinstance(self.callback, Watch) else "__init__", {})
+        given = set(inspect.signature(type(self.callback)).parameters)
+        for node in (node for one in body for node in ast.walk(one)):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in given:
+                kind = type(self.callback).__name__
+                raise EjectError(
+                    f"The callback `{kind}` changes `{node.id}` that it was made with, or keeps it in another "
+                    f"form, so nobody can tell any more what it was. Keep it (`self.{node.id} = {node.id}`), and "
+                    "count with another attribute."
+                )
         for inner in self.inner.values():
             body += inner.beginning()
         return [one for one in body if not _is_plain_pass(one)]
+
+    def refuse_what_goes_on(self) -> None:
+        """For a callback of several fits: it must start anew in each, as it does in a script.
+
+        Raises: EjectError: it remembers something from one fit to the next.
+        """
+        anew = {
+            n.id
+            for one in self.statements("before_fit")
+            if isinstance(one, ast.Assign)
+            for n in ast.walk(one.targets[0])
+            if isinstance(n, ast.Name)
+        }
+        for attribute, name in self._locals.items():
+            if name not in anew and self._is_changed(attribute):
+                kind = type(self.callback).__name__
+                raise EjectError(
+                    f"The callback `{kind}` takes `self.{attribute}` from one fit to the next, and in a script it "
+                    "starts anew in each. Set it in `before_fit`, or give each fit a callback of its own."
+                )
 
     # --- attributes -------------------------------------------------------------------------------
 
@@ -176,10 +206,15 @@ class Opened:
     def _setting(self, attribute: str, value: Any, reason: str) -> Known:
         if isinstance(value, bool | str) or value is None:
             return Known(value)
-        name = f"{self.name}_{attribute}".upper()
-        self.settings.append(Setting(name, value, reason))
-        self.lifter.constants[name] = value
-        return Known(value, name)
+        wanted = f"{self.name}_{attribute}".upper()
+        for name in (wanted, *(f"{wanted}_{number}" for number in itertools.count(2))):
+            if name not in self.lifter.constants:
+                self.settings.append(Setting(name, value, reason))
+                self.lifter.constants[name] = value
+            elif not same_value(self.lifter.constants[name], value):
+                continue
+            return Known(value, name)
+        raise AssertionError("the numbers came to an end")
 
     def _local(self, wanted: str) -> str:
         name = wanted if wanted not in self.taken else f"{self.name}_{wanted}"
@@ -194,8 +229,15 @@ class Opened:
             if function.name in ("__init__", "load_state_dict"):
                 continue
             for node in ast.walk(function):
+                path = f"self.{attribute}"
                 if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-                    if dotted(node) == f"self.{attribute}":
+                    if dotted(node) == path:
+                        return True
+                if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+                    if dotted(node.value) == path:
+                        return True
+                if isinstance(node, ast.Call) and (dotted(node.func) or "").startswith(f"{path}."):
+                    if isinstance(getattr(self.callback, attribute, None), list | dict | set):
                         return True
         return False
 
@@ -491,6 +533,11 @@ class Opened:
                     "have. Eject without it, or write it with what the loop has: "
                     f"{', '.join(sorted(f'state.{name}' for name in LOCALS - {'inputs', 'progress'}))}."
                 )
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two plain values are written alike: 1 is not 1.0."""
+    return repr(one) == repr(other)
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:

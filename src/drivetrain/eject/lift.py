@@ -294,9 +294,9 @@ class Lifter:
                 one.decorator_list = [d for d in one.decorator_list if not _is_cache(d)]
             if isinstance(one, ast.ClassDef):
                 _fields_as_comments(one)
-            for mark in ("before",):
-                if hasattr(one, mark):
-                    one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
+                one.body = [part for part in one.body if not _is_abstract(part)]
+            if hasattr(one, "before"):
+                one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
         _Requires(self).visit(node)
         body = [node]
         folder = self.folder(source.name, known)
@@ -309,7 +309,7 @@ class Lifter:
 
     def _resolve(self, node: Any, source: Module) -> None:
         """Everything that a tree names is lifted or imported; names are those of the script."""
-        inner = _delayed_imports(node)
+        inner = _delayed_imports(node, source.name)
         _WithoutImports(self._is_liftable).visit(node)
         self._resolve_modules(node, source, inner)
         names = names_in(node, of_module=True)
@@ -613,6 +613,15 @@ def trim_docstring(node: Any) -> None:
         del node.body[0]  # the class has said it
 
 
+def _is_abstract(node: ast.stmt) -> bool:
+    """A method that only says what a subclass has."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    last = [one for one in node.body if not tree.is_text(one)]
+    is_raise = len(last) == 1 and isinstance(last[0], ast.Raise) and last[0].exc is not None
+    return is_raise and (dotted(last[0].exc) or "") == "NotImplementedError"  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _is_cache(decorator: ast.expr) -> bool:
     """A cache makes nothing different, only quicker."""
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -679,6 +688,7 @@ def _scattered(body: list[ast.stmt]) -> set[str]:
                 found |= set(vars(module)) - set(dir(builtins)) if module is not None else set()
             continue
         if isinstance(one, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            found |= {name for n in ast.walk(one) if isinstance(n, ast.Global) for name in n.names}
             continue
         if isinstance(one, ast.If) and dotted(one.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__"):
             continue
@@ -755,17 +765,20 @@ def _note(node: ast.stmt, found: Module) -> None:
 def _absolute(node: ast.ImportFrom, module: str) -> str:
     if not node.level:
         return node.module or ""
-    parts = module.split(".")[: -node.level]
+    is_package = hasattr(sys.modules.get(module), "__path__")
+    parts = f"{module}.__init__".split(".") if is_package else module.split(".")
+    parts = parts[: -node.level]
     return ".".join([*parts, *([node.module] if node.module else [])])
 
 
-def _delayed_imports(node: ast.AST) -> dict[str, Import]:
+def _delayed_imports(node: ast.AST, module: str) -> dict[str, Import]:
     """The imports inside functions, by name."""
     found = {}
     for one in ast.walk(node):
-        if isinstance(one, ast.ImportFrom) and not one.level:
+        if isinstance(one, ast.ImportFrom):
+            home = _absolute(one, module)
             for name in one.names:
-                found[name.asname or name.name] = Import(one.module or "", name.name, name.asname or "")
+                found[name.asname or name.name] = Import(home, name.name, name.asname or "")
         elif isinstance(one, ast.Import):
             for name in one.names:
                 called = name.asname or name.name

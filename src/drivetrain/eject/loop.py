@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.fold import Known
-from drivetrain.eject.inline import PAIR, Form, Opened, Setting
+from drivetrain.eject.inline import PAIR, Form, Opened, Setting, same_value
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
@@ -136,6 +137,7 @@ class Loops:
 
     def add(self, fits: Sequence[Fit]) -> None:
         """Write the functions for the fits of a journal."""
+        self._uses = Counter(id(one) for fit in fits for one in fit.callbacks)
         groups: dict[Any, list[Fit]] = {}
         for fit in fits:
             groups.setdefault(self._key(fit), []).append(fit)
@@ -172,16 +174,17 @@ class Loops:
             "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
-        events = {event: self._event(event, opened) for event in EVENTS}
+        where = self._places(values, may_end=_stops_at(kind.fits[0]) is not None or any(map(_may_end, kind.fits[0].callbacks)))
+        events = {event: self._event(event, opened, where) for event in EVENTS}
         first, rest = (
             [one for one in opened if (one.callback.order < FIRST) is is_before]
             for is_before in (True, False)
         )
         record = tree.statements(f"losses.append(loss.detach())\ncounts.append({around.form.count})")
         events["after_loss"] = [
-            *self._event("after_loss", first),
+            *self._event("after_loss", first, where),
             *record,
-            *self._event("after_loss", rest),
+            *self._event("after_loss", rest, where),
         ]
         beginnings = [s for one in opened for s in one.beginning()]
         events["before_fit"] = [*beginnings, *events["before_fit"]]
@@ -281,7 +284,7 @@ class Loops:
                 self.lifter.constants[wanted] = value
                 self.settings.append(Setting(wanted, value, reason))
                 return wanted
-            if self.lifter.constants[wanted] == value:
+            if same_value(self.lifter.constants[wanted], value):
                 return wanted
         raise AssertionError("a hundred constants of one name")
 
@@ -371,13 +374,10 @@ class Loops:
 
     def _opened(self, kind: Kind, values: Mapping[str, Known], loss: Known) -> list[Opened]:
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
-        first = texts["first_epoch"]
-        done = "epoch" if first == "0" else f"(epoch - {first})"
         state = {
             "state.seed": Known(self.seed, "SEED"),
             "state.epochs": Known(values["epochs"].value, texts["epochs"]) if values["epochs"].value is not None else Known(text=texts["epochs"]),
             "state.first_step": Known(values["first_step"].value, texts["first_step"]) if values["first_step"].value is not None else Known(text=texts["first_step"]),
-            "state.epochs_done": Known(text=done),
             "state.folder": Known(None),
             "state.saved": Known(None),
             "bad_weights(model)": Known([]),  # the run has checked it
@@ -413,23 +413,47 @@ class Loops:
             )
             del one._ejecting_metrics  # pyright: ignore[reportAttributeAccessIssue]
             found[-1].callback._ejecting_metrics = self.around.metrics
+            if self._uses[id(one)] > 1 and not _has_name(one):
+                found[-1].refuse_what_goes_on()
             self.settings += found[-1].settings
             for inner in found[-1].inner.values():
                 self.settings += inner.settings
         return found
 
-    def _event(self, event: str, opened: Sequence[Opened]) -> list[ast.stmt]:
+    def _places(self, values: Mapping[str, Known], *, may_end: bool) -> dict[str, dict[str, Known]]:
+        """By event, what the state says of where training stands: an epoch counts before its last event."""
+        texts = {name: known.text or repr(known.value) for name, known in values.items()}
+        first = texts["first_epoch"]
+        done = "epoch" if first == "0" else f"(epoch - {first})"
+        num_batches = self.around.num_batches
+
+        def place(epoch: str, done: str, step: str) -> dict[str, Known]:
+            share = f"{step} / ({texts['epochs']} * NUM_BATCHES)" if num_batches else f"{done} / {texts['epochs']}"
+            found = {"epoch": epoch, "epochs_done": done, "step": step, "progress": f"({share})"}
+            return {f"state.{name}": Known(text=text) for name, text in found.items()}
+
+        places = {event: place("epoch", done, "step") for event in EVENTS}
+        places["before_fit"] = place(first, "0", "0")
+        places["after_epoch"] = place("(epoch + 1)", f"({done} + 1)", "step")
+        epochs = texts["epochs"]
+        last = epochs if first == "0" else f"({first} + {epochs})"
+        places["after_fit"] = place(last, epochs, "step")
+        if may_end:  # nobody knows in which epoch
+            for name in ("epoch", "epochs_done", "step", "progress"):
+                places["after_fit"][f"state.{name}"] = Known(text=f"state.{name}")
+        return places
+
+    def _event(
+        self, event: str, opened: Sequence[Opened], where: Mapping[str, Mapping[str, Known]]
+    ) -> list[ast.stmt]:
         handlers: Any = Handlers([one.callback for one in opened])
         order = [handler.__self__ for handler in getattr(handlers, event)]
         by_callback = {id(one.callback): one for one in opened}
         statements: list[ast.stmt] = []
         for callback in order:
             one = by_callback[id(callback)]
-            before = one.state["state.epochs_done"]
-            if event == "after_epoch":  # it counts as done
-                one.state["state.epochs_done"] = Known(text=f"{before.text} + 1")
+            one.state |= where[event]
             body = one.statements(event)
-            one.state["state.epochs_done"] = before
             if event == "after_fit":
                 body = [one for one in body if not _forgets(one)]
             statements += body

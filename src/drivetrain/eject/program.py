@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import UNKNOWN, Known, is_pure, literal, replace_name
+from drivetrain.eject.fold import UNKNOWN, Known, is_captured, is_pure, literal, replace_name
 from drivetrain.eject.lift import OURS, RUN_BY_PYTHON, Import, Lifter, Piece, annotation_names, attributes_in, names_in, rename
 from drivetrain.eject.tree import dotted, same
 
@@ -290,7 +290,7 @@ class Program:
             count = len(calls[piece.name])
             if not (is_plain or is_small or (count == 1 and not _is_worth_a_name(node))):
                 continue
-            if not all(_fits(node, expression, call) for call, _ in calls[piece.name]):
+            if not all(_fits(node, expression, call, inside.node) for call, inside in calls[piece.name]):
                 continue
             for _, caller in calls[piece.name]:
                 self._replace(caller, piece.name, node, expression)
@@ -872,10 +872,14 @@ def _is_worth_a_name(function: ast.FunctionDef) -> bool:
     return tree.is_text(function.body[0]) and not function.name.startswith("_")
 
 
-def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call) -> bool:
-    """Whether an expression may stand in the place of the call: nothing is worked out twice."""
+def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call, caller: ast.AST) -> bool:
+    """Whether an expression may stand in the place of the call.
+
+    Nothing is worked out twice or in another order, and no name means another thing there.
+    """
     if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
         return False
+    made: list[str] = []
     for name in _named(function):
         given = _argument(function, name, call, is_method=False)
         given = given if given is not None else _default(function, name)
@@ -884,7 +888,38 @@ def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call) -> bo
         uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(expression))
         if uses != 1 and not isinstance(given, ast.Name | ast.Constant):
             return False
-    return True
+        if is_captured(ast.Expr(expression), name, given):
+            return False
+        if not is_pure(given):
+            made.append(name)
+    free = names_in(expression) - set(_named(function))
+    if free & _local_names(caller):
+        return False
+    return _in_order(expression, [name for name in _named(function) if name in made])
+
+
+def _local_names(node: ast.AST) -> set[str]:
+    """Names that functions of a piece have of their own."""
+    stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    return stored | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+
+
+def _in_order(expression: ast.expr, made: list[str]) -> bool:
+    """Whether arguments that are calls are still worked out in their order, before anything else is."""
+    found: list[str] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.IfExp):
+            found.append("")  # not once, or not at once
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+        if isinstance(node, ast.Name) and node.id in made:
+            found.append(node.id)
+        elif isinstance(node, ast.Call) and not is_pure(node):
+            found.append("")
+
+    visit(expression)
+    return not made or found[: len(made)] == made
 
 
 def _attributes_read(node: ast.AST) -> set[str]:

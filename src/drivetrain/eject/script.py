@@ -10,6 +10,7 @@ import ast
 import functools
 import inspect
 import os
+import shlex
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,7 @@ from drivetrain.eject.lift import Import, Lifter, Piece
 from drivetrain.eject.loop import Fit, Loops, Surroundings
 from drivetrain.eject.parts import LEVELS, Part, Written
 from drivetrain.eject.program import Program
-from drivetrain.eject.text import value_text
+from drivetrain.eject.text import docstring, value_text
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped
 from drivetrain.optim.defaults import _can_fuse as can_fuse
@@ -618,10 +619,10 @@ def _docstring(part: Part, name: str) -> str:
     text = [part.title if part.title.endswith("…") else f"{part.title}.", ""]
     words = "Written by Drivetrain: the steps of the run, and its weights to the last bit (on the same "
     text += textwrap.wrap(f"{words}kind of machine, with the same versions).", WIDTH)
-    text += ["", f"    python {name} --data DATA --out OUT", ""]
+    text += ["", f"    python {shlex.quote(name)} --data DATA --out OUT", ""]
     if part.note:
         text += [*textwrap.wrap(part.note, WIDTH), ""]
-    return '"""' + "\n".join(text).rstrip() + '\n"""'
+    return docstring(text)
 
 
 def ruff_path() -> str:

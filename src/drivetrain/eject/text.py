@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from drivetrain.eject.fold import literal
@@ -25,6 +26,13 @@ def value_text(value: Any) -> str:
             f"A script cannot write down {value!r}. Give numbers, texts, lists, tuples and dicts of them."
         )
     return unparse(written)
+
+
+def docstring(lines: Sequence[str]) -> str:
+    """The docstring of a script. Names of classes and folders are anybody's: none of them can end it."""
+    text = "\n".join(lines).rstrip()
+    plain = "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+    return '"""' + plain.replace("\\", "\\\\").replace('"""', "'''") + '\n"""'
 
 
 def loss_call(text: str, *arguments: str) -> str:

@@ -13,6 +13,7 @@ import ast
 import copy
 import inspect
 import io
+import re
 import textwrap
 import tokenize
 from collections.abc import Iterator, Sequence
@@ -172,12 +173,30 @@ def _wrapped(comment: str, indent: str) -> list[str]:
 _BITS = (ast.BitXor, ast.BitAnd, ast.BitOr, ast.LShift, ast.RShift)
 
 
+def _in_words(parts: list[ast.expr]) -> Iterator[ast.expr]:
+    """The parts of an f-string, its plain text word by word."""
+    for part in parts:
+        if isinstance(part, ast.Constant) and "\n" not in str(part.value):
+            for word in re.findall(r"\s*\S+\s*|\s+", str(part.value)):
+                yield ast.Constant(word)
+        else:
+            yield part
+
+
 class _Spelled(ast.NodeTransformer):
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 part.value = self.visit(part.value)
-        return node
+        parts = [[]]
+        for one in _in_words(node.values):
+            if len(ast.unparse(ast.JoinedStr([*parts[-1], one]))) > WIDTH - 20:
+                parts.append([])
+            parts[-1].append(one)
+        if len(parts) == 1:
+            return node
+        lines = [ast.unparse(ast.JoinedStr(part)) for part in parts]
+        return ast.Name(f"({' '.join(lines)})", ast.Load())
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
@@ -257,7 +276,9 @@ def is_text(node: ast.AST) -> bool:
 
 def _quoted(text: str, indent: str) -> list[str]:
     text = inspect.cleandoc(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    lines = (text[:-1] + '\\"' if text.endswith('"') else text).splitlines() or [""]
+    if text.endswith('"') and not text.endswith('\\"'):
+        text = text[:-1] + '\\"'
+    lines = text.splitlines() or [""]
     if len(lines) == 1 and len(indent) + len(lines[0]) + 6 > WIDTH:
         lines = textwrap.wrap(lines[0], WIDTH - len(indent) - 3)
     if len(lines) == 1:

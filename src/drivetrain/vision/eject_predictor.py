@@ -23,6 +23,7 @@ from drivetrain.eject.inline import Setting
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.eject.script import WIDTH, laid_out, pieces_of, put_together, ruff_path
+from drivetrain.eject.text import docstring
 from drivetrain.models import PictureModel, model_info
 from drivetrain.models.timm_body import TimmBody
 from drivetrain.nn import PictureHead
@@ -162,8 +163,9 @@ def _answering(manifest: Manifest, guard: Guard | None) -> list[Written]:
 
 def _docstring(manifest: Manifest, guard: Guard | None) -> str:
     classes = manifest.classes
-    some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
-    text = [f"Say which of {len(classes)} classes a picture shows: {some}", ""]
+    some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else ".")
+    title = f"Say which of {len(classes)} classes a picture shows: {some}"
+    text = [*textwrap.wrap(title, WIDTH), ""]
     beside = ["bundle.json", manifests.WEIGHTS]
     beside += [] if guard is None else [manifests.GUARD, manifests.GUARD_TENSORS]
     text += textwrap.wrap(
@@ -173,7 +175,7 @@ def _docstring(manifest: Manifest, guard: Guard | None) -> str:
         WIDTH,
     )
     text += ["", "    python predict.py PICTURE... [--json]"]
-    return f'"""{chr(10).join(text)}\n"""'.replace("\\", "\\\\")
+    return docstring(text)
 
 
 def _section_of(module: str) -> str:
