@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import drivetrain as dt
+from drivetrain import store
 from drivetrain.cli import program
+from tests.eject import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -66,10 +70,25 @@ def test_the_python_runs_from_top_to_bottom(here: Path) -> None:
         "optimizer": None,
     }
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own page
+        if not block.startswith("# mine.py"):  # that one is a file of its own: see below
+            exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own page
     assert (here / "runs" / "photos" / "model" / "model.safetensors").exists()
+    script = (here / "train_photos.py").read_text("utf-8")
+    assert not re.search(r"^\s*(import|from) drivetrain", script, flags=re.MULTILINE)
+
+
+def test_a_script_can_be_written_of_your_own_model(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"```python\n(# mine\.py\n.*?)```", README, flags=re.DOTALL)
+    (here / "mine.py").write_text(block, "utf-8")
+    monkeypatch.syspath_prepend(here)
+    mine = importlib.import_module("mine")
+    monkeypatch.delitem(sys.modules, "mine")
+    answer = replay.replayed_here(here / "train.py", here / "again")
+    assert answer["weights_sha256"] == store.weights_sha256(mine.learner.model.state_dict())
 
 
 def test_every_make_target_it_names_exists() -> None:

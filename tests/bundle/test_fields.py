@@ -53,6 +53,24 @@ def test_what_fits_is_given_in_its_type() -> None:
             "has nan as `v`, expected a number from 0 to 1.",
         ),
         (lambda f: f.numbers("v", 2, 0, 1), [0], "has [0] as `v`, expected 2 numbers."),
+        pytest.param(
+            lambda f: f.number("v", 0, float("inf")),
+            10**400,
+            f"has 1{'0' * 79}… as `v`, expected a number from 0 to inf.",
+            id="more than a float holds",
+        ),
+        pytest.param(
+            lambda f: f.number("v", float("-inf"), 0),
+            -(10**400),
+            f"has -1{'0' * 78}… as `v`, expected a number from -inf to 0.",
+            id="less than a float holds",
+        ),
+        pytest.param(
+            lambda f: f.numbers("v", 1, 0, float("inf")),
+            [10**400],
+            f"has [1{'0' * 78}… as `v`, expected 1 numbers from 0 to inf.",
+            id="a list with more than a float holds",
+        ),
         (
             lambda f: f.numbers("v", 1, 0, 1),
             [None],

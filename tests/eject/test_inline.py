@@ -181,10 +181,21 @@ def test_callbacks_of_one_fit_are_in_that_fits_function_alone(tmp_path: Path) ->
     assert sorted(uses) == [False, True]
 
 
-def test_a_callback_that_starts_anew_in_each_fit_and_one_that_goes_on(tmp_path: Path) -> None:
+def test_a_callback_that_goes_on_from_fit_to_fit_is_refused() -> None:
     learner = OWN(project.Net, project.loaders, "cross_entropy", callbacks=[own.Remembers()])
     learner.fit(1, 1e-2)
     learner.fit(1, 1e-2)  # `loss` and `step` of the callback go on, `_means` start anew
+    refused(
+        learner,
+        "The callback `Remembers` takes `self.loss` from one fit to the next, and in a script it starts "
+        "anew in each. Set it in `before_fit`, or give each fit a callback of its own.",
+    )
+
+
+def test_a_callback_that_starts_anew_in_each_fit(tmp_path: Path) -> None:
+    learner = OWN(project.Net, project.loaders, "cross_entropy", callbacks=[own.Shrinks()])
+    learner.fit(1, 1e-2)
+    learner.fit(2, 1e-2)
     replay.check(learner, tmp_path)
 
 
@@ -221,5 +232,9 @@ def test_how_far_training_has_come_is_the_same_under_a_schedule(tmp_path: Path) 
     replay.check(learner, tmp_path)
 
 
-def test_what_a_callback_changes_begins_as_it_was_given(tmp_path: Path) -> None:
-    replay.check(learner_with(own.Frees(0.7)), tmp_path)
+def test_what_a_callback_has_changed_is_refused() -> None:
+    refused(
+        learner_with(own.Frees(0.7)),
+        "The callback `Frees` changes `ends` that it was made with, or keeps it in another form, so nobody "
+        "can tell any more what it was. Keep it (`self.ends = ends`), and count with another attribute.",
+    )

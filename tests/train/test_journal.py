@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from drivetrain.errors import RunError
 from drivetrain.train import journal
-from drivetrain.train.journal import Stage, fine_tune_stages, one_cycle_stage
+from drivetrain.train.journal import STATUSES, Stage, fine_tune_stages, one_cycle_stage
 
 
 def again(stage: Stage) -> Stage:
@@ -20,7 +20,7 @@ def again(stage: Stage) -> Stage:
 @given(
     epochs=st.integers(1, 1000),
     lrs=st.lists(st.floats(1e-9, 10.0), min_size=1, max_size=4),
-    status=st.sampled_from(["planned", "running", "done", "cancelled", "interrupted"]),
+    status=st.sampled_from(STATUSES),
     done=st.integers(0, 1000),
 )
 def test_a_stage_survives_json(epochs: int, lrs: list[float], status: str, done: int):
@@ -47,12 +47,12 @@ def test_stages_do_not_share_their_defaults():
     assert second.schedule == {"name": "constant"}
 
 
-@pytest.mark.parametrize("status", ["planned", "running"])
-def test_what_is_planned_or_running_is_open(status: str):
+@pytest.mark.parametrize("status", ["planned", "running", "stopped"])
+def test_what_is_planned_or_goes_on_is_open(status: str):
     assert Stage("fit", "fit(1)", status=status).is_open
 
 
-@pytest.mark.parametrize("status", ["done", "cancelled", "interrupted"])
+@pytest.mark.parametrize("status", ["done", "cancelled", "interrupted", "broken"])
 def test_what_has_ended_is_not_open(status: str):
     assert not Stage("fit", "fit(1)", status=status).is_open
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Iterator
@@ -113,12 +114,52 @@ def test_a_parabola_finds_its_coefficients() -> None:
             "Make it an `nn.Module`, or add a method that lists its `nn.Parameter`s.",
         ),
         (3, "The model must be an `nn.Module` or a callable with parameters. Got int."),
+        (
+            nn.Linear,
+            "`Linear` cannot be made without its arguments `in_features`, `out_features`. "
+            "Fill them in: `functools.partial(Linear, …)`.",
+        ),
+        (
+            functools.partial(nn.Linear, in_features=2),
+            "`Linear` cannot be made without its argument `out_features`. "
+            "Fill it in: `functools.partial(Linear, …)`.",
+        ),
     ],
 )
 def test_what_cannot_train_is_refused(model: Any, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         dt.Learner(model, blob_loaders())
     assert str(caught.value) == sentence
+
+
+def test_loaders_that_lack_an_argument_are_refused() -> None:
+    def loaders(folder: str) -> dt.Loaders:
+        return blob_loaders()
+
+    with pytest.raises(ConfigError) as caught:
+        dt.Learner(nn.Linear(2, 3), loaders)
+    assert str(caught.value) == (
+        "`loaders` cannot be made without its argument `folder`. "
+        "Fill it in: `functools.partial(loaders, …)`."
+    )
+
+
+def test_a_function_that_answers_its_parameters_is_a_model() -> None:
+    weight = nn.Parameter(torch.zeros(2, 3))
+
+    def scores(x: Tensor, scale: float = 1.0) -> Tensor:
+        return scale * (x @ weight)
+
+    def ready(*batch: Tensor) -> Tensor:
+        return batch[0] @ weight
+
+    for function in (scores, ready):
+        function.parameters = lambda: [weight]  # pyright: ignore[reportFunctionMemberAccess]
+        trained = dt.Learner(function, blob_loaders(), progress=False)
+        assert trained.makes_model is None
+        before = weight.detach().clone()
+        trained.fit(1)
+        assert not torch.equal(weight, before)
 
 
 def test_plain_tensors_as_parameters_are_refused() -> None:
@@ -452,7 +493,7 @@ def test_an_error_in_the_loop_still_ends_the_fit_and_the_next_one_starts_clean()
         trained.fit(1, callbacks=[broken])
     assert broken.seen[-1] == "after_fit"
     trained.fit(1)
-    assert [stage.status for stage in trained.journal] == ["interrupted", "done"]
+    assert [stage.status for stage in trained.journal] == ["broken", "done"]
 
 
 def test_a_callback_can_change_batch_loss_and_gradients() -> None:

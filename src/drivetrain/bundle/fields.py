@@ -104,6 +104,10 @@ class Fields:
 
 
 def _is_number(value: Any) -> bool:
+    """Is it a finite number that a float can hold?"""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return not isinstance(value, float) or math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of a whole number; Python compares one with infinity without a float
+        return False

@@ -21,7 +21,9 @@ LEVELS = ("all", "data", "loop")
     show_default=True,
     help="How much is written out: everything; loop and data; the loop alone.",
 )
-@common.options(out="The script, such as train_birds.py; one that is there is replaced.", short_out=True)
+@common.options(
+    out="The script, such as train_birds.py; one that is there is replaced.", short_out=True
+)
 def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | None) -> None:
     """Write RUN as one script that does the same without Drivetrain, to the last bit of the weights.
 

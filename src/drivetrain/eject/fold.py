@@ -305,10 +305,10 @@ class Folder:
         return node
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
-        answer = self.value(node.test)
-        node.test = self._expression(node.test)
+        answer = self.truth(node.test)
+        node.test = _as_question(self._expression(node.test))
         if answer is UNKNOWN:
-            answer = self.value(node.test)
+            answer = self.truth(node.test)
         if answer is not UNKNOWN:
             kept = node.body if answer else node.orelse
             self._block(kept)
@@ -438,6 +438,24 @@ class Folder:
         except Exception:  # noqa: BLE001 - whatever it asks cannot be answered now
             return UNKNOWN
 
+    def truth(self, node: ast.expr) -> Any:
+        """True or False where a question is decided, though its value may not be known; else `UNKNOWN`."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            inner = self.truth(node.operand)
+            return inner if inner is UNKNOWN else not inner
+        if isinstance(node, ast.BoolOp):
+            is_and = isinstance(node.op, ast.And)
+            answers = []
+            for part in node.values:
+                answers.append(self.truth(part))
+                if answers[-1] is (not is_and):
+                    return not is_and
+                if answers[-1] is UNKNOWN and not is_pure(part):
+                    return UNKNOWN
+            return UNKNOWN if UNKNOWN in answers else is_and
+        value = self.value(node)
+        return value if value is UNKNOWN else bool(value)
+
     def _value(self, node: Any) -> Any:
         path = dotted(node)
         if path is not None and path in self.known:
@@ -471,10 +489,11 @@ class Folder:
             return _UNARY[type(node.op)](value)
         if isinstance(node, ast.BoolOp):
             is_and = isinstance(node.op, ast.And)
-            values = [self._value(part) for part in node.values]
-            if any(v is not UNKNOWN and bool(v) is not is_and for v in values):
-                return not is_and
-            return UNKNOWN if any(v is UNKNOWN for v in values) else values[-1]
+            for part in node.values:
+                value = self._value(part)
+                if value is UNKNOWN or bool(value) is not is_and:
+                    return value
+            return value
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
             left, right = self._value(node.left), self._value(node.comparators[0])
             if left is UNKNOWN or right is UNKNOWN:
@@ -558,10 +577,10 @@ class _Expressions(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
-        answer = self.folder.value(node.test)
-        node.test = self.visit(node.test)
+        answer = self.folder.truth(node.test)
+        node.test = _as_question(self.visit(node.test))
         if answer is UNKNOWN:
-            answer = self.folder.value(node.test)
+            answer = self.folder.truth(node.test)
         if answer is not UNKNOWN:
             return self.visit(node.body if answer else node.orelse)
         node.body, node.orelse = self.visit(node.body), self.visit(node.orelse)
@@ -571,11 +590,11 @@ class _Expressions(ast.NodeTransformer):
         passes = isinstance(node.op, ast.And)
         kept: list[ast.expr] = []
         for part in node.values:
-            answer = self.folder.value(part)
+            answer = self.folder.truth(part)
             is_last = part is node.values[-1]
             part = self.visit(part)
             if answer is UNKNOWN:
-                answer = self.folder.value(part)
+                answer = self.folder.truth(part)
             if answer is not UNKNOWN and bool(answer) is passes and not is_last:
                 continue
             kept.append(part)
@@ -583,7 +602,7 @@ class _Expressions(ast.NodeTransformer):
                 break
         if len(kept) > 1:
             last = self.folder.value(kept[-1])
-            if last is not UNKNOWN and isinstance(last, bool) and last is passes:
+            if last is passes and _is_bool(kept[-2]):
                 kept.pop()
         if len(kept) == 1:
             return kept[0]
@@ -740,6 +759,30 @@ def negated(test: ast.expr) -> ast.expr:
         other = ast.And() if isinstance(test.op, ast.Or) else ast.Or()
         return ast.BoolOp(other, [negated(part) for part in test.values])
     return ast.UnaryOp(ast.Not(), test)
+
+
+def _as_question(node: ast.expr) -> ast.expr:
+    """A test of which only the truth counts: `a or False` as `a`."""
+    if not isinstance(node, ast.BoolOp):
+        return node
+    passes = isinstance(node.op, ast.And)
+    parts = [_as_question(part) for part in node.values]
+    kept = [p for p in parts if not (isinstance(p, ast.Constant) and bool(p.value) is passes)]
+    if len(kept) == 1:
+        return kept[0]
+    node.values = kept or [ast.Constant(passes)]
+    return node
+
+
+def _is_bool(node: ast.expr) -> bool:
+    """Whether an expression is True or False, whatever it is made of."""
+    if isinstance(node, ast.BoolOp):
+        return all(_is_bool(part) for part in node.values)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not)
+    if isinstance(node, ast.Call):
+        return dotted(node.func) in ("isinstance", "callable", "hasattr", "all", "any", "bool")
+    return isinstance(node, ast.Compare)
 
 
 def _filled_at_once(body: list[ast.stmt]) -> None:

@@ -207,7 +207,8 @@ class Opened:
         if isinstance(value, bool | str) or value is None:
             return Known(value)
         wanted = f"{self.name}_{attribute}".upper()
-        for name in (wanted, *(f"{wanted}_{number}" for number in itertools.count(2))):
+        for number in itertools.count(1):
+            name = wanted if number == 1 else f"{wanted}_{number}"
             if name not in self.lifter.constants:
                 self.settings.append(Setting(name, value, reason))
                 self.lifter.constants[name] = value

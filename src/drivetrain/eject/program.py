@@ -11,9 +11,10 @@ from __future__ import annotations
 import ast
 import copy
 import dataclasses
+import itertools
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -762,11 +763,24 @@ def _put_statements(
 
 def _is_reached_first(statement: Any, call: ast.Call) -> bool:
     """Whether a call may be made before the rest of its statement: nothing before it has an effect."""
-    return any(part is call for part in ast.walk(statement.value)) and not any(
-        isinstance(part, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.DictComp | ast.IfExp | ast.BoolOp)
-        for part in ast.walk(statement.value)
-        if any(inner is call for inner in ast.walk(part))
-    )
+    if not any(part is call for part in ast.walk(statement.value)):
+        return False
+    around = [part for part in ast.walk(statement.value) if any(inner is call for inner in ast.walk(part))]
+    if any(isinstance(part, _NOT_AT_ONCE) for part in around):
+        return False
+    own = {id(part) for part in (*around, *ast.walk(call))}
+    before = itertools.takewhile(lambda part: part is not call, _as_worked_out(statement.value))
+    return not any(isinstance(part, ast.Call) and id(part) not in own and not is_pure(part) for part in before)
+
+
+_NOT_AT_ONCE = ast.Lambda | ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp | ast.IfExp | ast.BoolOp
+
+
+def _as_worked_out(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of an expression in the order in which they are worked out."""
+    for child in ast.iter_child_nodes(node):
+        yield from _as_worked_out(child)
+    yield node
 
 
 def _steps(
@@ -784,6 +798,8 @@ def _steps(
         name for name, value in given.items() if isinstance(value, ast.Name) and value.id == name
     }
     used = {n.id for n in ast.walk(holder) if isinstance(n, ast.Name)} | set(_named(holder))
+    if (names_in(function) - own - set(_named(function))) & _local_names(holder):
+        return None  # a name of its module is another thing there
     clash = (own & used) - passed
     answered = function.body[-1].value if isinstance(function.body[-1], ast.Return) else None
     if isinstance(answered, ast.Tuple):  # `a, b = f()` where f ends in `return a, b`
@@ -800,11 +816,16 @@ def _steps(
         steps[0].gap = True
     holding = ast.Module(steps, [])
     first: list[Any] = []
+    made = [name for name, value in given.items() if not is_pure(value)]
+    if made and made != _order_given(function, call, made):
+        return None
+    one_value = getattr(steps[0], "value", None)
+    at_once = made if one_value is not None and _in_order(one_value, made) else []
     for name, value in given.items():
         uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(holding))
         if isinstance(value, ast.Name | ast.Constant) and not _is_stored(function, name):
             replace_name(holding, name, value)
-        elif uses == 1 and not _is_stored(function, name):
+        elif uses == 1 and not _is_stored(function, name) and (name in at_once or name not in made):
             replace_name(holding, name, value)
         elif name in used and name not in passed:
             return None
@@ -817,7 +838,6 @@ def _steps(
     answer = None
     if isinstance(steps[-1], ast.Return):
         answer = steps.pop().value
-    del call
     return [*first, *steps], answer
 
 
@@ -892,6 +912,8 @@ def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call, calle
             return False
         if not is_pure(given):
             made.append(name)
+    if made != _order_given(function, call, made):
+        return False
     free = names_in(expression) - set(_named(function))
     if free & _local_names(caller):
         return False
@@ -906,20 +928,24 @@ def _local_names(node: ast.AST) -> set[str]:
 
 def _in_order(expression: ast.expr, made: list[str]) -> bool:
     """Whether arguments that are calls are still worked out in their order, before anything else is."""
+    if not made:
+        return True
     found: list[str] = []
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.IfExp):
-            found.append("")  # not once, or not at once
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-        if isinstance(node, ast.Name) and node.id in made:
-            found.append(node.id)
-        elif isinstance(node, ast.Call) and not is_pure(node):
+    for part in _as_worked_out(expression):
+        if isinstance(part, ast.Name) and part.id in made:
+            found.append(part.id)
+        elif isinstance(part, ast.Call) and not is_pure(part):
             found.append("")
+    inside = {n.id for p in ast.walk(expression) if isinstance(p, _NOT_AT_ONCE) for n in ast.walk(p) if isinstance(n, ast.Name)}
+    return found[: len(made)] == made and not inside & set(made)
 
-    visit(expression)
-    return not made or found[: len(made)] == made
+
+def _order_given(function: ast.FunctionDef, call: ast.Call, names: list[str]) -> list[str]:
+    """Parameters in the order in which a call works their arguments out."""
+    parts = [*call.args, *(k.value for k in call.keywords)]
+    places = {name: _argument(function, name, call, is_method=False) for name in names}
+    at = {name: next((i for i, part in enumerate(parts) if part is value), -1) for name, value in places.items()}
+    return sorted(names, key=at.__getitem__)
 
 
 def _attributes_read(node: ast.AST) -> set[str]:
@@ -929,13 +955,15 @@ def _attributes_read(node: ast.AST) -> set[str]:
         inner = _attributes_read(one)
         if isinstance(one, ast.Assign | ast.AnnAssign):
             target = one.targets[0] if isinstance(one, ast.Assign) else one.target
-            if isinstance(target, ast.Attribute):
+            if isinstance(target, ast.Attribute) and one.value is not None and is_pure(one.value):
                 inner.discard(target.attr)
         if isinstance(one, ast.FunctionDef) and one.decorator_list:
             inner.discard(one.name)  # a property of the same name
         found |= inner
     if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
         found.add(node.attr)
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+        found.add(node.target.attr)
     return found
 
 

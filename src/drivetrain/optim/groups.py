@@ -90,7 +90,7 @@ def split_by_decay(
             if layer.requires_grad:
                 decayed.append(layer)
             continue
-        for module in layer.modules():
+        for module in layer.modules():  # pyright: ignore[reportAttributeAccessIssue]
             for name, param in module.named_parameters(recurse=False):
                 if not param.requires_grad or (shared and param in seen):
                     continue

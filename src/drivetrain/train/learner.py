@@ -79,9 +79,9 @@ class Learner:
     """Model + loaders + loss + optimizer, and the loop that trains them.
 
     Args:
-        model: an `nn.Module`, or any callable that answers `parameters()`; or what makes one, a class or a
-            function without arguments (`functools.partial` fills them in): its random weights then
-            follow from the seed, and the training can be ejected.
+        model: an `nn.Module`, or any callable that answers `parameters()`; or what makes one, a class
+            or a function without arguments (`functools.partial` fills them in): its random weights
+            then follow from the seed, and the training can be ejected.
         loaders: `Loaders`, a tuple (train, valid), or one re-iterable of batches to train on; or what
             makes them.
         loss_fn: `(preds, targets) -> scalar`, or a name from `losses.LOSSES`; None chooses by the
@@ -462,7 +462,8 @@ class Learner:
         """Write what was done as one plain PyTorch script, which gives the same weights to the last bit.
 
         Args:
-            path: of the script, such as `train_birds.py`; `python train_birds.py --data … --out …` runs it.
+            path: of the script, such as `train_birds.py`; `python train_birds.py --data … --out …`
+                runs it.
             level: `all` imports nothing from Drivetrain; `data` takes model, loss and optimizer from it,
                 `loop` the data too.
         Raises: EjectError: something of it has no plain form, such as a lambda, or nothing was trained.

@@ -205,7 +205,6 @@ def evaluate(
     )
 
 
-
 def set_training_mode(model: nn.Module, in_eval: Sequence[nn.Module] = ()) -> None:
     """Training mode, except for `in_eval` and for modules all of whose parameters are frozen.
 
@@ -256,11 +255,6 @@ def give_back(state: FitState) -> None:
         for name, callback in named(state.callbacks).items():
             if name in state.saved:
                 callback.load_state_dict(state.saved[name])
-
-
-
-
-
 
 
 def _cancelled(state: FitState, on: Handlers, level: str) -> None:

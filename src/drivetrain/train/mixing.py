@@ -15,10 +15,11 @@ from torch import Tensor
 from drivetrain import losses
 from drivetrain.errors import ShapeError
 from drivetrain.randomness import derive
+from drivetrain.train.batches import inputs_of
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.callbacks._checking import check_number
-from drivetrain.train.batches import inputs_of
 from drivetrain.train.state import FitState
+
 
 class Mixing(Callback):
     """Base of the two; at `before_batch` they draw, and mix the inputs in their own way.

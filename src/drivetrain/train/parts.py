@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -14,8 +15,8 @@ from drivetrain import losses, optim
 from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
 from drivetrain.train import callbacks
-from drivetrain.train.callback import Callback
 from drivetrain.train.batches import call_of
+from drivetrain.train.callback import Callback
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.state import LossFn
 
@@ -27,7 +28,11 @@ def as_loaders(loaders: Any) -> Loaders:
     """`Loaders` from themselves, from a tuple (train, valid, test) or its beginning, or from one loader.
 
     A list is one loader: a list of batches is iterated over as often as one likes.
+
+    Raises: ConfigError: a function that `makes` did not take.
     """
+    if isinstance(_bare(loaders), FunctionType) and _lacks(loaders):
+        raise _lacking(loaders)
     if isinstance(loaders, Loaders):
         return loaders
     if isinstance(loaders, tuple) and 1 <= len(loaders) <= 3:
@@ -36,9 +41,44 @@ def as_loaders(loaders: Any) -> Loaders:
 
 
 def makes(given: Any) -> Callable[[], Any] | None:
-    """What is given, where it makes a thing instead of being one: a class, a function, a `partial`."""
-    bare = given.func if isinstance(given, functools.partial) else given
-    return given if isinstance(bare, type | FunctionType) else None
+    """What is given, where it makes a thing instead of being one: a class, a function, a `partial`.
+
+    A function that wants arguments, or answers `parameters()`, is a thing itself.
+
+    Raises: ConfigError: a class whose arguments are not filled in.
+    """
+    bare = _bare(given)
+    if isinstance(bare, FunctionType):
+        return None if hasattr(given, "parameters") or _lacks(given) else given
+    if not isinstance(bare, type):
+        return None
+    if _lacks(given):
+        raise _lacking(given)
+    return given
+
+
+def _bare(given: Any) -> Any:
+    """What a `partial` calls, or what is given."""
+    return given.func if isinstance(given, functools.partial) else given
+
+
+def _lacks(given: Callable[..., Any]) -> list[str]:
+    """Names of the arguments that a call without any would miss."""
+    try:
+        wanted = inspect.signature(given).parameters.values()
+    except ValueError:  # of classes written in C, some tell nothing
+        return []
+    open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in wanted if p.default is p.empty and p.kind not in open_ended]
+
+
+def _lacking(given: Callable[..., Any]) -> ConfigError:
+    names, name = _lacks(given), _bare(given).__name__
+    arguments, them = ("argument", "it") if len(names) == 1 else ("arguments", "them")
+    return ConfigError(
+        f"`{name}` cannot be made without its {arguments} {', '.join(f'`{n}`' for n in names)}. "
+        f"Fill {them} in: `functools.partial({name}, …)`."
+    )
 
 
 def as_loss(loss_fn: LossFn | str | Mapping[str, Any] | None, loaders: Loaders) -> LossFn:

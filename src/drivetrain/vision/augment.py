@@ -205,13 +205,9 @@ def augmented(
     height, width = pictures.shape[-2:]
     u = _draws(keys, seed=seed, epoch=epoch)
     sampling = sampling_matrices(draw_moves(u, settings=settings), height, width)
-    moved = moved_pictures(
-        pictures, sampling, padding=settings.padding, mirrors=settings.flip > 0
-    )
+    moved = moved_pictures(pictures, sampling, padding=settings.padding, mirrors=settings.flip > 0)
     gain, brightness = draw_lights(u, settings=settings)
-    scale, shift = scale_and_shift(
-        mean, std, gain=gain[:, None], brightness=brightness[:, None]
-    )
+    scale, shift = scale_and_shift(mean, std, gain=gain[:, None], brightness=brightness[:, None])
     return scaled(moved, scale, shift)
 
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ class _Writer:
         self.instead: dict[str, str] = {}
 
     def part(self, level: str) -> Part:
-        data, model = self.data, self.application.built.description
+        model = self.application.built.description
         is_plain = self._groups_do_not_matter()
         self._classes()
         if level == "loop":
@@ -150,9 +151,7 @@ class _Writer:
         return choices[choice].reason if choice in choices else "as asked"
 
     def _classes(self) -> None:
-        self._setting(
-            "CLASSES", tuple(self.data.classes), "in the order of the scores"
-        )
+        self._setting("CLASSES", tuple(self.data.classes), "in the order of the scores")
 
     # --- data -------------------------------------------------------------------------------------
 
@@ -207,7 +206,9 @@ class _Writer:
     def _finding(self, aside: dict[str, str]) -> None:
         data = self.data
         uses: dict[str, Any] = {"item_keys": item_keys}
-        head, label, part = self._listing() if data.recipe["from"] == "csv" else self._walking(aside)
+        head, label, part = (
+            self._listing() if data.recipe["from"] == "csv" else self._walking(aside)
+        )
         if data.split.method == "stratified":
             self._setting("VALID", data.recipe["valid"], self._reason("split"))
             uses["choose_of_each_class"] = choose_of_each_class
@@ -295,14 +296,17 @@ class _Writer:
         root = "table.parent" if beside == "." else f"table.parent / {beside!r}"
         skip = ""
         names = {q.id for q in data.quarantined}
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        path_column, label_column = recipe["path_column"], recipe["label_column"]
         listed = {
-            (row.get(recipe["path_column"]) or "").strip(): (row.get(recipe["label_column"]) or "").strip()
-            for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+            (row.get(path_column) or "").strip(): (row.get(label_column) or "").strip()
+            for row in rows
         }
         if {k: v for k, v in listed.items() if k not in names} != found:
             raise EjectError(
-                f"{data.source} lists pictures in a way that a plain script would read otherwise (twice, "
-                "with blanks, or with paths as on Windows). Write each picture once, as it lies in the folder."
+                f"{data.source} lists pictures in a way that a plain script would read otherwise "
+                "(twice, with blanks, or with paths as on Windows). Write each picture once, as it "
+                "lies in the folder."
             )
         aside = sorted(names & listed.keys())
         if aside:
@@ -311,11 +315,13 @@ class _Writer:
         if data.split.test:
             raise EjectError("A CSV with a test part cannot be ejected yet. Leave its rows out.")
         if recipe["part_column"]:
-            self._setting("PART_COLUMN", recipe["part_column"], "whether a picture trains or validates")
+            self._setting(
+                "PART_COLUMN", recipe["part_column"], "whether a picture trains or validates"
+            )
             for name in ("train", "valid"):
-                rows = [r for r in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)]
                 members = {data.items[i].id for i in getattr(data.split, name)}
-                said = {r[recipe["part_column"]] for r in rows if r[recipe["path_column"]].strip() in members}
+                listed_there = [row for row in rows if row[path_column].strip() in members]
+                said = {row[recipe["part_column"]] for row in listed_there}
                 self._setting(f"{name}_PARTS".upper(), tuple(sorted(said)), "")
         for module in ("csv",):
             self.lifter.add_import(Import(module))
@@ -428,13 +434,17 @@ class _Writer:
             return [
                 "    state = load_pretrained()",
                 '    classifier = body.net.pretrained_cfg["classifier"]',
-                "    body.net.load_state_dict({k: v for k, v in state.items() if not k.startswith(classifier)})",
+                "    body.net.load_state_dict(",
+                "        {k: v for k, v in state.items() if not k.startswith(classifier)}",
+                "    )",
             ]
         found = trained.find_weights(name, None if given is True else given)
         assert found is not None, "the run began with them"
         path = found.path
         if description["in_channels"] != 3 or path is None:
-            raise EjectError(f"The trained weights of {name} cannot be taken along: {found.origin}.")
+            raise EjectError(
+                f"The trained weights of {name} cannot be taken along: {found.origin}."
+            )
         self._setting("WEIGHTS_FILE", str(path), f"trained weights: {found.origin}")
         self._setting("WEIGHTS_SHA256", found.sha256, "the file that the run began with")
         self.written.append(Written(_FILE_WEIGHTS, "model"))
@@ -472,7 +482,9 @@ class _Writer:
 
         return (
             not asks_groups(self.learner.optimizer)
-            and all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
+            and all(
+                s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages
+            )
             and all(s.schedule["name"] != "per_group" for s in stages)
             and not any(
                 isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
@@ -568,7 +580,7 @@ def _field_texts(cls: type) -> dict[str, str]:
 
     found: dict[str, str] = {}
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # pyright: ignore[reportAttributeAccessIssue]
-    for one, text in zip(body, body[1:], strict=False):
+    for one, text in pairwise(body):
         if isinstance(one, ast.AnnAssign) and isinstance(text, ast.Expr):
             words = str(text.value.value)  # pyright: ignore[reportAttributeAccessIssue]
             words = words[:1].lower() + words[1:]
@@ -626,10 +638,10 @@ _SPLIT = """    labels = [{label} for path in paths]
     train = sorted(set(range(len(paths))) - set(valid))
 {fraction}"""
 
-_SPLIT_BY_PART = '''    labels = [{label} for path in paths]
+_SPLIT_BY_PART = """    labels = [{label} for path in paths]
     train = [i for i, path in enumerate(paths) if {part_of_train}]
     valid = [i for i, path in enumerate(paths) if {part_of_valid}]
-{fraction}'''
+{fraction}"""
 
 _READ = '''
 def load(table: Path) -> tuple[Part, Part]:
@@ -674,7 +686,13 @@ def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     for indices in {chunks}:
         pictures = {pixels}.permute(0, 3, 1, 2)
         inputs = augmented(
-            pictures, part.keys[indices.numpy()], settings=SETTINGS, mean=MEAN, std=STD, seed=SEED, epoch=epoch
+            pictures,
+            part.keys[indices.numpy()],
+            settings=SETTINGS,
+            mean=MEAN,
+            std=STD,
+            seed=SEED,
+            epoch=epoch,
         )
         yield inputs, part.targets[indices]
 
@@ -740,7 +758,12 @@ _OUR_MODEL = '''
 def make_model() -> PictureModel:
     """The model before training; its random weights follow from the seed."""
     built = create_model(
-        MODEL, num_classes=len(CLASSES), in_channels={channels}, pretrained={pretrained}, dropout=DROPOUT, seed=SEED
+        MODEL,
+        num_classes=len(CLASSES),
+        in_channels={channels},
+        pretrained={pretrained},
+        dropout=DROPOUT,
+        seed=SEED,
     )
     return built.model.to(memory_format=torch.channels_last)
 '''

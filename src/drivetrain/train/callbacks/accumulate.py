@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from drivetrain.train.batches import num_items
 from drivetrain.train.callback import LAST, Callback, CancelStep
 from drivetrain.train.callbacks._checking import check_whole
-from drivetrain.train.batches import num_items
 from drivetrain.train.state import FitState
 
 

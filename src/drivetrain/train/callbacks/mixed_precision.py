@@ -76,7 +76,8 @@ class MixedPrecision(Callback):
         if not self.is_scaled:
             return
         state.loss = self._scaler.scale(state.loss)
-        waiting = _gradients(state.optimizer)  # of batches before, to which the scaled ones will be added
+        # Of batches before, to which the scaled ones will be added.
+        waiting = _gradients(state.optimizer)
         if waiting:
             torch._foreach_mul_(waiting, self._scaler.get_scale())
 

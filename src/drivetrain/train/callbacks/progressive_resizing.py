@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.train.batches import call_of, inputs_of, map_inputs
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.callbacks._checking import check_number, check_whole
-from drivetrain.train.batches import call_of, inputs_of, map_inputs
 from drivetrain.train.state import FitState
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from drivetrain.train.batches import num_items, weighted_mean
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.history import History
-from drivetrain.train.batches import num_items, weighted_mean
 from drivetrain.train.state import FitState
 
 
