@@ -32,7 +32,7 @@ SECTIONS = {
     "world": "Calls that change what nobody gave them",
     "neither": "Calls that only give something new",
 }
-PER_CLASS, BATCH_SIZE = 12, 16
+PER_CLASS, BATCH_SIZE = 7, 16
 KINDS: list[tuple[Any, str]] = [
     (Tensor, "tensor"),
     (nn.Module, "module"),
@@ -106,6 +106,21 @@ def leaves_of(tensor: Tensor) -> list[Tensor]:
     return found
 
 
+def places_of(thing: Any) -> set[int]:
+    """Where in memory the numbers of tensors and arrays begin, in whatever holds them."""
+    if isinstance(thing, Tensor):
+        return {thing.untyped_storage().data_ptr()} - {0}
+    if isinstance(thing, np.ndarray):
+        return {thing.__array_interface__["data"][0]}
+    if isinstance(thing, nn.Module):
+        return places_of(list(thing.parameters())) if "_modules" in vars(thing) else set()
+    if isinstance(thing, dict):
+        return places_of(list(thing.values()))
+    if isinstance(thing, list | tuple | type({}.values())):
+        return set().union(*map(places_of, thing))
+    return set()
+
+
 class Watch:
     """Sees what calls change, while a script runs."""
 
@@ -116,10 +131,17 @@ class Watch:
         self.labels: set[str] = set()
         self.given: dict[str, set[str]] = {}
         self.world: set[str] = set()
+        self.shared: set[str] = set()
+        self._begun: list[tuple[str, Any, Any]] = []
 
     def _world(self) -> Any:
         files = sorted(p.name for p in self.out.rglob("*")) if self.out.exists() else None
-        return (torch.get_rng_state().numpy().tobytes(), torch.get_num_threads(), files, self.said.tell())
+        return (
+            torch.get_rng_state().numpy().tobytes(),
+            torch.get_num_threads(),
+            files,
+            self.said.tell(),
+        )
 
     @contextlib.contextmanager
     def _watching(self, label: str, **things: Any) -> Iterator[None]:
@@ -132,10 +154,14 @@ class Watch:
         if self._world() != world:
             self.world.add(label)
 
-    def call(self, site: int, text: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def call(
+        self, site: int, text: str, function: Callable[..., Any], *args: Any, **options: Any
+    ) -> Any:
         """Call a function, and note what it changes."""
         self.ran.add(site)
-        receiver = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+        receiver = (
+            function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+        )
         label = f"{text}(…)"
         if isinstance(receiver, ModuleType | type):
             receiver = None
@@ -145,18 +171,21 @@ class Watch:
         if label == "tensor.backward(…)":
             things["gradients"] = leaves_of(receiver)  # pyright: ignore[reportArgumentType]
         with self._watching(label, **things):
-            return function(*args, **options)
+            result = function(*args, **options)
+        if places_of(result) & places_of([receiver, *args, options]):
+            self.shared.add(label)
+        return result
 
     def begin(self, site: int, text: str, thing: Any) -> None:
         """An assignment into an object, or one like `+=`, is about to happen."""
         self.ran.add(site)
         label = f"{kind_of(thing)}{text}"
         self.labels.add(label)
-        self._open = (label, thing, contents(thing))
+        self._begun.append((label, thing, contents(thing)))
 
     def end(self) -> None:
         """It has happened."""
-        label, thing, before = self._open
+        label, thing, before = self._begun.pop()
         if contents(thing) != before:
             self.given.setdefault(label, set()).add("itself")
 
@@ -255,9 +284,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> list[Watch]:
 
 def section(key: str) -> str:
     """The text below one heading of the page."""
-    found = re.search(rf"^## {SECTIONS[key]}\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.M | re.S)
+    found = re.search(
+        rf"^## {SECTIONS[key]}\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.M | re.S
+    )
     assert found, SECTIONS[key]
     return found.group(1)
+
+
+def items(key: str) -> list[str]:
+    """The items of the list of a section."""
+    return re.findall(r"^- .*?(?=^- |^$|\Z)", section(key), re.M | re.S)
 
 
 def rows(key: str) -> dict[str, str]:
@@ -265,8 +301,8 @@ def rows(key: str) -> dict[str, str]:
     lines = [line for line in section(key).splitlines() if line.startswith("| `")]
     found: dict[str, str] = {}
     for line in lines:
-        calls, changed, *_ = line.strip("|").split("|")
-        for call in re.findall(r"`([^`]+)`", calls):
+        calls, changed, *_ = re.split(r"(?<!\\)\|", line.strip("|"))
+        for call in re.findall(r"`([^`]+)`", calls.replace("\\|", "|")):
             assert call not in found, f"{call} is listed twice"
             found[call] = changed.strip()
     return found
@@ -291,10 +327,17 @@ def test_the_page_lists_every_call_that_changes_what_nobody_gave_it(seen: list[W
 def test_every_other_call_is_listed_as_changing_nothing(seen: list[Watch]) -> None:
     changing = set().union(*(watch.world | set(watch.given) for watch in seen))
     others = set().union(*(watch.labels for watch in seen)) - changing
-    items = [line for line in section("neither").splitlines() if line.startswith("- ")]
-    listed = [call for line in items for call in re.findall(r"`([^`]+)`", line)]
+    listed = [call for item in items("neither") for call in re.findall(r"`([^`]+)`", item)]
     assert len(listed) == len(set(listed))
     assert set(listed) == others
+
+
+@pytest.mark.row(42)
+def test_the_page_says_whose_result_lies_in_the_same_memory(seen: list[Watch]) -> None:
+    (item,) = [item for item in items("neither") if item.startswith("- **In the same")]
+    changing = set().union(*(watch.world | set(watch.given) for watch in seen))
+    shared = set().union(*(watch.shared for watch in seen)) - changing
+    assert set(re.findall(r"`([^`]+)`", item)) == shared
 
 
 @pytest.mark.parametrize("name", ["given", "world"])

@@ -42,7 +42,7 @@ def one_step(callback: Any, state: FitState, preds: torch.Tensor) -> None:
 
 def drawn(callback: Any, count: int) -> tuple[list[int], list[float]]:
     shares = callback._shares.tolist()
-    return callback._order.tolist(), shares * (count // len(shares))
+    return callback._partners.tolist(), shares * (count // len(shares))
 
 
 @pytest.mark.parametrize("per_item", [False, True])

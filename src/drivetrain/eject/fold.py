@@ -31,6 +31,7 @@ import copy
 import dataclasses
 import functools
 import inspect
+import itertools
 import math
 import operator
 import re
@@ -107,7 +108,11 @@ class Folder:
     ) -> None:
         self.on_cpu = on_cpu
         self.raises = raises
-        self.calls = {path: one.value for path, one in known.items() if not path.replace(".", "").isidentifier()}
+        self.calls = {
+            path: one.value
+            for path, one in known.items()
+            if not path.replace(".", "").isidentifier()
+        }
         self.known = dict(known)
         self.glob = glob or {}
         self.write = write or (lambda value: None)
@@ -229,7 +234,11 @@ class Folder:
     def _plain_iteration(self, node: ast.For) -> None:
         """`for a, b in zip((1, 2), (3, 4))` without what nobody reads; plain pairs written out."""
         call = node.iter
-        if not (isinstance(call, ast.Call) and dotted(call.func) == "zip" and isinstance(node.target, ast.Tuple)):
+        if not (
+            isinstance(call, ast.Call)
+            and dotted(call.func) == "zip"
+            and isinstance(node.target, ast.Tuple)
+        ):
             return
         if len(call.args) != len(node.target.elts):
             return
@@ -244,7 +253,11 @@ class Folder:
         kept = [
             (target, value)
             for target, value in zip(node.target.elts, call.args, strict=True)
-            if not (isinstance(target, ast.Name) and target.id not in read and isinstance(value, ast.Tuple))
+            if not (
+                isinstance(target, ast.Name)
+                and target.id not in read
+                and isinstance(value, ast.Tuple)
+            )
         ]
         lengths = {len(value.elts) if isinstance(value, ast.Tuple) else -1 for value in call.args}
         if len(kept) == 1 and len(lengths) == 1 and -1 not in lengths:
@@ -257,8 +270,16 @@ class Folder:
             return None
         if any(isinstance(n, ast.Break | ast.Continue) for one in node.body for n in ast.walk(one)):
             return None
-        targets = [node.target] if isinstance(node.target, ast.Name) else list(getattr(node.target, "elts", []))
-        parts = [values[0]] if isinstance(node.target, ast.Name) else list(getattr(values[0], "elts", []))
+        targets = (
+            [node.target]
+            if isinstance(node.target, ast.Name)
+            else list(getattr(node.target, "elts", []))
+        )
+        parts = (
+            [values[0]]
+            if isinstance(node.target, ast.Name)
+            else list(getattr(values[0], "elts", []))
+        )
         if len(targets) != len(parts) or not all(isinstance(t, ast.Name) for t in targets):
             return None
         if not all(isinstance(part, ast.Constant) for part in parts):
@@ -283,7 +304,7 @@ class Folder:
             return [ast.Constant(i) for i in range(*[_number(a) for a in node.args])]
         if name == "pairwise" and isinstance(node.args[0], ast.Tuple):
             elements = node.args[0].elts
-            return [ast.Tuple([a, b], ast.Load()) for a, b in zip(elements, elements[1:], strict=False)]
+            return [ast.Tuple([a, b], ast.Load()) for a, b in itertools.pairwise(elements)]
         return None
 
     def _function(self, node: ast.FunctionDef) -> ast.FunctionDef:
@@ -293,7 +314,9 @@ class Folder:
         outer, self._hidden = self._hidden, self._hidden | set(names) | set(_stores(node))
         above, self._function_in_work = self._function_in_work, node
         arguments.defaults = [self._expression(d) for d in arguments.defaults]
-        arguments.kw_defaults = [None if d is None else self._expression(d) for d in arguments.kw_defaults]
+        arguments.kw_defaults = [
+            None if d is None else self._expression(d) for d in arguments.kw_defaults
+        ]
         self._block(node.body)
         _filled_at_once(node.body)
         _return_at_once(node.body)
@@ -392,7 +415,9 @@ class Folder:
                 if is_list:
                     _without_copies(function, target.id)
                 is_list = is_list and len(ast.unparse(value)) < 60
-                is_row = is_row or (is_list and loads.get(target.id) == 1 and _reads(body, one, target.id))
+                is_row = is_row or (
+                    is_list and loads.get(target.id) == 1 and _reads(body, one, target.id)
+                )
                 is_plain = isinstance(value, ast.Constant) or is_options or is_row
                 if is_captured(function, target.id, value):
                     continue
@@ -439,7 +464,7 @@ class Folder:
             return UNKNOWN
 
     def truth(self, node: ast.expr) -> Any:
-        """True or False where a question is decided, though its value may not be known; else `UNKNOWN`."""
+        """True or False where a question is decided, even of an unknown value; else `UNKNOWN`."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             inner = self.truth(node.operand)
             return inner if inner is UNKNOWN else not inner
@@ -489,6 +514,7 @@ class Folder:
             return _UNARY[type(node.op)](value)
         if isinstance(node, ast.BoolOp):
             is_and = isinstance(node.op, ast.And)
+            value: Any = UNKNOWN
             for part in node.values:
                 value = self._value(part)
                 if value is UNKNOWN or bool(value) is not is_and:
@@ -563,15 +589,21 @@ class _Expressions(ast.NodeTransformer):
         value = self.folder.value(node)
         if value is UNKNOWN or isinstance(value, ModuleType):
             return node
-        if isinstance(node, ast.Attribute) and isinstance(self.folder.value(node.value), ModuleType):
+        if isinstance(node, ast.Attribute) and isinstance(
+            self.folder.value(node.value), ModuleType
+        ):
             return node
         return literal(value) or self.folder.write(value) or node
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
-        hidden = {a.arg: self.folder.known.pop(a.arg) for a in node.args.args if a.arg in self.folder.known}
+        hidden = {
+            a.arg: self.folder.known.pop(a.arg)
+            for a in node.args.args
+            if a.arg in self.folder.known
+        }
         node.body = self.visit(node.body)
         self.folder.known |= hidden
-        return node.body.func if _only_hands_on(node) else node
+        return node.body.func if _only_hands_on(node) else node  # pyright: ignore[reportAttributeAccessIssue]
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
         return self.generic_visit(node)
@@ -618,8 +650,9 @@ class _Expressions(ast.NodeTransformer):
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         node.operand = self.visit(node.operand)
         if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-            if type(node.operand.value) in (int, float) and not hasattr(node.operand, "spelling"):
-                return ast.Constant(-node.operand.value)
+            value: Any = node.operand.value
+            if type(value) in (int, float) and not hasattr(node.operand, "spelling"):
+                return ast.Constant(-value)
         if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Compare | ast.BoolOp):
             return negated(node.operand)
         return node
@@ -628,14 +661,20 @@ class _Expressions(ast.NodeTransformer):
         self.generic_visit(node)
         sides = (node.left, node.right)
         if all(isinstance(s, ast.Constant) and type(s.value) in (int, float) for s in sides):
-            if not any(hasattr(side, "spelling") for side in sides) and not isinstance(node.op, ast.Pow):
+            if not any(hasattr(side, "spelling") for side in sides) and not isinstance(
+                node.op, ast.Pow
+            ):
                 return literal(self.folder.value(node)) or node
         left, right = (_number(side) for side in sides)
         if isinstance(node.op, ast.Add) and left == 0:
             return node.right
         if isinstance(node.op, ast.Mult) and 1 in (left, right):
             return node.right if left == 1 else node.left
-        if isinstance(node.op, ast.BitOr) and isinstance(node.right, ast.Dict) and not node.right.keys:
+        if (
+            isinstance(node.op, ast.BitOr)
+            and isinstance(node.right, ast.Dict)
+            and not node.right.keys
+        ):
             return node.left
         return node
 
@@ -679,7 +718,8 @@ class _Expressions(ast.NodeTransformer):
             node.elts = _flat(node.elts)
         return node
 
-    visit_List = visit_Tuple  # noqa: N815 - the name that NodeTransformer asks for
+    def visit_List(self, node: ast.List) -> Any:
+        return self.visit_Tuple(node)  # pyright: ignore[reportArgumentType]
 
     def visit_Dict(self, node: ast.Dict) -> Any:
         self.generic_visit(node)
@@ -748,7 +788,7 @@ _OPPOSITE: dict[type, type] = {
 _OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
 
 
-def negated(test: ast.expr) -> ast.expr:
+def negated(test: Any) -> ast.expr:
     """The opposite of a question."""
     is_plain = isinstance(test, ast.Compare) and len(test.ops) == 1
     if is_plain and type(test.ops[0]) in _OPPOSITE:
@@ -791,27 +831,38 @@ def _filled_at_once(body: list[ast.stmt]) -> None:
     while index + 1 < len(body):
         before: Any = body[index]
         one: Any = body[index + 1]
-        is_made = isinstance(before, ast.Assign) and isinstance(before.value, ast.Call)
-        is_made = is_made and dotted(before.value.func) == "nn.Sequential"
-        name = dotted(before.targets[0]) if is_made else None
-        called = dotted(one.value.func) if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call) else ""
-        if name is not None and called == f"{name}.append":
-            before.value.args += one.value.args
-            del body[index + 1]
-        elif name is not None and called == f"{name}.extend":
-            before.value.args += [ast.Starred(a, ast.Load()) for a in one.value.args]
+        made = _call_of(before) if isinstance(before, ast.Assign) else None
+        name = dotted(before.targets[0]) if made and dotted(made.func) == "nn.Sequential" else None
+        call = _call_of(one) if isinstance(one, ast.Expr) else None
+        called = dotted(call.func) if call else None
+        if made and call and name and called in (f"{name}.append", f"{name}.extend"):
+            is_one = called == f"{name}.append"
+            made.args += call.args if is_one else [ast.Starred(a, ast.Load()) for a in call.args]
             del body[index + 1]
         else:
             index += 1
 
 
+def _call_of(node: Any) -> ast.Call | None:
+    """What a statement calls, where its value is a call."""
+    return node.value if isinstance(node.value, ast.Call) else None
+
+
 def _return_at_once(body: list[ast.stmt]) -> None:
     """`x = f()` and `return x` as `return f()`."""
-    if len(body) < 2 or not isinstance(body[-1], ast.Return) or not isinstance(body[-2], ast.Assign):
+    if (
+        len(body) < 2
+        or not isinstance(body[-1], ast.Return)
+        or not isinstance(body[-2], ast.Assign)
+    ):
         return
     last, before = body[-1], body[-2]
     target = before.targets[0]
-    if isinstance(target, ast.Name) and isinstance(last.value, ast.Name) and target.id == last.value.id:
+    if (
+        isinstance(target, ast.Name)
+        and isinstance(last.value, ast.Name)
+        and target.id == last.value.id
+    ):
         last.value = before.value
         last.before = [*before.before, *last.before]  # pyright: ignore[reportAttributeAccessIssue]
         last.after = last.after or before.after  # pyright: ignore[reportAttributeAccessIssue]
@@ -852,7 +903,9 @@ def _decide_none(body: list[ast.stmt], known: dict[str, str]) -> None:
             inside = {n: k for n, k in known.items() if n not in _stores(one)}
             _decide_none(one.body, inside)
             after = dict(known)
-            leaves = any(isinstance(n, ast.Break | ast.Return | ast.Continue) for n in _of_loop(one))
+            leaves = any(
+                isinstance(n, ast.Break | ast.Return | ast.Continue) for n in _of_loop(one)
+            )
             for name in _stores(one):
                 last = _last_said(one.body, name)
                 if leaves or last is None or after.get(name) != last:
@@ -865,7 +918,11 @@ def _decide_none(body: list[ast.stmt], known: dict[str, str]) -> None:
             continue
         for name in _stores(one):
             known.pop(name, None)
-        if isinstance(one, ast.Assign) and len(one.targets) == 1 and isinstance(one.targets[0], ast.Name):
+        if (
+            isinstance(one, ast.Assign)
+            and len(one.targets) == 1
+            and isinstance(one.targets[0], ast.Name)
+        ):
             said = _says_none(one.value)
             if said is not None:
                 known[one.targets[0].id] = said
@@ -891,7 +948,9 @@ def _last_said(body: list[ast.stmt], name: str) -> str | None:
 def _says_none(value: ast.expr) -> str | None:
     if isinstance(value, ast.Constant) and value.value is None:
         return NOTHING
-    if isinstance(value, ast.DictComp | ast.ListComp | ast.Dict | ast.List | ast.Tuple | ast.JoinedStr):
+    if isinstance(
+        value, ast.DictComp | ast.ListComp | ast.Dict | ast.List | ast.Tuple | ast.JoinedStr
+    ):
         return SOMETHING
     return None
 
@@ -950,15 +1009,16 @@ def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:
     """Write an expression wherever a name is read; not where an inner function has a name of its own."""
 
     class Replace(ast.NodeTransformer):
-        def visit(self, inner: ast.AST) -> Any:
-            if inner is not node and name in _bound_by(inner):
-                return inner
-            return super().visit(inner)
+        def visit(self, node: ast.AST) -> Any:
+            if node is not whole and name in _bound_by(node):
+                return node
+            return super().visit(node)
 
         def visit_Name(self, node: ast.Name) -> Any:
             is_read = isinstance(node.ctx, ast.Load) and node.id == name
             return copy.deepcopy(value) if is_read else node
 
+    whole = node
     Replace().visit(node)
 
 
@@ -966,7 +1026,8 @@ def is_captured(node: ast.AST, name: str, value: ast.expr) -> bool:
     """Whether a name of `value` would mean another thing somewhere where `name` is read."""
     own = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
     return any(
-        own & _bound_by(inner) and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(inner))
+        own & _bound_by(inner)
+        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(inner))
         for inner in ast.walk(node)
         if inner is not node
     )
@@ -1009,12 +1070,18 @@ def _without_last_continue(body: list[ast.stmt]) -> None:
 def _without_index(node: ast.For) -> None:
     """`for i, x in enumerate(y)` as `for x in y` where nobody reads i."""
     call, target = node.iter, node.target
-    if not (isinstance(call, ast.Call) and dotted(call.func) == "enumerate" and len(call.args) == 1):
+    if not (
+        isinstance(call, ast.Call) and dotted(call.func) == "enumerate" and len(call.args) == 1
+    ):
         return
-    if call.keywords or not (isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name)):
+    if call.keywords or not (
+        isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name)
+    ):
         return
     name = target.elts[0].id
-    if not any(isinstance(n, ast.Name) and n.id == name for one in node.body for n in ast.walk(one)):
+    if not any(
+        isinstance(n, ast.Name) and n.id == name for one in node.body for n in ast.walk(one)
+    ):
         node.iter, node.target = call.args[0], target.elts[1]
 
 
@@ -1046,7 +1113,9 @@ def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
     """Whether `a, b = x, y` may be two statements: no value reads what an earlier one has written."""
     if len(target.elts) != len(value.elts) or not all(isinstance(t, ast.Name) for t in target.elts):
         return False
-    plain = [isinstance(v, ast.Name | ast.Constant | ast.Tuple | ast.Dict | ast.List) for v in value.elts]
+    plain = [
+        isinstance(v, ast.Name | ast.Constant | ast.Tuple | ast.Dict | ast.List) for v in value.elts
+    ]
     if not any(plain) or all(isinstance(v, ast.List | ast.Dict) for v in value.elts):
         return False
     for index, one in enumerate(target.elts):
@@ -1118,14 +1187,15 @@ def _flat(parts: list[ast.expr]) -> list[ast.expr]:
 def _without_defaults(node: ast.Call, function: Any) -> None:
     """Leave out arguments that say what the function does anyway."""
     parameters = inspect.signature(function).parameters
+    defaults = {name: one.default for name, one in parameters.items()}
     node.keywords = [
         one
         for one in node.keywords
         if not (
-            one.arg in parameters
+            one.arg in defaults
             and isinstance(one.value, ast.Constant)
-            and parameters[one.arg].default == one.value.value
-            and type(parameters[one.arg].default) is type(one.value.value)
+            and type(defaults[one.arg]) is type(one.value.value)
+            and defaults[one.arg] == one.value.value
         )
     ]
 
@@ -1135,7 +1205,9 @@ def _only_hands_on(node: ast.Lambda) -> bool:
     call, names = node.body, [a.arg for a in node.args.args]
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords):
         return False
-    is_plain = not (node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.args.defaults)
+    is_plain = not (
+        node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.args.defaults
+    )
     return is_plain and [dotted(a) for a in call.args] == names and call.func.id not in names
 
 

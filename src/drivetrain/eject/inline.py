@@ -68,9 +68,7 @@ class Form:
         return dataclasses.replace(self, unpack=self.unpack.replace('"targets"', repr(name)))
 
 
-PAIR = Form(
-    "inputs, targets", "", "inputs", "inputs", "inputs = {}", "[inputs]", "len(targets)"
-)
+PAIR = Form("inputs, targets", "", "inputs", "inputs", "inputs = {}", "[inputs]", "len(targets)")
 """A batch `(inputs, targets)`."""
 
 TUPLE = Form(
@@ -148,9 +146,9 @@ class Opened:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in given:
                 kind = type(self.callback).__name__
                 raise EjectError(
-                    f"The callback `{kind}` changes `{node.id}` that it was made with, or keeps it in another "
-                    f"form, so nobody can tell any more what it was. Keep it (`self.{node.id} = {node.id}`), and "
-                    "count with another attribute."
+                    f"The callback `{kind}` changes `{node.id}` that it was made with, or keeps it "
+                    f"in another form, so nobody can tell any more what it was. Keep it "
+                    f"(`self.{node.id} = {node.id}`), and count with another attribute."
                 )
         for inner in self.inner.values():
             body += inner.beginning()
@@ -172,8 +170,9 @@ class Opened:
             if name not in anew and self._is_changed(attribute):
                 kind = type(self.callback).__name__
                 raise EjectError(
-                    f"The callback `{kind}` takes `self.{attribute}` from one fit to the next, and in a script it "
-                    "starts anew in each. Set it in `before_fit`, or give each fit a callback of its own."
+                    f"The callback `{kind}` takes `self.{attribute}` from one fit to the next, and "
+                    "in a script it starts anew in each. Set it in `before_fit`, or give each fit "
+                    "a callback of its own."
                 )
 
     # --- attributes -------------------------------------------------------------------------------
@@ -190,17 +189,34 @@ class Opened:
             if isinstance(value, Watch):
                 self.inner[attribute] = self._watch(value)
                 continue
-            if attribute in parameters and literal(value) is not None and not self._is_changed(attribute):
+            if (
+                attribute in parameters
+                and literal(value) is not None
+                and not self._is_changed(attribute)
+            ):
                 self._known[path] = self._setting(attribute, value, described.get(attribute, ""))
-            elif attribute not in parameters and literal(value) is not None and not self._is_changed(attribute):
+            elif (
+                attribute not in parameters
+                and literal(value) is not None
+                and not self._is_changed(attribute)
+            ):
                 self._known[path] = Known(value)
             else:
                 self._locals[attribute] = self._local(attribute.lstrip("_"))
 
     def _watch(self, value: Watch) -> Opened:
-        known = {f"self.{name}": Known(getattr(value, name)) for name in ("owner", "monitor", "mode", "min_delta", "has_looked")}
+        known = {
+            f"self.{name}": Known(getattr(value, name))
+            for name in ("owner", "monitor", "mode", "min_delta", "has_looked")
+        }
         return Opened(
-            value, self.lifter, name=self.name, state=self.state, form=self.form, taken=self.taken, known=known
+            value,
+            self.lifter,
+            name=self.name,
+            state=self.state,
+            form=self.form,
+            taken=self.taken,
+            known=known,
         )
 
     def _setting(self, attribute: str, value: Any, reason: str) -> Known:
@@ -254,7 +270,9 @@ class Opened:
 
     # --- methods ----------------------------------------------------------------------------------
 
-    def _source(self, name: str, *, after: type | None = None) -> tuple[ast.FunctionDef, type] | None:
+    def _source(
+        self, name: str, *, after: type | None = None
+    ) -> tuple[ast.FunctionDef, type] | None:
         """The definition of a method, and the class that it stands in."""
         mro = type(self.callback).__mro__
         if after is not None:
@@ -292,7 +310,13 @@ class Opened:
         module = cls.__module__
         folder = self.lifter.folder(module, {**self.state, **self._known})
         plain = ast.FunctionDef(
-            "opened", ast.arguments([], [], None, [], [], None, []), function.body, [], None, None, lineno=0
+            "opened",
+            ast.arguments([], [], None, [], [], None, []),
+            function.body,
+            [],
+            None,
+            None,
+            lineno=0,
         )
         tree.mark(plain)
         holder: list[ast.stmt] = [plain]
@@ -303,11 +327,12 @@ class Opened:
         body = plain.body
         answer = None
         if body and isinstance(body[-1], ast.Return):
-            answer = body.pop().value
+            answer = body.pop().value  # pyright: ignore[reportAttributeAccessIssue]
         if any(isinstance(n, ast.Return) for one in body for n in _own_nodes(one)):
             raise EjectError(
                 f"`{cls.__name__}.{name}` returns in its middle, so its statements cannot stand in the "
-                "place of an event. Give it one `return`, or make a function of it at the top of its module."
+                "place of an event. Give it one `return`, or make a function of it at the top of "
+                "its module."
             )
         body = [one for one in body if not _is_plain_pass(one)]
         for one in body:
@@ -332,7 +357,9 @@ class Opened:
                     continue
             before: list[ast.stmt] = []
             head = one
-            parts = ["test"] if isinstance(one, ast.If) else ["value"] if hasattr(one, "value") else []
+            parts = (
+                ["test"] if isinstance(one, ast.If) else ["value"] if hasattr(one, "value") else []
+            )
             if isinstance(one, ast.For):
                 parts = ["iter"]
             for part in parts:
@@ -361,7 +388,9 @@ class Opened:
 
         return Visit().visit(node)
 
-    def _opened_call(self, call: ast.Call, cls: type) -> tuple[list[ast.stmt], ast.expr | None] | None:
+    def _opened_call(
+        self, call: ast.Call, cls: type
+    ) -> tuple[list[ast.stmt], ast.expr | None] | None:
         path = dotted(call.func) or ""
         if path.startswith("self._tell"):  # for people
             return [], None
@@ -423,13 +452,18 @@ class Opened:
 
             def visit_Assign(self, node: Any) -> Any:
                 target = node.targets[0]
-                if (dotted(target) or "") in opened._known or (dotted(target) or "") in opened.state:
+                if (dotted(target) or "") in opened._known or (
+                    dotted(target) or ""
+                ) in opened.state:
                     return None
                 if isinstance(node.value, ast.Call) and dotted(node.value.func) == "map_inputs":
                     change = node.value.args[1]
                     if dotted(node.value.args[0]) == "state.batch":
                         return self.visit(opened._mapped(node, change))
-                if isinstance(getattr(opened.callback, (dotted(target) or "").rpartition(".")[2], None), Watch | Ending):
+                if isinstance(
+                    getattr(opened.callback, (dotted(target) or "").rpartition(".")[2], None),
+                    Watch | Ending,
+                ):
                     return None
                 self.generic_visit(node)
                 return node
@@ -446,9 +480,12 @@ class Opened:
                 if name == "inputs_of":
                     return tree.expression(opened.form.listed)
                 if name == "num_items" and opened.form is PAIR:
-                    return ast.Call(ast.Name("len", ast.Load()), [self.visit(a) for a in node.args], [])
+                    return ast.Call(
+                        ast.Name("len", ast.Load()), [self.visit(a) for a in node.args], []
+                    )
                 if name == "state.loss_fn":
-                    return opened._loss_call(self.generic_visit(node))
+                    self.generic_visit(node)
+                    return opened._loss_call(node)
                 self.generic_visit(node)
                 return node
 
@@ -472,7 +509,11 @@ class Opened:
 
     def _loss_call(self, node: ast.Call) -> ast.Call:
         call = self.state["state.loss_fn"]
-        made = tree.expression(f"{call.text}()") if call.text and call.text.isidentifier() else tree.expression(call.text or "")
+        made = (
+            tree.expression(f"{call.text}()")
+            if call.text and call.text.isidentifier()
+            else tree.expression(call.text or "")
+        )
         assert isinstance(made, ast.Call)
         if call.text and not call.text.isidentifier():  # functools.partial(f, a=1)
             return ast.Call(made.args[0], node.args, [*made.keywords, *node.keywords])
@@ -494,9 +535,13 @@ class Opened:
 
     def _set_temporaries_apart(self, function: ast.FunctionDef) -> None:
         """Names of a method's own must not be those that attributes get: `first` beside `self._first`."""
-        own = set(self._locals.values()) | {n for i in self.inner.values() for n in i._locals.values()}
+        own = set(self._locals.values()) | {
+            n for i in self.inner.values() for n in i._locals.values()
+        }
         stored = {
-            n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            n.id
+            for n in ast.walk(function)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         }
         names = {name: f"{name}_here" for name in stored & own}
         if names:
@@ -504,7 +549,9 @@ class Opened:
 
     def _rename_temporaries(self, function: ast.FunctionDef) -> None:
         """Names of a method's own that another callback or the loop has too."""
-        own = set(self._locals.values()) | {n for i in self.inner.values() for n in i._locals.values()}
+        own = set(self._locals.values()) | {
+            n for i in self.inner.values() for n in i._locals.values()
+        }
         stored = {
             node.id
             for node in ast.walk(function)
@@ -530,8 +577,8 @@ class Opened:
             path = dotted(node) if isinstance(node, ast.Attribute | ast.Name) else None
             if path and (path == "state" or path == "self" or path.startswith(("state.", "self."))):
                 raise EjectError(
-                    f"The callback `{type(self.callback).__name__}` uses `{path}`, which a script does not "
-                    "have. Eject without it, or write it with what the loop has: "
+                    f"The callback `{type(self.callback).__name__}` uses `{path}`, which a script "
+                    "does not have. Eject without it, or write it with what the loop has: "
                     f"{', '.join(sorted(f'state.{name}' for name in LOCALS - {'inputs', 'progress'}))}."
                 )
 
@@ -552,9 +599,13 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
 def _bound(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
     """Arguments of a call by the names of the parameters; `state` stays what it is."""
     names = [a.arg for a in function.args.args][1:]
-    given = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    given = dict(zip(names, call.args, strict=False)) | {
+        k.arg: k.value for k in call.keywords if k.arg
+    }
     for name, default in zip(
-        reversed([a.arg for a in function.args.args]), reversed(function.args.defaults), strict=False
+        reversed([a.arg for a in function.args.args]),
+        reversed(function.args.defaults),
+        strict=False,
     ):
         given.setdefault(name, default)
     for one, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):

@@ -67,7 +67,9 @@ class Import:
     @property
     def statement(self) -> str:
         """The line of Python."""
-        other = f" as {self.alias}" if self.alias and self.alias != (self.name or self.module) else ""
+        other = (
+            f" as {self.alias}" if self.alias and self.alias != (self.name or self.module) else ""
+        )
         if self.name:
             return f"from {self.module} import {self.name}{other}"
         return f"import {self.module}{other}"
@@ -174,7 +176,7 @@ class Lifter:
         self._resolve(node, self._module(module))
 
     def add_called_methods(self) -> bool:
-        """Bring in methods of lifted classes that somebody calls by now; returns whether there were any."""
+        """Bring in methods of lifted classes that somebody calls by now; False where there were none."""
         used = set()
         for node in (*(piece.node for piece in self.pieces.values()), *self.written):
             used |= attributes_in(node)
@@ -258,8 +260,9 @@ class Lifter:
             )
         if name in source.scattered:
             raise EjectError(
-                f"`{name}` of the module {module} is made by several statements, or within an `if`, `try` or "
-                "loop, and a script takes one statement along. Make it in one, or in a function."
+                f"`{name}` of the module {module} is made by several statements, or within an "
+                "`if`, `try` or loop, and a script takes one statement along. Make it in one, or "
+                "in a function."
             )
         called = self._claim(name, key)
         if f"{module}:{name}" in self.instead:
@@ -271,7 +274,7 @@ class Lifter:
             for other in _stored_at_top(node) - {name}:
                 self._called.setdefault((module, other), other)
         if hasattr(node, "name"):
-            node.name = called
+            node.name = called  # pyright: ignore[reportAttributeAccessIssue]
         if isinstance(node, ast.ClassDef) and piece.is_ours:
             _set_methods_aside(piece)
         piece.known |= {
@@ -319,9 +322,7 @@ class Lifter:
         for name in sorted(names):
             if name in inner:
                 called = self._imported(inner[name], source)
-            elif name in source.scattered:
-                called = self._need(source.name, name)
-            elif name in source.defined:
+            elif name in source.scattered or name in source.defined:
                 called = self._need(source.name, name)
             elif name in source.imported:
                 called = self._imported(source.imported[name], source)
@@ -463,8 +464,8 @@ def origin_of(thing: Any) -> tuple[str, str]:
     if name.endswith("<lambda>"):
         code = thing.__code__
         raise EjectError(
-            f"A lambda (line {code.co_firstlineno} of {code.co_filename}) has no name that a script could "
-            "use. Define it by `def` at the top of a module."
+            f"A lambda (line {code.co_firstlineno} of {code.co_filename}) has no name that a "
+            "script could use. Define it by `def` at the top of a module."
         )
     if "<locals>" in name:
         inner = name.rpartition(".")[2]
@@ -522,10 +523,7 @@ def names_in(node: ast.AST, *, of_module: bool = False) -> set[str]:
             return
         if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
             local = hidden | {
-                n.id
-                for g in node.generators
-                for n in ast.walk(g.target)
-                if isinstance(n, ast.Name)
+                n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
             }
             for part in ast.iter_child_nodes(node):
                 visit(part, local)
@@ -553,7 +551,9 @@ def _local_names(node: Any) -> frozenset[str]:
             if isinstance(part, ast.FunctionDef | ast.ClassDef):
                 names.add(part.name)
                 continue
-            if isinstance(part, ast.Lambda | ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            if isinstance(
+                part, ast.Lambda | ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+            ):
                 continue
             if isinstance(part, ast.ExceptHandler) and part.name:
                 names.add(part.name)
@@ -617,9 +617,10 @@ def _is_abstract(node: ast.stmt) -> bool:
     """A method that only says what a subclass has."""
     if not isinstance(node, ast.FunctionDef):
         return False
-    last = [one for one in node.body if not tree.is_text(one)]
-    is_raise = len(last) == 1 and isinstance(last[0], ast.Raise) and last[0].exc is not None
-    return is_raise and (dotted(last[0].exc) or "") == "NotImplementedError"  # pyright: ignore[reportAttributeAccessIssue]
+    rest: list[Any] = [one for one in node.body if not tree.is_text(one)]
+    if len(rest) != 1 or not isinstance(rest[0], ast.Raise) or rest[0].exc is None:
+        return False
+    return dotted(rest[0].exc) == "NotImplementedError"
 
 
 def _is_cache(decorator: ast.expr) -> bool:
@@ -632,10 +633,10 @@ def _fields_as_comments(node: ast.ClassDef) -> None:
     """What a record says below its fields, at their ends."""
     body: list[Any] = []
     for one in node.body:
-        field_above = bool(body) and isinstance(body[-1], ast.AnnAssign)
-        if tree.is_text(one) and field_above and not body[-1].after:
+        above: Any = body[-1] if body and isinstance(body[-1], ast.AnnAssign) else None
+        if tree.is_text(one) and above is not None and not above.after:
             words = " ".join(one.value.value.split())  # pyright: ignore[reportAttributeAccessIssue]
-            body[-1].after = f"# {words.rstrip('.')}"
+            above.after = f"# {words.rstrip('.')}"
             continue
         body.append(one)
     node.body = body
@@ -684,13 +685,21 @@ def _scattered(body: list[ast.stmt]) -> set[str]:
     for one in body:
         if isinstance(one, ast.Import | ast.ImportFrom):
             if any(alias.name == "*" for alias in one.names):
-                module = importlib.import_module(one.module or "") if isinstance(one, ast.ImportFrom) else None
+                module = (
+                    importlib.import_module(one.module or "")
+                    if isinstance(one, ast.ImportFrom)
+                    else None
+                )
                 found |= set(vars(module)) - set(dir(builtins)) if module is not None else set()
             continue
         if isinstance(one, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             found |= {name for n in ast.walk(one) if isinstance(n, ast.Global) for name in n.names}
             continue
-        if isinstance(one, ast.If) and dotted(one.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__"):
+        if isinstance(one, ast.If) and dotted(one.test) in (
+            "TYPE_CHECKING",
+            "typing.TYPE_CHECKING",
+            "__name__",
+        ):
             continue
         if isinstance(one, ast.If) and "__name__" in ast.dump(one.test):
             continue
@@ -716,7 +725,13 @@ def _stored_at_top(node: ast.AST) -> set[str]:
             found.add(one.asname or one.name.partition(".")[0])
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         found.add((dotted(node.value.func) or "").partition(".")[0])
-    inner = {n.id for c in ast.walk(node) if isinstance(c, ast.comprehension) for n in ast.walk(c.target) if isinstance(n, ast.Name)}
+    inner = {
+        n.id
+        for c in ast.walk(node)
+        if isinstance(c, ast.comprehension)
+        for n in ast.walk(c.target)
+        if isinstance(n, ast.Name)
+    }
     return found - inner - {""}
 
 
@@ -743,7 +758,9 @@ def _note(node: ast.stmt, found: Module) -> None:
     if isinstance(node, ast.Import):
         for one in node.names:
             called = one.asname or one.name.partition(".")[0]
-            found.imported[called] = Import(one.name if one.asname else called, "", one.asname or "")
+            found.imported[called] = Import(
+                one.name if one.asname else called, "", one.asname or ""
+            )
     elif isinstance(node, ast.ImportFrom):
         home = _absolute(node, found.name)
         for one in node.names:
@@ -757,7 +774,10 @@ def _note(node: ast.stmt, found: Module) -> None:
                     found.defined[part.id] = node
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
         found.defined[node.target.id] = node
-    elif isinstance(node, ast.If) and dotted(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+    elif isinstance(node, ast.If) and dotted(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    ):
         for inner in node.body:
             _note(inner, found)
 
@@ -791,7 +811,9 @@ def _public_home(module: str, name: str) -> str:
     parts = module.split(".")
     for count in range(1, len(parts)):
         package = sys.modules.get(".".join(parts[:count]))
-        if package is not None and getattr(package, name, None) is getattr(sys.modules[module], name, UNKNOWN):
+        if package is not None and getattr(package, name, None) is getattr(
+            sys.modules[module], name, UNKNOWN
+        ):
             return ".".join(parts[:count])
     return module
 

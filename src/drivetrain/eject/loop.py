@@ -149,9 +149,16 @@ class Loops:
 
     def _key(self, fit: Fit) -> Any:
         stage = fit.stage
-        callbacks = [id(one) if not _has_name(one) else repr(named_callbacks.record_of(one)) for one in fit.callbacks]
+        callbacks = [
+            id(one) if not _has_name(one) else repr(named_callbacks.record_of(one))
+            for one in fit.callbacks
+        ]
         shape = (stage.schedule["name"], None if stage.momentum is None else stage.momentum["name"])
-        composite = repr(stage.schedule) if stage.schedule["name"] in (PER_GROUP, "warmup", "piecewise") else ""
+        composite = (
+            repr(stage.schedule)
+            if stage.schedule["name"] in (PER_GROUP, "warmup", "piecewise")
+            else ""
+        )
         return (shape, composite, tuple(callbacks), _stops_at(fit) is not None)
 
     # --- one function -----------------------------------------------------------------------------
@@ -164,7 +171,9 @@ class Loops:
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
         first_epoch, first_step = texts["first_epoch"], texts["first_step"]
         around = self.around
-        self.reads_highest = any(isinstance(c, ReduceOnPlateau) or not _has_name(c) for c in kind.fits[0].callbacks)
+        self.reads_highest = any(
+            isinstance(c, ReduceOnPlateau) or not _has_name(c) for c in kind.fits[0].callbacks
+        )
         rates = self._rates(stage, values)
         training_loss = self._training_loss(kind)
         opened = self._opened(kind, values, Known(around.loss.value, training_loss))
@@ -174,13 +183,19 @@ class Loops:
             "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
-        where = self._places(values, may_end=_stops_at(kind.fits[0]) is not None or any(map(_may_end, kind.fits[0].callbacks)))
+        where = self._places(
+            values,
+            may_end=_stops_at(kind.fits[0]) is not None
+            or any(map(_may_end, kind.fits[0].callbacks)),
+        )
         events = {event: self._event(event, opened, where) for event in EVENTS}
         first, rest = (
             [one for one in opened if (one.callback.order < FIRST) is is_before]
             for is_before in (True, False)
         )
-        record = tree.statements(f"losses.append(loss.detach())\ncounts.append({around.form.count})")
+        record = tree.statements(
+            f"losses.append(loss.detach())\ncounts.append({around.form.count})"
+        )
         events["after_loss"] = [
             *self._event("after_loss", first, where),
             *record,
@@ -193,7 +208,10 @@ class Loops:
             self.lifter.need("drivetrain.train.modules:batchnorms")
         body_norms = f"batchnorms({around.layer_groups}[:-1])"
         if keeping == {True}:
-            events["before_fit"] = [*tree.statements(f"in_eval = {body_norms}"), *events["before_fit"]]
+            events["before_fit"] = [
+                *tree.statements(f"in_eval = {body_norms}"),
+                *events["before_fit"],
+            ]
         elif len(keeping) == 2:
             for fit in kind.fits:
                 fit.arguments["in_eval"] = body_norms if fit.stage.keep_statistics else "()"
@@ -201,7 +219,9 @@ class Loops:
             events["before_fit"] = [*tree.statements("in_eval = []"), *events["before_fit"]]
         elif around.frozen:
             _replace_text(function, "in_eval", "()")
-        uses_in_eval = any("in_eval" in _stored(s) for s in events["before_fit"]) or len(keeping) == 2
+        uses_in_eval = (
+            any("in_eval" in _stored(s) for s in events["before_fit"]) or len(keeping) == 2
+        )
         if not uses_in_eval and not around.frozen:
             _replace_call(function, "set_training_mode", tree.statements("model.train()"))
         elif "set_training_mode" in ast.dump(function):
@@ -242,7 +262,11 @@ class Loops:
         function.args.args[0].annotation = tree.expression("nn.Module")
         function.returns = ast.Constant(None)
         groups = "split_by_decay" if self._has_one_rate(kind) else "param_groups"
-        for name in (f"drivetrain.optim.groups:{groups}", "drivetrain.randomness:set_generators", "drivetrain.train.batches:weighted_mean"):
+        for name in (
+            f"drivetrain.optim.groups:{groups}",
+            "drivetrain.randomness:set_generators",
+            "drivetrain.train.batches:weighted_mean",
+        ):
             self.lifter.need(name)
         self.lifter.add_import(Import("torch", "nn"))
         _drop_unneeded(function, values)
@@ -263,7 +287,9 @@ class Loops:
                 if name in ("first_epoch", "first_step") or (name == "weight_decay" and value == 0):
                     found[name] = Known(value)
                 else:
-                    found[name] = Known(value, self._constant(name.upper(), value, _REASONS.get(name, "")))
+                    found[name] = Known(
+                        value, self._constant(name.upper(), value, _REASONS.get(name, ""))
+                    )
             else:
                 found[name] = Known(None, name)
         return found
@@ -294,10 +320,13 @@ class Loops:
         if still and stage.momentum is None:
             return ""
         if stage.schedule["name"] == PER_GROUP:
-            curves = ", ".join(
-                self._curve(one, {}, "") for one in stage.schedule["schedules"]
-            )
-            lines = [f"progress = {self._progress(values)}", f"factors = [{curves}]", "for group in optimizer.param_groups:", "    group['lr'] = group['max_lr'] * factors[group['layer_group']]"]
+            curves = ", ".join(self._curve(one, {}, "") for one in stage.schedule["schedules"])
+            lines = [
+                f"progress = {self._progress(values)}",
+                f"factors = [{curves}]",
+                "for group in optimizer.param_groups:",
+                "    group['lr'] = group['max_lr'] * factors[group['layer_group']]",
+            ]
             return "\n".join(lines)
         lines = [f"progress = {self._progress(values)}", "for group in optimizer.param_groups:"]
         curve = self._curve(stage.schedule, values, "")
@@ -376,8 +405,12 @@ class Loops:
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
         state = {
             "state.seed": Known(self.seed, "SEED"),
-            "state.epochs": Known(values["epochs"].value, texts["epochs"]) if values["epochs"].value is not None else Known(text=texts["epochs"]),
-            "state.first_step": Known(values["first_step"].value, texts["first_step"]) if values["first_step"].value is not None else Known(text=texts["first_step"]),
+            "state.epochs": Known(values["epochs"].value, texts["epochs"])
+            if values["epochs"].value is not None
+            else Known(text=texts["epochs"]),
+            "state.first_step": Known(values["first_step"].value, texts["first_step"])
+            if values["first_step"].value is not None
+            else Known(text=texts["first_step"]),
             "state.folder": Known(None),
             "state.saved": Known(None),
             "bad_weights(model)": Known([]),  # the run has checked it
@@ -390,7 +423,11 @@ class Loops:
         }
         taken = set(self.lifter.constants) | _TAKEN
         found = []
-        chosen = [c for c in kind.fits[0].callbacks if type(c).in_script and not isinstance(c, LabelSmoothing)]
+        chosen = [
+            c
+            for c in kind.fits[0].callbacks
+            if type(c).in_script and not isinstance(c, LabelSmoothing)
+        ]
         if self.around.has_modes and not any(isinstance(c, OptimizerMode) for c in chosen):
             chosen.insert(0, OptimizerMode())
         for one in sorted(chosen, key=lambda c: c.order):
@@ -398,7 +435,10 @@ class Loops:
             if isinstance(one, OptimizerMode):
                 if not self.around.has_modes:
                     continue
-                known = {"self._optimizer": Known(object(), "optimizer"), "self._groups": Known(None)}
+                known = {
+                    "self._optimizer": Known(object(), "optimizer"),
+                    "self._groups": Known(None),
+                }
             one._ejecting_metrics = self.around.metrics  # pyright: ignore[reportAttributeAccessIssue]
             found.append(
                 Opened(
@@ -421,14 +461,18 @@ class Loops:
         return found
 
     def _places(self, values: Mapping[str, Known], *, may_end: bool) -> dict[str, dict[str, Known]]:
-        """By event, what the state says of where training stands: an epoch counts before its last event."""
+        """By event, where training stands: an epoch counts as done at its last event."""
         texts = {name: known.text or repr(known.value) for name, known in values.items()}
         first = texts["first_epoch"]
         done = "epoch" if first == "0" else f"(epoch - {first})"
         num_batches = self.around.num_batches
 
         def place(epoch: str, done: str, step: str) -> dict[str, Known]:
-            share = f"{step} / ({texts['epochs']} * NUM_BATCHES)" if num_batches else f"{done} / {texts['epochs']}"
+            share = (
+                f"{step} / ({texts['epochs']} * NUM_BATCHES)"
+                if num_batches
+                else f"{done} / {texts['epochs']}"
+            )
             found = {"epoch": epoch, "epochs_done": done, "step": step, "progress": f"({share})"}
             return {f"state.{name}": Known(text=text) for name, text in found.items()}
 
@@ -464,12 +508,22 @@ class Loops:
     def _flow(self, function: Any, events: Mapping[str, list[ast.stmt]]) -> None:
         """Put the statements of events in, and turn cancelling into plain flow."""
         after_cancel = events["after_cancel"]
-        epochs: ast.For = next(one for one in function.body if isinstance(one, ast.For) and isinstance(one.target, ast.Name) and one.target.id == "epoch")
+        epochs: ast.For = next(
+            one
+            for one in function.body
+            if isinstance(one, ast.For)
+            and isinstance(one.target, ast.Name)
+            and one.target.id == "epoch"
+        )
         batches: ast.For = next(one for one in epochs.body if isinstance(one, ast.For))
         function.body = _with_events(function.body, events, skip=epochs)
         step_at = next(i for i, s in enumerate(batches.body) if _is_event(s, "before_step"))
         end_at = next(i for i, s in enumerate(batches.body) if tree.unparse(s) == "step += 1")
-        head, middle, tail = batches.body[:step_at], batches.body[step_at:end_at], batches.body[end_at:]
+        head, middle, tail = (
+            batches.body[:step_at],
+            batches.body[step_at:end_at],
+            batches.body[end_at:],
+        )
         head = _with_events(head, events)
         middle = _with_events(middle, events)
         tail_plain = _with_events(tail, events)
@@ -477,8 +531,8 @@ class Loops:
         if waits is not None:
             if self.around.num_batches is None:
                 raise EjectError(
-                    "This run waits several batches before it makes a step, and its loader has no length, so "
-                    "a script cannot tell the last batch. Give a loader with a length."
+                    "This run waits several batches before it makes a step, and its loader has no "
+                    "length, so a script cannot tell the last batch. Give a loader with a length."
                 )
             assert isinstance(waits, ast.If)
             last = tree.expression("(step + 1) % NUM_BATCHES == 0")
@@ -489,18 +543,34 @@ class Loops:
             condition.before = ["# The last batch of an epoch makes the step that others wait for."]
             head, middle = [*head[:-1]], [condition]
         flags: list[str] = []
-        leave = [*tree.statements("optimizer.zero_grad()"), *copy.deepcopy(after_cancel), *copy.deepcopy(tail_plain), tree.mark(ast.Continue())]
+        leave = [
+            *tree.statements("optimizer.zero_grad()"),
+            *copy.deepcopy(after_cancel),
+            *copy.deepcopy(tail_plain),
+            tree.mark(ast.Continue()),
+        ]
         head = [_replaced_raise(one, "CancelBatch", leave) for one in head]
-        stop = [*copy.deepcopy(after_cancel), *tree.statements("is_over = True"), tree.mark(ast.Break())]
+        stop = [
+            *copy.deepcopy(after_cancel),
+            *tree.statements("is_over = True"),
+            tree.mark(ast.Break()),
+        ]
         before = ast.dump(ast.Module(head + middle + tail_plain, []))
-        head = [_replaced_raise(one, "CancelFit", [*tree.statements("optimizer.zero_grad()"), *stop]) for one in head]
+        head = [
+            _replaced_raise(one, "CancelFit", [*tree.statements("optimizer.zero_grad()"), *stop])
+            for one in head
+        ]
         tail_plain = [_replaced_raise(one, "CancelFit", stop) for one in tail_plain]
-        if ast.dump(ast.Module(head + middle + tail_plain, [])) != before and "is_over" in ast.dump(ast.Module(head + tail_plain, [])):
+        if ast.dump(ast.Module(head + middle + tail_plain, [])) != before and "is_over" in ast.dump(
+            ast.Module(head + tail_plain, [])
+        ):
             flags.append("is_over")
         batches.body = [*head, *middle, *tail_plain]
         inner: list[ast.stmt] = []
         for one in _with_events(epochs.body, events, skip=batches):
-            one = _replaced_raise(one, "CancelFit", [*copy.deepcopy(after_cancel), tree.mark(ast.Break())])
+            one = _replaced_raise(
+                one, "CancelFit", [*copy.deepcopy(after_cancel), tree.mark(ast.Break())]
+            )
             inner.append(one)
             if one is batches and flags:
                 inner += tree.statements("if is_over:\n    break")
@@ -513,15 +583,13 @@ class Loops:
                 name = tree.dotted(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
                 if name in ("CancelStep", "CancelBatch", "CancelEpoch", "CancelFit"):
                     raise EjectError(
-                        f"A callback raises `{name}` at an event where a script has no plain form for it. "
-                        "Cancel a step at `after_backward`, a batch before its step, a fit after a batch or "
-                        "an epoch."
+                        f"A callback raises `{name}` at an event where a script has no plain form "
+                        "for it. Cancel a step at `after_backward`, a batch before its step, a fit "
+                        "after a batch or an epoch."
                     )
 
 
-_GROUPS = (
-    "groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)"
-)
+_GROUPS = "groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)"
 _ONE_RATE = """
 decayed, kept = split_by_decay([model])
 groups = [
@@ -552,7 +620,15 @@ _TAKEN = frozenset(
     "model optimizer group groups loss losses counts preds targets inputs row step epoch in_eval "
     "evaluation progress is_over factors name value batch train valid".split()
 )
-_KINDS = {"in_eval": "Sequence[nn.Module]", "epochs": "int", "lrs": "list[float]", "first_epoch": "int", "first_step": "int", "stop": "int", "moms": "tuple[float, ...]"}
+_KINDS = {
+    "in_eval": "Sequence[nn.Module]",
+    "epochs": "int",
+    "lrs": "list[float]",
+    "first_epoch": "int",
+    "first_step": "int",
+    "stop": "int",
+    "moms": "tuple[float, ...]",
+}
 _REASONS = {
     "epochs": "passes over the training items",
     "lr": "peak learning rate",
@@ -727,7 +803,7 @@ def _substitute(
             return tree.expression(names[node.id]) if node.id in names else node
 
         def visit_Call(self, node: ast.Call) -> Any:
-            name = tree.dotted(node.func)
+            name = tree.dotted(node.func) or ""
             if name in calls:
                 text = calls[name]
                 arguments = [self.visit(a) for a in node.args]
@@ -746,7 +822,10 @@ def _measure_at_once(function: Any) -> None:
     """One statement for the row, where nothing happens before the validation."""
     for node in ast.walk(function):
         for _, body in tree.body_fields(node):
-            texts = [tree.unparse(one) if isinstance(one, ast.Assign | ast.AugAssign) else "" for one in body]
+            texts = [
+                tree.unparse(one) if isinstance(one, ast.Assign | ast.AugAssign) else ""
+                for one in body
+            ]
             if "row |= VALIDATE" in texts:
                 index = texts.index("row |= VALIDATE")
                 before: Any = body[index - 2]
@@ -786,7 +865,9 @@ def _replace_call(function: Any, name: str, instead: list[ast.stmt]) -> None:
 
 
 def _stored(node: ast.stmt) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
 
 
 def _forgets(node: ast.stmt) -> bool:
@@ -797,7 +878,9 @@ def _forgets(node: ast.stmt) -> bool:
     if isinstance(value, ast.Call):
         return tree.dotted(value.func) == "torch.empty"
     return isinstance(value, ast.Constant) or (
-        isinstance(value, ast.Dict | ast.List | ast.Tuple) and not getattr(value, "elts", None) and not getattr(value, "keys", None)
+        isinstance(value, ast.Dict | ast.List | ast.Tuple)
+        and not getattr(value, "elts", None)
+        and not getattr(value, "keys", None)
     )
 
 

@@ -75,9 +75,15 @@ def validation(
     from drivetrain.eject.script import loss_text
 
     call = loss_call(loss_text(learner.loss_fn, lifter).text or "", "preds", "targets")
-    before, each, answers = ["losses, counts = [], []"], [], ['"valid_loss": weighted_mean(losses, counts)']
+    before, each, answers = (
+        ["losses, counts = [], []"],
+        [],
+        ['"valid_loss": weighted_mean(losses, counts)'],
+    )
     uses: dict[str, Any] = {"weighted_mean": "drivetrain.train.batches:weighted_mean"}
-    plain = [m for m in learner.metrics if type(m) in (Accuracy, ErrorRate) and m.ignore_index is None]
+    plain = [
+        m for m in learner.metrics if type(m) in (Accuracy, ErrorRate) and m.ignore_index is None
+    ]
     if plain:
         before.append("num_right = 0")
         each.append(
@@ -141,8 +147,8 @@ def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:
     if kind not in METRICS.values() and not hasattr(kind, "options"):
         if inspect.signature(kind).parameters:
             raise EjectError(
-                f"The metric `{kind.__name__}` is an object whose arguments a script cannot tell. Give one "
-                "of `metrics.METRICS`, or a class that is made without arguments."
+                f"The metric `{kind.__name__}` is an object whose arguments a script cannot tell. "
+                "Give one of `metrics.METRICS`, or a class that is made without arguments."
             )
         uses[kind.__name__] = kind
         return f"{kind.__name__}()"
@@ -150,7 +156,9 @@ def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:
     for key, value in metric.options().items():
         written = literal(value)
         if written is None:
-            raise EjectError(f"The metric `{metric.name}` has the option {key}={value!r}, which a script cannot write.")
+            raise EjectError(
+                f"The metric `{metric.name}` has the option {key}={value!r}, which a script cannot write."
+            )
         options.append(f"{key}={unparse(written)}")
     uses[kind.__name__] = kind
     return f"{kind.__name__}({', '.join(options)})"

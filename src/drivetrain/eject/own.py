@@ -41,13 +41,16 @@ def part(learner: Any, lifter: Lifter, level: str) -> Part:
     ):
         if made is None:
             raise EjectError(
-                f"This Learner was given {what} already made, and a script has to make {what} again. Give "
-                f"what makes it, a class or a function at the top of a module: `{how}`."
+                f"This Learner was given {what} already made, and a script has to make {what} "
+                f"again. Give what makes it, a class or a function at the top of a module: `{how}`."
             )
     uses: dict[str, Any] = {"derive": derive}
     model, _ = _call(make_model, lifter)
     loaders, takes_data = _call(make_loaders, lifter, data="arguments.data")
-    lines = ['torch.default_generator.manual_seed(derive(SEED, "init", "model"))', f"model = {model}"]
+    lines = [
+        'torch.default_generator.manual_seed(derive(SEED, "init", "model"))',
+        f"model = {model}",
+    ]
     if isinstance(learner.model, CallableModel):
         lines[-1] = f"model = {lifter.need(CallableModel)}({model})"
     lines.append('torch.default_generator.manual_seed(derive(SEED, "init", "loaders"))')
@@ -68,8 +71,11 @@ def part(learner: Any, lifter: Lifter, level: str) -> Part:
     lifter.add_import(Import("torch"))
     count = len(learner.loaders.train) if hasattr(learner.loaders.train, "__len__") else None
     call = "evaluate(model, valid, epoch)" if has_valid else ""
+    is_function = isinstance(learner.model, CallableModel)
     return Part(
-        title=f"Train {type(learner.model).__name__ if not isinstance(learner.model, CallableModel) else 'a model of your own'}",
+        title="Train a model of your own"
+        if is_function
+        else f"Train {type(learner.model).__name__}",
         settings=[],
         written=written,
         load="\n".join(lines),
@@ -81,7 +87,9 @@ def part(learner: Any, lifter: Lifter, level: str) -> Part:
         measure="",
         result="{name: row[name] for name in " + repr(_columns(learner)) + "}",
         form=form,
-        data_help="what the loaders are made from" if takes_data else "not used: the loaders make their own",
+        data_help="what the loaders are made from"
+        if takes_data
+        else "not used: the loaders make their own",
         needs_data=takes_data,
         parameters=[(name, "Iterable") for name in names[1:]],
     )

@@ -15,12 +15,21 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.fold import UNKNOWN, Known, is_captured, is_pure, literal, replace_name
-from drivetrain.eject.lift import OURS, RUN_BY_PYTHON, Import, Lifter, Piece, annotation_names, attributes_in, names_in, rename
+from drivetrain.eject.lift import (
+    OURS,
+    RUN_BY_PYTHON,
+    Import,
+    Lifter,
+    Piece,
+    annotation_names,
+    attributes_in,
+    names_in,
+    rename,
+)
 from drivetrain.eject.tree import dotted, same
 
 SMALL = 12
@@ -50,7 +59,9 @@ class Program:
         pinned: names of pieces that keep their parameters.
     """
 
-    def __init__(self, lifter: Lifter, written: Iterable[Piece], *, pinned: Iterable[str] = ()) -> None:
+    def __init__(
+        self, lifter: Lifter, written: Iterable[Piece], *, pinned: Iterable[str] = ()
+    ) -> None:
         self.lifter = lifter
         self.written = list(written)
         self.pinned = frozenset(pinned)
@@ -112,15 +123,11 @@ class Program:
 
     def _put_in(self, function: ast.FunctionDef, piece: Piece) -> None:
         """What is known of parameters, inside."""
-        known = {
-            name: one
-            for name, one in piece.known.items()
-            if not _is_stored(function, name)
-        }
+        known = {name: one for name, one in piece.known.items() if not _is_stored(function, name)}
         folder = self.lifter.script_folder(piece, known)
         arguments, function.args = function.args, ast.arguments([], [], None, [], [], None, [])
         decorators, function.decorator_list = function.decorator_list, []
-        holder = [function]
+        holder: list[ast.stmt] = [function]
         folder.fold(holder)
         function.args, function.decorator_list = arguments, decorators
 
@@ -151,7 +158,7 @@ class Program:
             function = _callable(piece)
             if not piece.is_ours or function is None or piece.name in self.pinned:
                 continue
-            if piece.name not in calls or function.args.vararg and not _named(function):
+            if piece.name not in calls or (function.args.vararg and not _named(function)):
                 continue
             is_method = isinstance(piece.node, ast.ClassDef)
             for name in _named(function, skip_first=is_method):
@@ -160,24 +167,40 @@ class Program:
                     piece.known[name] = one
             self._put_in(function, piece)
             for name in list(piece.known):
-                if name in _named(function) and not _reads(function, name) and not _is_stored(function, name):
+                if (
+                    name in _named(function)
+                    and not _reads(function, name)
+                    and not _is_stored(function, name)
+                ):
                     self._remove(function, name, calls[piece.name], is_method=is_method)
             for name in _named(function, skip_first=is_method):
                 if not _reads(function, name) and not _is_stored(function, name):
-                    if all(self._may_go(function, name, call, is_method) for call, _ in calls[piece.name]):
+                    if all(
+                        self._may_go(function, name, call, is_method)
+                        for call, _ in calls[piece.name]
+                    ):
                         self._remove(function, name, calls[piece.name], is_method=is_method)
 
-    def _may_go(self, function: ast.FunctionDef, name: str, call: ast.Call, is_method: bool) -> bool:
+    def _may_go(
+        self, function: ast.FunctionDef, name: str, call: ast.Call, is_method: bool
+    ) -> bool:
         given = _argument(function, name, call, is_method=is_method)
         return given is None or is_pure(given)
 
     def _given(
-        self, function: ast.FunctionDef, name: str, calls: list[tuple[ast.Call, Piece]], *, is_method: bool
+        self,
+        function: ast.FunctionDef,
+        name: str,
+        calls: list[tuple[ast.Call, Piece]],
+        *,
+        is_method: bool,
     ) -> Known | None:
         """What all calls give for a parameter, where that is one known thing."""
         found: Known | None = None
         for call, caller in calls:
-            if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+            if any(isinstance(a, ast.Starred) for a in call.args) or any(
+                k.arg is None for k in call.keywords
+            ):
                 return None
             given = _argument(function, name, call, is_method=is_method)
             if given is None:
@@ -214,7 +237,12 @@ class Program:
         return Known(value) if dataclasses.is_dataclass(value) else None
 
     def _remove(
-        self, function: ast.FunctionDef, name: str, calls: list[tuple[ast.Call, Piece]], *, is_method: bool
+        self,
+        function: ast.FunctionDef,
+        name: str,
+        calls: list[tuple[ast.Call, Piece]],
+        *,
+        is_method: bool,
     ) -> None:
         """Take a parameter out of a function and of its calls."""
         places = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
@@ -258,7 +286,11 @@ class Program:
                 continue
             returns = [n for n in ast.walk(piece.node) if isinstance(n, ast.Return)]
             body = piece.node.body
-            if len(returns) == 1 and returns[0] is body[-1] and isinstance(returns[0].value, ast.Name):
+            if (
+                len(returns) == 1
+                and returns[0] is body[-1]
+                and isinstance(returns[0].value, ast.Name)
+            ):
                 if _are_statements(name, calls) and len(body) > 1:
                     body.pop()
                     piece.node.returns = ast.Constant(None)
@@ -274,24 +306,38 @@ class Program:
             node = piece.node
             if not (piece.is_ours and isinstance(node, ast.FunctionDef)) or piece.name not in calls:
                 continue
-            if piece.name in self.pinned or node.decorator_list or node.args.vararg or node.args.kwarg:
+            if (
+                piece.name in self.pinned
+                or node.decorator_list
+                or node.args.vararg
+                or node.args.kwarg
+            ):
                 continue
             body = [one for one in node.body if not tree.is_text(one)]
-            if len(body) != 1 or not isinstance(body[0], ast.Return | ast.Expr) or body[0].value is None:
+            if (
+                len(body) != 1
+                or not isinstance(body[0], ast.Return | ast.Expr)
+                or body[0].value is None
+            ):
                 continue
             if isinstance(body[0], ast.Expr) and not _are_statements(piece.name, calls[piece.name]):
                 continue
             expression = body[0].value
             if isinstance(expression, ast.Constant) and expression.value is ...:
                 continue
-            if any(isinstance(part, ast.Name) and part.id == piece.name for part in ast.walk(expression)):
+            if any(
+                isinstance(part, ast.Name) and part.id == piece.name
+                for part in ast.walk(expression)
+            ):
                 continue
             is_small = sum(1 for _ in ast.walk(expression)) <= SMALL and _only_passes(expression)
             is_plain = isinstance(expression, ast.Constant | ast.Name)
             count = len(calls[piece.name])
             if not (is_plain or is_small or (count == 1 and not _is_worth_a_name(node))):
                 continue
-            if not all(_fits(node, expression, call, inside.node) for call, inside in calls[piece.name]):
+            if not all(
+                _fits(node, expression, call, inside.node) for call, inside in calls[piece.name]
+            ):
                 continue
             for _, caller in calls[piece.name]:
                 self._replace(caller, piece.name, node, expression)
@@ -310,7 +356,11 @@ class Program:
             function = piece.node
             if not (piece.is_ours and isinstance(function, ast.FunctionDef)):
                 continue
-            if len(calls.get(piece.name, ())) != 1 or piece.name in self.pinned or function.args.vararg:
+            if (
+                len(calls.get(piece.name, ())) != 1
+                or piece.name in self.pinned
+                or function.args.vararg
+            ):
                 continue
             call, caller = calls[piece.name][0]
             is_private = piece.name.startswith("_") and len(function.body) <= 8
@@ -339,10 +389,14 @@ class Program:
         family = next((f for f in PARAGRAPHS if piece.module in f), None)
         if family is None or caller.module not in family:
             return False
-        count = sum(isinstance(n, ast.stmt) for one in (piece.node, caller.node) for n in ast.walk(one))
+        count = sum(
+            isinstance(n, ast.stmt) for one in (piece.node, caller.node) for n in ast.walk(one)
+        )
         return count <= LONGEST
 
-    def _replace(self, caller: Piece, name: str, function: ast.FunctionDef, expression: ast.expr) -> None:
+    def _replace(
+        self, caller: Piece, name: str, function: ast.FunctionDef, expression: ast.expr
+    ) -> None:
         class Replace(ast.NodeTransformer):
             def visit_Call(self, node: ast.Call) -> Any:
                 self.generic_visit(node)
@@ -390,9 +444,9 @@ class Program:
                 continue
             for function in piece.node.body:
                 if isinstance(function, ast.FunctionDef):
-                    function.body = [one for one in function.body if not _stores_unread(one, read)] or [
-                        tree.mark(ast.Pass())
-                    ]
+                    function.body = [
+                        one for one in function.body if not _stores_unread(one, read)
+                    ] or [tree.mark(ast.Pass())]
             piece.node.body = [
                 one
                 for one in piece.node.body
@@ -403,11 +457,20 @@ class Program:
                 )
             ]
             if _is_record(piece.node):
-                named = {k.arg for p in self.pieces for c in ast.walk(p.node) if isinstance(c, ast.Call) for k in c.keywords}
+                named = {
+                    k.arg
+                    for p in self.pieces
+                    for c in ast.walk(p.node)
+                    if isinstance(c, ast.Call)
+                    for k in c.keywords
+                }
                 piece.node.body = [
                     one
                     for one in piece.node.body
-                    if not (isinstance(one, ast.FunctionDef) and all(tree.is_text(b) or _is_dots(b) for b in one.body))
+                    if not (
+                        isinstance(one, ast.FunctionDef)
+                        and all(tree.is_text(b) or _is_dots(b) for b in one.body)
+                    )
                     and not (
                         isinstance(one, ast.AnnAssign)
                         and isinstance(one.target, ast.Name)
@@ -456,7 +519,11 @@ class Program:
             node = piece.node
             if not (piece.is_ours and isinstance(node, ast.ClassDef)) or piece.name not in calls:
                 continue
-            fields = [o.target.id for o in node.body if isinstance(o, ast.AnnAssign) and isinstance(o.target, ast.Name)]
+            fields = [
+                o.target.id
+                for o in node.body
+                if isinstance(o, ast.AnnAssign) and isinstance(o.target, ast.Name)
+            ]
             if [dotted(b) for b in node.bases] != ["NamedTuple"] or any(f in read for f in fields):
                 continue
             if any(call.keywords or len(call.args) != len(fields) for call, _ in calls[piece.name]):
@@ -476,7 +543,9 @@ class Program:
         """Layers without parameters that say one expression, where they are called."""
         for piece in list(self.lifter.pieces.values()):
             node = piece.node
-            if not (piece.is_ours and isinstance(node, ast.ClassDef)) or [dotted(b) for b in node.bases] != ["nn.Module"]:
+            if not (piece.is_ours and isinstance(node, ast.ClassDef)) or [
+                dotted(b) for b in node.bases
+            ] != ["nn.Module"]:
                 continue
             methods = [o for o in node.body if isinstance(o, ast.FunctionDef)]
             if len(methods) != 1 or methods[0].name != "forward" or len(methods[0].body) != 1:
@@ -508,14 +577,18 @@ class Program:
                     Without().visit(piece.node)
                     for function in piece.node.body:
                         if isinstance(function, ast.FunctionDef):
-                            function.body = [s for s in function.body if not _makes_identity(s, name)]
+                            function.body = [
+                                s for s in function.body if not _makes_identity(s, name)
+                            ]
 
     def _drop_annotations(self) -> None:
         """Leave out annotations that name what the script does not have."""
         for piece in self.pieces:
             if not piece.is_ours:
                 continue
-            source = self.lifter._module(piece.module) if piece.module in self.lifter._modules else None
+            source = (
+                self.lifter._module(piece.module) if piece.module in self.lifter._modules else None
+            )
             imported = source.imported if source is not None else {}
             for node in ast.walk(piece.node):
                 for name in ("annotation", "returns"):
@@ -568,7 +641,12 @@ class Program:
         names = {}
         for piece in list(self.pieces):
             plain = piece.name.lstrip("_")
-            if plain != piece.name and piece.is_ours and plain not in taken and not hasattr(ast, plain):
+            if (
+                plain != piece.name
+                and piece.is_ours
+                and plain not in taken
+                and not hasattr(ast, plain)
+            ):
                 if plain not in names.values() and plain not in _BUILTINS:
                     names[piece.name] = plain
         for piece in self.pieces:
@@ -635,7 +713,8 @@ def _callable(piece: Piece) -> ast.FunctionDef | None:
         return piece.node
     if isinstance(piece.node, ast.ClassDef):
         return next(
-            (o for o in piece.node.body if isinstance(o, ast.FunctionDef) and o.name == "__init__"), None
+            (o for o in piece.node.body if isinstance(o, ast.FunctionDef) and o.name == "__init__"),
+            None,
         )
     return None
 
@@ -646,7 +725,9 @@ def _named(function: ast.FunctionDef, *, skip_first: bool = False) -> list[str]:
     return [*places[skip_first:], *(one.arg for one in a.kwonlyargs)]
 
 
-def _argument(function: ast.FunctionDef, name: str, call: ast.Call, *, is_method: bool) -> ast.expr | None:
+def _argument(
+    function: ast.FunctionDef, name: str, call: ast.Call, *, is_method: bool
+) -> ast.expr | None:
     for one in call.keywords:
         if one.arg == name:
             return one.value
@@ -716,7 +797,11 @@ def _alike(a: Known, b: Known) -> bool:
         return False
     if a.value is UNKNOWN:
         return a.text == b.text
-    return type(a.value) is type(b.value) and a.value == b.value and (a.text == b.text or a.text is None)
+    return (
+        type(a.value) is type(b.value)
+        and a.value == b.value
+        and (a.text == b.text or a.text is None)
+    )
 
 
 def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
@@ -737,14 +822,16 @@ def _made(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
 def _put_statements(
     node: Any, call: ast.Call, function: ast.FunctionDef, given: dict[str, ast.expr]
 ) -> bool:
-    """The statements of a function before the one that calls it, and what it answers in the call's place."""
+    """Put a function's statements before the one that calls it, its answer in the call's place."""
     for holder in ast.walk(node):
         if not isinstance(holder, ast.FunctionDef):
             continue
         for parent in ast.walk(holder):
             for _, body in tree.body_fields(parent):
                 for index, one in enumerate(body):
-                    if isinstance(one, ast.Assign | ast.Expr | ast.Return) and _is_reached_first(one, call):
+                    if isinstance(one, ast.Assign | ast.Expr | ast.Return) and _is_reached_first(
+                        one, call
+                    ):
                         steps = _steps(function, given, holder, one, call)
                         if steps is None:
                             return False
@@ -765,15 +852,27 @@ def _is_reached_first(statement: Any, call: ast.Call) -> bool:
     """Whether a call may be made before the rest of its statement: nothing before it has an effect."""
     if not any(part is call for part in ast.walk(statement.value)):
         return False
-    around = [part for part in ast.walk(statement.value) if any(inner is call for inner in ast.walk(part))]
+    around = [
+        part for part in ast.walk(statement.value) if any(inner is call for inner in ast.walk(part))
+    ]
     if any(isinstance(part, _NOT_AT_ONCE) for part in around):
         return False
     own = {id(part) for part in (*around, *ast.walk(call))}
     before = itertools.takewhile(lambda part: part is not call, _as_worked_out(statement.value))
-    return not any(isinstance(part, ast.Call) and id(part) not in own and not is_pure(part) for part in before)
+    return not any(
+        isinstance(part, ast.Call) and id(part) not in own and not is_pure(part) for part in before
+    )
 
 
-_NOT_AT_ONCE = ast.Lambda | ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp | ast.IfExp | ast.BoolOp
+_NOT_AT_ONCE = (
+    ast.Lambda
+    | ast.ListComp
+    | ast.SetComp
+    | ast.GeneratorExp
+    | ast.DictComp
+    | ast.IfExp
+    | ast.BoolOp
+)
 
 
 def _as_worked_out(node: ast.AST) -> Iterator[ast.AST]:
@@ -790,9 +889,13 @@ def _steps(
     statement: ast.stmt,
     call: ast.Call,
 ) -> tuple[list[Any], ast.expr | None] | None:
-    own = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own = {
+        n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
     targets = {
-        n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        n.id
+        for n in ast.walk(statement)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
     passed = {
         name for name, value in given.items() if isinstance(value, ast.Name) and value.id == name
@@ -823,9 +926,9 @@ def _steps(
     at_once = made if one_value is not None and _in_order(one_value, made) else []
     for name, value in given.items():
         uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(holding))
-        if isinstance(value, ast.Name | ast.Constant) and not _is_stored(function, name):
-            replace_name(holding, name, value)
-        elif uses == 1 and not _is_stored(function, name) and (name in at_once or name not in made):
+        is_plain = isinstance(value, ast.Name | ast.Constant)
+        is_read_once = uses == 1 and (name in at_once or name not in made)
+        if (is_plain or is_read_once) and not _is_stored(function, name):
             replace_name(holding, name, value)
         elif name in used and name not in passed:
             return None
@@ -855,7 +958,9 @@ def _is_made_already(node: ast.stmt, names: set[str]) -> bool:
 
 
 def _stored_names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
 
 
 def _swap(statement: Any, call: ast.Call, answer: ast.expr) -> None:
@@ -897,7 +1002,9 @@ def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call, calle
 
     Nothing is worked out twice or in another order, and no name means another thing there.
     """
-    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+    if any(isinstance(a, ast.Starred) for a in call.args) or any(
+        k.arg is None for k in call.keywords
+    ):
         return False
     made: list[str] = []
     for name in _named(function):
@@ -920,12 +1027,6 @@ def _fits(function: ast.FunctionDef, expression: ast.expr, call: ast.Call, calle
     return _in_order(expression, [name for name in _named(function) if name in made])
 
 
-def _local_names(node: ast.AST) -> set[str]:
-    """Names that functions of a piece have of their own."""
-    stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    return stored | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
-
-
 def _in_order(expression: ast.expr, made: list[str]) -> bool:
     """Whether arguments that are calls are still worked out in their order, before anything else is."""
     if not made:
@@ -936,7 +1037,13 @@ def _in_order(expression: ast.expr, made: list[str]) -> bool:
             found.append(part.id)
         elif isinstance(part, ast.Call) and not is_pure(part):
             found.append("")
-    inside = {n.id for p in ast.walk(expression) if isinstance(p, _NOT_AT_ONCE) for n in ast.walk(p) if isinstance(n, ast.Name)}
+    inside = {
+        n.id
+        for p in ast.walk(expression)
+        if isinstance(p, _NOT_AT_ONCE)
+        for n in ast.walk(p)
+        if isinstance(n, ast.Name)
+    }
     return found[: len(made)] == made and not inside & set(made)
 
 
@@ -944,7 +1051,10 @@ def _order_given(function: ast.FunctionDef, call: ast.Call, names: list[str]) ->
     """Parameters in the order in which a call works their arguments out."""
     parts = [*call.args, *(k.value for k in call.keywords)]
     places = {name: _argument(function, name, call, is_method=False) for name in names}
-    at = {name: next((i for i, part in enumerate(parts) if part is value), -1) for name, value in places.items()}
+    at = {
+        name: next((i for i, part in enumerate(parts) if part is value), -1)
+        for name, value in places.items()
+    }
     return sorted(names, key=at.__getitem__)
 
 
@@ -1040,7 +1150,11 @@ def _is_record(node: ast.ClassDef) -> bool:
 
 
 def _is_dots(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and node.value.value is ...
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is ...
+    )
 
 
 Walk = Callable[[ast.AST], None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import os
 import shlex
 import subprocess
@@ -22,7 +23,7 @@ from drivetrain import optim, store
 from drivetrain._optional import require
 from drivetrain._registry import lookup
 from drivetrain.eject import own, tree
-from drivetrain.eject.fold import Known, literal
+from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
 from drivetrain.eject.lift import Import, Lifter, Piece
 from drivetrain.eject.loop import Fit, Loops, Surroundings
@@ -125,7 +126,11 @@ def _prepare(learner: Learner, lifter: Lifter) -> None:
     )
     if is_plain and all(kind.__module__.startswith("torch.nn.") for kind in kinds):
         listed = ", ".join(f"nn.{kind.__name__}" for kind in kinds)
-        answer = f"isinstance(module, {listed if len(kinds) == 1 else f'({listed})'})" if kinds else "False"
+        answer = (
+            f"isinstance(module, {listed if len(kinds) == 1 else f'({listed})'})"
+            if kinds
+            else "False"
+        )
         lifter.instead["drivetrain.optim.groups:_is_norm"] = (
             f"def _is_norm(module, param):\n    return {answer}\n"
         )
@@ -158,7 +163,10 @@ def _is_norm_type(module: Any) -> bool:
 
 def _common(kinds: tuple[type, ...]) -> tuple[type, ...]:
     """torch's own classes of norms, for those that others made of them."""
-    found = {next((c for c in kind.__mro__ if c.__module__.startswith("torch.nn.modules")), kind): None for kind in kinds}
+    found = {
+        next((c for c in kind.__mro__ if c.__module__.startswith("torch.nn.modules")), kind): None
+        for kind in kinds
+    }
     return tuple(sorted(found, key=lambda kind: kind.__name__))
 
 
@@ -265,7 +273,9 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
 def _are_both(learner: Learner) -> bool:
     """Some parameters are decayed, and some are not; all of them have one rate."""
     fits = [stage for stage in learner.journal if stage.kind == "fit"]
-    if any(len(set(stage.lrs)) > 1 for stage in fits) or any(s.kind == "freeze" for s in learner.journal):
+    if any(len(set(stage.lrs)) > 1 for stage in fits) or any(
+        s.kind == "freeze" for s in learner.journal
+    ):
         return False
     return all(split_by_decay([learner.model])) and not asks_groups(learner.optimizer)
 
@@ -277,8 +287,8 @@ def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
         kind = type(bare)
         if not isinstance(bare, torch.nn.Module) or _plain_module(bare) is None:
             raise EjectError(
-                f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. Give a "
-                "function, or a name of `losses.LOSSES`."
+                f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. "
+                "Give a function, or a name of `losses.LOSSES`."
             )
         lifter.constants["LOSS_FN"] = bare
         lifter.made["LOSS_FN"] = f"{lifter.need(kind)}()"
@@ -325,7 +335,11 @@ def _made(learner: Learner) -> Any:
     """An optimizer as the run's are, for what it is."""
     if isinstance(learner.optimizer, torch.optim.Optimizer):
         return learner.optimizer
-    return learner.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=learner.lr) if _takes_lr(learner.optimizer) else learner.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    return (
+        learner.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=learner.lr)
+        if _takes_lr(learner.optimizer)
+        else learner.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    )
 
 
 def _takes_lr(factory: Any) -> bool:
@@ -343,13 +357,13 @@ def _optimizer(learner: Learner, lifter: Lifter) -> str:
     made_by = learner.optimizer
     if isinstance(made_by, torch.optim.Optimizer):
         raise EjectError(
-            "The optimizer was given as an object, which a script cannot make again. Give what makes one: "
-            f"`functools.partial({type(made_by).__module__}.{type(made_by).__name__}, …)`."
+            "The optimizer was given as an object, which a script cannot make again. Give what "
+            f"makes one: `functools.partial({type(made_by).__module__}.{type(made_by).__name__}, …)`."
         )
     record = optimizer_record(made_by)
     function = made_by.func if isinstance(made_by, functools.partial) else made_by
     options = dict(made_by.keywords) if isinstance(made_by, functools.partial) else {}
-    if function is optim.adamw and can_fuse([dict(params=list(learner.model.parameters()))]):
+    if function is optim.adamw and can_fuse([{"params": list(learner.model.parameters())}]):
         lifter.instead.setdefault(
             "drivetrain.optim.defaults:_can_fuse", "def _can_fuse(groups):\n    return True\n"
         )
@@ -378,8 +392,8 @@ def _replayed(learner: Learner) -> tuple[list[Any], list[Fit]]:
             )
         if stage.status == journal.BROKEN:
             raise EjectError(
-                f"An error ended `{stage.call}`, and how far it had come is not on record. Train anew, or "
-                "go on from a checkpoint."
+                f"An error ended `{stage.call}`, and how far it had come is not on record. Train "
+                "anew, or go on from a checkpoint."
             )
         if stage.kind == "freeze":
             stages.append(stage)
@@ -391,8 +405,8 @@ def _replayed(learner: Learner) -> tuple[list[Any], list[Fit]]:
             unknown = [record["class"] for record in stage.callbacks if "class" in record]
             if unknown:
                 raise EjectError(
-                    f"`{stage.call}` was given the callback `{unknown[0]}`, which only its own script has. "
-                    "Eject there: `learner.eject(path)`."
+                    f"`{stage.call}` was given the callback `{unknown[0]}`, which only its own "
+                    "script has. Eject there: `learner.eject(path)`."
                 )
             own_callbacks = as_callbacks(stage.callbacks)
         fits.append(Fit(stage, [*learner.callbacks, *own_callbacks]))
@@ -410,7 +424,10 @@ def _main(
     learner: Learner, lifter: Lifter, part: Part, stages: Sequence[Any], loops: Loops
 ) -> ast.stmt:
     lines = ["def main() -> None:", '    """Load, train, measure, save."""']
-    lines += textwrap.indent(_ARGUMENTS.format(help=part.data_help, need=", required=True" if part.needs_data else ""), "    ").splitlines()
+    lines += textwrap.indent(
+        _ARGUMENTS.format(help=part.data_help, need=", required=True" if part.needs_data else ""),
+        "    ",
+    ).splitlines()
     threads = learner.num_threads or _threads()
     lifter.constants["NUM_THREADS"] = threads
     loops.settings.append(
@@ -425,7 +442,11 @@ def _main(
             if call not in ("freeze", "unfreeze"):
                 last_call = call
             lifter.need("drivetrain.train.modules:freeze_groups")
-            why = "all layers train again" if not stage.frozen_groups else f"the first {stage.frozen_groups} of {loops.around.num_groups} layer groups are not trained"
+            why = (
+                "all layers train again"
+                if not stage.frozen_groups
+                else f"{stage.frozen_groups} of {loops.around.num_groups} layer groups are not trained"
+            )
             lines.append(f"    # {call}: {why}.")
             lines.append(f"    freeze_groups({part.layer_groups}, {stage.frozen_groups})")
             continue
@@ -437,7 +458,9 @@ def _main(
         lines.append(f"    {keeps}{stage.function}({part.fit_arguments}{arguments})")
     if part.measure:
         lines.append(f"    row = {part.measure}")
-    lines += textwrap.indent(_ENDING.format(result=part.result.replace("{{", "{").replace("}}", "}")), "    ").splitlines()
+    lines += textwrap.indent(
+        _ENDING.format(result=part.result.replace("{{", "{").replace("}}", "}")), "    "
+    ).splitlines()
     for kind in loops.kinds if not part.measure else ():
         kind.node.returns = tree.expression("dict[str, float]")
         kind.node.body.append(tree.statement("return row"))
@@ -450,16 +473,16 @@ def _main(
     return node
 
 
-_ARGUMENTS = '''parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+_ARGUMENTS = """parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", type=Path{need}, help="{help}")
 parser.add_argument("--out", type=Path, required=True, help="folder for the trained weights")
-arguments = parser.parse_args()'''
+arguments = parser.parse_args()"""
 
-_ENDING = '''metrics = {result}
+_ENDING = """metrics = {result}
 weights = {{name: tensor.contiguous() for name, tensor in model.state_dict().items()}}
 arguments.out.mkdir(parents=True, exist_ok=True)
 save_file(weights, arguments.out / "model.safetensors")
-print(json.dumps({{"weights_sha256": weights_sha256(weights), "metrics": metrics}}))'''
+print(json.dumps({{"weights_sha256": weights_sha256(weights), "metrics": metrics}}))"""
 
 
 def _threads() -> int:
@@ -523,15 +546,21 @@ def _ordered(texts: dict[str, list[str]], sections: Sequence[tuple[str, str]]) -
         if not texts[key]:
             continue
         glue = "" if key == "settings" else "\n\n"
-        parts.append(f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n" + _joined(_by_need(texts[key]), glue))
+        parts.append(
+            f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n"
+            + _joined(_by_need(texts[key]), glue)
+        )
     return "\n\n".join(parts)
 
 
 def _joined(texts: list[str], glue: str) -> str:
     """Texts with two blank lines between, constants in a row with none."""
     result = texts[0]
-    for before, text in zip(texts, texts[1:], strict=False):
-        both = all(not one.lstrip("# ").startswith(("def ", "class ", "@")) and "def " not in one for one in (before, text))
+    for before, text in itertools.pairwise(texts):
+        both = all(
+            not one.lstrip("# ").startswith(("def ", "class ", "@")) and "def " not in one
+            for one in (before, text)
+        )
         result += ("" if both else glue) + text
     return result
 
@@ -571,7 +600,9 @@ def _by_need(texts: list[str]) -> list[str]:
                 visit(other, above | {index})
         order.append(index)
 
-    constants = [i for i, one in enumerate(trees) if all(isinstance(n, ast.Assign) for n in one.body)]
+    constants = [
+        i for i, one in enumerate(trees) if all(isinstance(n, ast.Assign) for n in one.body)
+    ]
     for index in constants:  # plain ones first: they stand together
         if not at_once[index]:
             visit(index, frozenset())
@@ -595,7 +626,11 @@ def _read_at_once(node: ast.AST) -> set[str]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         return {node.id}
     if isinstance(node, ast.FunctionDef):
-        parts = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+        parts = [
+            *node.decorator_list,
+            *node.args.defaults,
+            *(d for d in node.args.kw_defaults if d),
+        ]
         return set().union(*map(_read_at_once, parts)) if parts else found
     for child in ast.iter_child_nodes(node):
         if not (isinstance(node, ast.AnnAssign) and child is node.annotation):
@@ -617,7 +652,9 @@ def _imports(program: Program, body: str) -> str:
 
 def _docstring(part: Part, name: str) -> str:
     text = [part.title if part.title.endswith("…") else f"{part.title}.", ""]
-    words = "Written by Drivetrain: the steps of the run, and its weights to the last bit (on the same "
+    words = (
+        "Written by Drivetrain: the steps of the run, and its weights to the last bit (on the same "
+    )
     text += textwrap.wrap(f"{words}kind of machine, with the same versions).", WIDTH)
     text += ["", f"    python {shlex.quote(name)} --data DATA --out OUT", ""]
     if part.note:

@@ -17,6 +17,7 @@ import re
 import textwrap
 import tokenize
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Any
 
 WIDTH = 100
@@ -116,14 +117,14 @@ def _comments(text: str) -> Iterator[tuple[int, bool, str]]:
 
 def _attach(statements: Sequence[Any], line: int, is_own: bool, comment: str) -> None:
     around = [s for s in statements if first_line(s) <= line <= s.end_lineno]
-    inner = min(around, key=lambda s: s.end_lineno - first_line(s), default=None)
-    is_simple = inner is not None and not isinstance(inner, COMPOUND)
-    if is_own and not is_simple:
-        limit = inner.end_lineno if inner is not None else float("inf")
+    inner: Any = min(around, key=lambda s: s.end_lineno - first_line(s), default=None)
+    is_block = inner is None or issubclass(type(inner), COMPOUND)
+    if is_own and is_block:
+        limit: float = inf if inner is None else inner.end_lineno
         following = [s for s in statements if line < first_line(s) <= limit]
         if following:
             following[0].before.append(comment)
-    elif inner is not None and (not is_simple or inner.end_lineno == line) and not is_own:
+    elif inner is not None and (is_block or inner.end_lineno == line) and not is_own:
         inner.after = comment
     elif inner is not None:
         inner.before.append(comment)
@@ -158,7 +159,11 @@ def unparse(node: ast.AST) -> str:
 def _simple(node: Any) -> str:
     """A simple statement; tuples that are returned or assigned need no parentheses."""
     value = getattr(node, "value", None)
-    if isinstance(value, ast.Tuple) and len(value.elts) > 1 and isinstance(node, ast.Return | ast.Assign):
+    if (
+        isinstance(value, ast.Tuple)
+        and len(value.elts) > 1
+        and isinstance(node, ast.Return | ast.Assign)
+    ):
         bare = copy.copy(node)
         bare.value = ast.Name("·", ast.Load())
         return unparse(bare).replace("·", ", ".join(map(unparse, value.elts)))
@@ -261,7 +266,7 @@ def _rendered(node: Any, indent: str, *, word: str = "") -> list[str]:
         else:
             lines += [f"{indent}else:", *render(orelse, inner).splitlines()]
     if getattr(node, "finalbody", []):
-        lines += [f"{indent}finally:", *render(node.finalbody, inner).splitlines()]
+        lines += [f"{indent}finally:", *render(node.finalbody, inner).splitlines()]  # pyright: ignore[reportAttributeAccessIssue]
     return lines
 
 
