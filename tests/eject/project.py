@@ -25,7 +25,9 @@ class Net(nn.Module):
 
     def __init__(self, hidden: int = 16) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(4, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.2))
+        self.body = nn.Sequential(
+            nn.Linear(4, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Dropout(0.2)
+        )
         self.head = nn.Linear(hidden, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,7 +136,10 @@ def pair_loaders() -> tuple[dt.BatchLoader, dt.BatchLoader]:
 def dict_loaders() -> tuple[list, list]:
     """Batches as dicts."""
     x, y = blobs()
-    batches = [{"a": x[i : i + 16], "b": x[i : i + 16].flip(1), "targets": y[i : i + 16]} for i in (0, 16, 32)]
+    batches = [
+        {"a": x[i : i + 16], "b": x[i : i + 16].flip(1), "targets": y[i : i + 16]}
+        for i in (0, 16, 32)
+    ]
     return batches, batches[:1]
 
 

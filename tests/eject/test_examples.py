@@ -27,7 +27,9 @@ def made() -> dict[str, Any]:
 
 @pytest.mark.row(31)
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_is_what_ejecting_gives_now(name: str, made: dict[str, Any], tmp_path: Path) -> None:
+def test_an_example_is_what_ejecting_gives_now(
+    name: str, made: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / f"{name}.py"
     made[name].eject(path)
     text = path.read_text("utf-8")
@@ -36,7 +38,9 @@ def test_an_example_is_what_ejecting_gives_now(name: str, made: dict[str, Any], 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_gives_the_bits_of_its_training(name: str, made: dict[str, Any], tmp_path: Path) -> None:
+def test_an_example_gives_the_bits_of_its_training(
+    name: str, made: dict[str, Any], tmp_path: Path
+) -> None:
     script = ROOT / "examples" / "ejected" / f"{name}.py"
     answer = replay.replayed_here(script, tmp_path, sample_folder(name))
     assert answer["weights_sha256"] == store.weights_sha256(made[name].model.state_dict())

@@ -235,6 +235,7 @@ def test_how_far_training_has_come_is_the_same_under_a_schedule(tmp_path: Path) 
 def test_what_a_callback_has_changed_is_refused() -> None:
     refused(
         learner_with(own.Frees(0.7)),
-        "The callback `Frees` changes `ends` that it was made with, or keeps it in another form, so nobody "
-        "can tell any more what it was. Keep it (`self.ends = ends`), and count with another attribute.",
+        "The callback `Frees` changes `ends` that it was made with, or keeps it in another form, so "
+        "nobody can tell any more what it was. Keep it (`self.ends = ends`), and count with another "
+        "attribute.",
     )

@@ -165,7 +165,10 @@ def own_everything_at_once(_: Path) -> dt.Learner:
 def listed_in_a_table(digits: Path) -> dt.Learner:
     table = digits.parent / "digits.csv"
     paths = sorted(path for path in digits.rglob("*.png"))
-    rows = [f"{path.relative_to(digits.parent).as_posix()};{path.parent.name};{i % 5 == 0}" for i, path in enumerate(paths)]
+    rows = [
+        f"{path.relative_to(digits.parent).as_posix()};{path.parent.name};{i % 5 == 0}"
+        for i, path in enumerate(paths)
+    ]
     table.write_bytes("\r\n".join(["image;label;is_valid", *rows, "missing.png;3;False"]).encode())
     learner = pictures(table)
     learner.fit(2, 1e-2)
@@ -183,7 +186,8 @@ def parts_with_bad_and_hidden_files(digits: Path) -> dt.Learner:
         (folder / "train" / "3" / ".hidden.png").write_bytes(b"")
         (folder / "train" / "lost.png").write_bytes(b"")
         (folder / "valid" / "strange").mkdir()
-        shutil.copy(path, folder / "valid" / "strange" / "one.png")
+        any_picture = next(digits.rglob("*.png"))
+        shutil.copy(any_picture, folder / "valid" / "strange" / "one.png")
     learner = pictures(folder)
     learner.fit(2, 1e-2)
     return learner
@@ -257,13 +261,17 @@ FAST = [with_augmentation, own_everything_at_once]
 @pytest.mark.row(31)
 @pytest.mark.row(165)
 @pytest.mark.parametrize("make", FAST, ids=lambda make: make.__name__)
-def test_two_runs_end_with_the_same_bits_without_drivetrain(make: Make, digits: Path, tmp_path: Path) -> None:
+def test_two_runs_end_with_the_same_bits_without_drivetrain(
+    make: Make, digits: Path, tmp_path: Path
+) -> None:
     learner = make(digits)
     replay.check(learner, tmp_path, data=source_of(learner), alone=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [run for run in RUNS if run not in FAST], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [run for run in RUNS if run not in FAST], ids=lambda make: make.__name__
+)
 def test_every_run_ends_with_the_same_bits_without_drivetrain(
     make: Make, digits: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import drivetrain as dt
 from drivetrain.eject import source
-from drivetrain.eject.script import ruff_path
+from drivetrain.eject.layout import ruff_path
 from tests.eject import project
 
 OWN = functools.partial(dt.Learner, progress=False, num_threads=1)

@@ -156,6 +156,7 @@ import sys
 from pathlib import Path
 import torch
 from drivetrain import vision
+import drivetrain.train.run, drivetrain.train.saving  # what a run is opened by, and a bundle is not
 run, bundle, picture = map(Path, sys.argv[1:])
 seen = []
 banned = ("pickle.", "marshal.load", "subprocess.", "socket.", "os.system", "ctypes.dlopen")

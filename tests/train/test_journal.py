@@ -101,3 +101,14 @@ def test_fine_tuning_is_the_head_alone_and_then_all_layers():
     assert {stage.call for stage in stages} == {"fine_tune(3, lr=0.002)"}
     assert stages[1].schedule["pct_start"] == 0.99
     assert (stages[3].schedule["pct_start"], stages[3].schedule["div"]) == (0.3, 5.0)
+
+
+def test_a_call_with_a_line_end_is_refused() -> None:
+    """A script writes calls in comments, and a foreign journal must not write code there."""
+    stage = journal.one_cycle_stage(1, [0.1], weight_decay=0.0)
+    record = stage.to_json() | {"call": "fit\nimport os"}
+    with pytest.raises(RunError) as error:
+        journal.Stage.from_json(record)
+    assert str(error.value) == (
+        "The journal is not one of this version of Drivetrain: a stage has no such call."
+    )

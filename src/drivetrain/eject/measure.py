@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from drivetrain.eject.choices import loss_text
 from drivetrain.eject.fold import literal
 from drivetrain.eject.inline import PAIR, Form
 from drivetrain.eject.lift import Import, Lifter
@@ -72,8 +73,6 @@ def validation(
         epoch: the name of a further parameter.
         form: of the batches.
     """
-    from drivetrain.eject.script import loss_text
-
     call = loss_call(loss_text(learner.loss_fn, lifter).text or "", "preds", "targets")
     before, each, answers = (
         ["losses, counts = [], []"],

@@ -7,64 +7,35 @@ training and `main`. Nothing in it is not read.
 from __future__ import annotations
 
 import ast
-import functools
-import inspect
-import itertools
-import os
 import shlex
-import subprocess
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from drivetrain import optim, store
-from drivetrain._optional import require
+from drivetrain import store
 from drivetrain._registry import lookup
 from drivetrain.eject import own, tree
+from drivetrain.eject.choices import (
+    asks_groups,
+    loss_text,
+    made_optimizer,
+    optimizer_defaults,
+    optimizer_text,
+)
 from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Import, Lifter, Piece
 from drivetrain.eject.loop import Fit, Loops, Surroundings
-from drivetrain.eject.parts import LEVELS, Part, Written
-from drivetrain.eject.program import Program
-from drivetrain.eject.text import docstring, value_text
+from drivetrain.eject.parts import LEVELS, Part
+from drivetrain.eject.text import docstring
 from drivetrain.errors import EjectError
-from drivetrain.losses.table import unwrapped
-from drivetrain.optim.defaults import _can_fuse as can_fuse
 from drivetrain.optim.groups import _is_norm, split_by_decay
 from drivetrain.train import journal
 from drivetrain.train.learner import Learner
-from drivetrain.train.parts import as_callbacks, optimizer_record
-
-SECTIONS = (
-    ("settings", "Settings"),
-    ("randomness", "Randomness: every draw is a function of the seed and of what it is for"),
-    ("data", "Data"),
-    ("augment", "Augmentation"),
-    ("model", "Model"),
-    ("loss", "Loss and metrics"),
-    ("optim", "Optimizer and schedule"),
-    ("train", "Training"),
-    ("main", "The run"),
-)
-
-_SECTION_OF = {
-    "drivetrain.randomness": "randomness",
-    "drivetrain.data": "data",
-    "drivetrain.vision.augment": "augment",
-    "drivetrain.vision.geometry": "augment",
-    "drivetrain.vision.normalise": "data",
-    "drivetrain.vision": "data",
-    "drivetrain.models": "model",
-    "drivetrain.nn": "model",
-    "drivetrain.losses": "loss",
-    "drivetrain.metrics": "loss",
-    "drivetrain.optim": "optim",
-    "drivetrain.train": "train",
-    "drivetrain.store": "main",
-}
+from drivetrain.train.parts import as_callbacks
 
 KEPT = {
     "loop": ("drivetrain",),
@@ -79,8 +50,6 @@ KEPT = {
     "all": (),
 }
 """Modules that a script imports instead of taking their source along."""
-
-WIDTH = 100
 
 
 def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> str:
@@ -177,7 +146,7 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
         settings.append(count)
     lifter.constants |= {one.name: one.value for one in settings}
     loops = Loops(lifter, _surroundings(learner, lifter, part), seed=learner.seed)
-    loops.defaults = _defaults(learner)  # pyright: ignore[reportAttributeAccessIssue]
+    loops.defaults = optimizer_defaults(learner)  # pyright: ignore[reportAttributeAccessIssue]
     stages, fits = _replayed(learner)
     loops.add(fits)
     written = pieces_of(part.written, lifter)
@@ -185,9 +154,9 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
     for kind in loops.kinds:
         kind.node.args.args += [ast.arg(n, tree.expression(t)) for n, t in part.parameters]
         written.append(("train", Piece(kind.name, "drivetrain", kind.node)))
-    _need_hash(lifter, written)
-    for name, text in lifter.made.items():
-        written.append(("loss", Piece(name, "drivetrain", tree.statement(f"{name} = {text}"))))
+    lifter.need(store.weights_sha256)
+    for made, text in lifter.made.items():
+        written.append(("loss", Piece(made, "drivetrain", tree.statement(f"{made} = {text}"))))
     main = _main(learner, lifter, part, stages, loops)
     written.append(("main", Piece("main", "drivetrain", main)))
     return put_together(
@@ -199,65 +168,14 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
     )
 
 
-def pieces_of(parts: Iterable[Written], lifter: Lifter) -> list[tuple[str, Piece]]:
-    """What was written for a script, each with its section; what it uses is lifted."""
-    written = []
-    for one in parts:
-        for thing in one.uses.values():
-            lifter.need(thing)
-        for node in tree.statements(one.text.strip("\n") + "\n"):
-            _rename_uses(node, one.uses, lifter)
-            written.append((one.section, Piece(getattr(node, "name", ""), "drivetrain", node)))
-    return written
-
-
-def put_together(
-    lifter: Lifter,
-    written: Sequence[tuple[str, Piece]],
-    settings: Iterable[Setting],
-    *,
-    docstring: str,
-    pinned: Iterable[str] = (),
-    sections: Sequence[tuple[str, str]] = SECTIONS,
-    section_of: Callable[[str], str] | None = None,
-    ending: str = "main()",
-) -> str:
-    """The text of a script: what was written for it and what was lifted, settled and in order.
-
-    Args:
-        sections: their keys and titles, in order; `settings` is one.
-        section_of: the section of a lifted piece, by its module.
-        ending: what running the file does.
-    """
-    program = Program(
-        lifter,
-        [piece for _, piece in written],
-        pinned=[*pinned, *(piece.name for _, piece in written)],
-    )
-    program.settle()
-    texts: dict[str, list[str]] = {key: [] for key, _ in sections}
-    texts["settings"] = [_setting(one) for one in _used(settings, program)]
-    for piece in program.lifter.pieces.values():
-        texts[(section_of or _section_of)(piece.module)].append(tree.render([piece.node]))
-    for section, piece in written:
-        texts[section].append(tree.render([piece.node]))
-    body = _ordered(texts, sections)
-    return "\n\n".join(
-        [docstring, _imports(program, body), body, f'if __name__ == "__main__":\n    {ending}\n']
-    )
-
-
-# --- what the loop is put into --------------------------------------------------------------------
-
-
 def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
     metrics = list(learner.metrics)
     return Surroundings(
         layer_groups=part.layer_groups,
         is_one_group=part.layer_groups == "[[model]]" and _are_both(learner),
         num_groups=len(learner.layer_groups),
-        optimizer=_optimizer(learner, lifter),
-        has_modes=all(hasattr(_made(learner), name) for name in ("train", "eval")),
+        optimizer=optimizer_text(learner, lifter),
+        has_modes=all(hasattr(made_optimizer(learner), name) for name in ("train", "eval")),
         loss=loss_text(learner.loss_fn, lifter),
         batches=part.batches,
         num_batches=part.num_batches,
@@ -278,99 +196,6 @@ def _are_both(learner: Learner) -> bool:
     ):
         return False
     return all(split_by_decay([learner.model])) and not asks_groups(learner.optimizer)
-
-
-def loss_text(loss_fn: Any, lifter: Lifter) -> Known:
-    """A loss function as text: its name, or a `functools.partial` of it with its options."""
-    bare, options = unwrapped(loss_fn)
-    if not hasattr(bare, "__name__"):
-        kind = type(bare)
-        if not isinstance(bare, torch.nn.Module) or _plain_module(bare) is None:
-            raise EjectError(
-                f"The loss is an object of `{kind.__name__}` whose arguments a script cannot tell. "
-                "Give a function, or a name of `losses.LOSSES`."
-            )
-        lifter.constants["LOSS_FN"] = bare
-        lifter.made["LOSS_FN"] = f"{lifter.need(kind)}()"
-        return Known(loss_fn, "LOSS_FN")
-    called = lifter.need(bare)
-    if not options:
-        return Known(loss_fn, called)
-    lifter.add_import(Import("functools"))
-    listed = ", ".join(f"{key}={value_text(value)}" for key, value in options.items())
-    return Known(loss_fn, f"functools.partial({called}, {listed})")
-
-
-def _plain_module(value: Any) -> Any:
-    """A torch loss made without arguments."""
-    try:
-        fresh = type(value)()
-    except TypeError:
-        return None
-    own, usual = vars(value), vars(fresh)
-    if own.keys() != usual.keys():
-        return None
-    same = [_are_equal(own[k], usual[k]) for k in own if not k.startswith("_") or k == "_buffers"]
-    return value if all(same) else None
-
-
-def _are_equal(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
-        return isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) and torch.equal(a, b)
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_are_equal(a[k], b[k]) for k in a)
-    return a == b
-
-
-def asks_groups(made_by: Any) -> bool:
-    """Whether an optimizer may ask its groups which layers they are of."""
-    function = made_by.func if isinstance(made_by, functools.partial) else made_by
-    name = optimizer_record(made_by)["name"]
-    ours = function is optim.adamw or optim.OPTIMIZERS.get(name) is function
-    is_torchs = (getattr(function, "__module__", "") or "").startswith("torch.optim")
-    return name == "muon" or not (ours or is_torchs)
-
-
-def _made(learner: Learner) -> Any:
-    """An optimizer as the run's are, for what it is."""
-    if isinstance(learner.optimizer, torch.optim.Optimizer):
-        return learner.optimizer
-    return (
-        learner.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=learner.lr)
-        if _takes_lr(learner.optimizer)
-        else learner.optimizer([torch.nn.Parameter(torch.zeros(1))])
-    )
-
-
-def _takes_lr(factory: Any) -> bool:
-    try:
-        return "lr" in inspect.signature(factory).parameters
-    except (TypeError, ValueError):
-        return False
-
-
-def _defaults(learner: Learner) -> dict[str, Any]:
-    return dict(_made(learner).defaults)
-
-
-def _optimizer(learner: Learner, lifter: Lifter) -> str:
-    made_by = learner.optimizer
-    if isinstance(made_by, torch.optim.Optimizer):
-        raise EjectError(
-            "The optimizer was given as an object, which a script cannot make again. Give what "
-            f"makes one: `functools.partial({type(made_by).__module__}.{type(made_by).__name__}, …)`."
-        )
-    record = optimizer_record(made_by)
-    function = made_by.func if isinstance(made_by, functools.partial) else made_by
-    options = dict(made_by.keywords) if isinstance(made_by, functools.partial) else {}
-    if function is optim.adamw and can_fuse([{"params": list(learner.model.parameters())}]):
-        lifter.instead.setdefault(
-            "drivetrain.optim.defaults:_can_fuse", "def _can_fuse(groups):\n    return True\n"
-        )
-    called = lifter.need(function)
-    del record
-    listed = "".join(f", {key}={value_text(value)}" for key, value in options.items())
-    return f"{called}({{}}{listed})"
 
 
 # --- the journal ----------------------------------------------------------------------------------
@@ -428,7 +253,7 @@ def _main(
         _ARGUMENTS.format(help=part.data_help, need=", required=True" if part.needs_data else ""),
         "    ",
     ).splitlines()
-    threads = learner.num_threads or _threads()
+    threads = learner.num_threads or torch.get_num_threads()
     lifter.constants["NUM_THREADS"] = threads
     loops.settings.append(
         Setting("NUM_THREADS", threads, "torch threads; another number may round otherwise")
@@ -485,171 +310,6 @@ save_file(weights, arguments.out / "model.safetensors")
 print(json.dumps({{"weights_sha256": weights_sha256(weights), "metrics": metrics}}))"""
 
 
-def _threads() -> int:
-    return torch.get_num_threads()
-
-
-def _need_hash(lifter: Lifter, written: list[tuple[str, Piece]]) -> None:
-    lifter.need(store.weights_sha256)
-    del written
-
-
-# --- text -----------------------------------------------------------------------------------------
-
-
-def _rename_uses(node: Any, uses: Any, lifter: Lifter) -> None:
-    from drivetrain.eject.lift import rename
-
-    names = {name: lifter.need(thing) for name, thing in uses.items()}
-    rename(node, {old: new for old, new in names.items() if old != new})
-
-
-def _used(settings: Iterable[Setting], program: Program) -> list[Setting]:
-    names = program.names()
-    found: dict[str, Setting] = {}
-    for one in settings:
-        if one.name in names:
-            found.setdefault(one.name, one)
-    return list(found.values())
-
-
-def _setting(one: Setting) -> str:
-    reason = f"  # {one.reason}" if one.reason else ""
-    value = _shown(one.value)
-    line = f"{one.name} = {value}{reason}"
-    if len(line) <= WIDTH or not reason:
-        return line + "\n"
-    wrapped = textwrap.wrap(one.reason, WIDTH - 2)
-    return "".join(f"# {part}\n" for part in wrapped) + f"{one.name} = {value}\n"
-
-
-def _shown(value: Any) -> str:
-    """A value as people write it: 1e5 and not 100000.0."""
-    if isinstance(value, float) and abs(value) >= 1e4:
-        short = f"{value:.15e}".partition("e")
-        short = f"{short[0].rstrip('0').rstrip('.')}e{int(short[2])}"
-        return short if float(short) == value and "e" in short else repr(value)
-    return repr(value)
-
-
-def _section_of(module: str) -> str:
-    while module:
-        if module in _SECTION_OF:
-            return _SECTION_OF[module]
-        module = module.rpartition(".")[0]
-    return "model"
-
-
-def _ordered(texts: dict[str, list[str]], sections: Sequence[tuple[str, str]]) -> str:
-    parts = []
-    for key, title in sections:
-        if not texts[key]:
-            continue
-        glue = "" if key == "settings" else "\n\n"
-        parts.append(
-            f"# --- {title} {'-' * max(3, WIDTH - 7 - len(title))}\n\n"
-            + _joined(_by_need(texts[key]), glue)
-        )
-    return "\n\n".join(parts)
-
-
-def _joined(texts: list[str], glue: str) -> str:
-    """Texts with two blank lines between, constants in a row with none."""
-    result = texts[0]
-    for before, text in itertools.pairwise(texts):
-        both = all(
-            not one.lstrip("# ").startswith(("def ", "class ", "@")) and "def " not in one
-            for one in (before, text)
-        )
-        result += ("" if both else glue) + text
-    return result
-
-
-def _by_need(texts: list[str]) -> list[str]:
-    """What others need when the module is read stands before them: classes' bases, constants' parts."""
-    trees = [ast.parse(text) for text in texts]
-    defined: dict[str, int] = {}
-    for index, module in enumerate(trees):
-        for node in module.body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                defined[node.name] = index
-            elif isinstance(node, ast.Assign | ast.AnnAssign):
-                for target in ast.walk(node):
-                    if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store):
-                        defined[target.id] = index
-    at_once = [{defined[n] for n in _read_at_once(one) if n in defined} for one in trees]
-    later = [{defined[n] for n in _needed_later(one) if n in defined} for one in trees]
-    order: list[int] = []
-
-    def closure(index: int) -> set[int]:
-        found, waiting = set(), [index]
-        while waiting:
-            one = waiting.pop()
-            if one not in found:
-                found.add(one)
-                waiting += at_once[one]
-        return found
-
-    def visit(index: int, above: frozenset[int]) -> None:
-        if index in order or index in above:
-            return
-        for other in sorted(at_once[index]):
-            visit(other, above | {index})
-        for other in sorted(later[index]):
-            if not closure(other) & (above | {index}):
-                visit(other, above | {index})
-        order.append(index)
-
-    constants = [
-        i for i, one in enumerate(trees) if all(isinstance(n, ast.Assign) for n in one.body)
-    ]
-    for index in constants:  # plain ones first: they stand together
-        if not at_once[index]:
-            visit(index, frozenset())
-    for index in range(len(texts)):
-        visit(index, frozenset())
-    return [texts[index] for index in order]
-
-
-def _needed_later(module: ast.Module) -> set[str]:
-    """Names that are read when the functions run: a reader wants to have met them."""
-    return {
-        node.id
-        for node in ast.walk(module)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-
-
-def _read_at_once(node: ast.AST) -> set[str]:
-    """Names that are read when the module is read: they must stand before."""
-    found: set[str] = set()
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        return {node.id}
-    if isinstance(node, ast.FunctionDef):
-        parts = [
-            *node.decorator_list,
-            *node.args.defaults,
-            *(d for d in node.args.kw_defaults if d),
-        ]
-        return set().union(*map(_read_at_once, parts)) if parts else found
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(node, ast.AnnAssign) and child is node.annotation):
-            found |= _read_at_once(child)
-    return found
-
-
-def _imports(program: Program, body: str) -> str:
-    used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
-    heads = used | {part.partition(".")[0] for part in used}
-    lines = ["from __future__ import annotations", ""]
-    found = {
-        one.statement
-        for called, one in program.lifter.imports.items()
-        if called.partition(".")[0] in heads
-    }
-    return "\n".join([*lines, *sorted(found)])
-
-
 def _docstring(part: Part, name: str) -> str:
     text = [part.title if part.title.endswith("…") else f"{part.title}.", ""]
     words = (
@@ -660,37 +320,3 @@ def _docstring(part: Part, name: str) -> str:
     if part.note:
         text += [*textwrap.wrap(part.note, WIDTH), ""]
     return docstring(text)
-
-
-def ruff_path() -> str:
-    """Where ruff is. Raises: MissingPackageError: it is not installed."""
-    module = require("ruff.__main__", extra="eject")
-    return os.fsdecode(module.find_ruff_bin())
-
-
-def laid_out(text: str, ruff: str) -> str:
-    """The text as ruff sorts and lays it out.
-
-    Raises: EjectError: it is no Python, or names something that is not there; that is our bug.
-    """
-    options = ["--isolated", "--line-length", str(WIDTH), "--target-version", "py311"]
-    rules = ["--select", "I,F401,UP,C4,SIM,RUF005,W,E7", "--ignore", "SIM905"]
-    text = _asked(ruff, "check", *rules, "--fix", "--exit-zero", "--quiet", *options, text=text)
-    unused = ["--select", "F841", "--unsafe-fixes"]
-    text = _asked(ruff, "check", *unused, "--fix", "--exit-zero", "--quiet", *options, text=text)
-    text = _asked(ruff, "format", *options, text=text)
-    _asked(ruff, "check", "--select", "F,E9", "--quiet", *options, text=text)
-    return text
-
-
-def _asked(ruff: str, *arguments: str, text: str) -> str:
-    done = subprocess.run(
-        [ruff, *arguments, "-"], input=text, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise EjectError(
-            f"The script came out wrong, which is a fault of Drivetrain: {said[0] if said else ''} "
-            "Please report it with your run.json."
-        )
-    return done.stdout

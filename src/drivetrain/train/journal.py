@@ -94,7 +94,7 @@ class Stage:
         counts += ("epochs_done", "batches_done", "steps_done")
         is_right = {
             "kind": self.kind in ("fit", "freeze"),
-            "call": isinstance(self.call, str),
+            "call": isinstance(self.call, str) and self.call.isprintable(),
             "status": self.status in STATUSES,
             "keep_statistics": isinstance(self.keep_statistics, bool),
             "pending": isinstance(self.pending, bool),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from drivetrain.data.split import choose_of_each_class
+from drivetrain.eject.choices import asks_groups
 from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
 from drivetrain.eject.lift import Import, Lifter
@@ -478,8 +479,6 @@ class _Writer:
         """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
         stages = self.learner.journal
         callbacks = [*self.learner.callbacks, *(c for _, cs in self.learner.given for c in cs)]
-        from drivetrain.eject.script import asks_groups
-
         return (
             not asks_groups(self.learner.optimizer)
             and all(

@@ -20,9 +20,9 @@ from drivetrain.bundle.manifest import Manifest
 from drivetrain.eject import tree
 from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
-from drivetrain.eject.script import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.text import docstring
 from drivetrain.models import PictureModel, model_info
 from drivetrain.models.timm_body import TimmBody
