@@ -73,7 +73,7 @@ def cases(names: Iterable[str], fast: Iterable[str]) -> list[Any]:
     return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("name", cases(CALLBACKS, ["accumulate", "early_stopping", "ema", "mixup"]))
 def test_a_run_with_each_callback(name: str, tmp_path: Path) -> None:
     callback = {"name": name, **CALLBACK_OPTIONS.get(name, {})}
     learner = learner_of(TASK_OF_CALLBACK.get(name, CLASSES), callbacks=[callback])

@@ -290,6 +290,7 @@ def test_a_loss_object_without_arguments_is_made_again(tmp_path: Path) -> None:
         trained(project.Net, project.loaders, torch.nn.CrossEntropyLoss()), tmp_path
     )
     assert "LOSS_FN = CrossEntropyLoss()" in text
+    assert "python ejected.py --data DATA" in text  # not by the name of the loss
 
 
 def test_a_partial_of_a_loss_with_a_tensor(tmp_path: Path) -> None:
