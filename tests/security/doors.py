@@ -8,6 +8,7 @@ or executed after that was asked for by the hostile folder.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import faulthandler
@@ -22,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from drivetrain.errors import DrivetrainError
 from tools import attack_corpus
@@ -184,6 +186,40 @@ def command(*words: str) -> Callable[[Path, Sound], str]:
     return door
 
 
+def eject(folder: Path, sound: Sound) -> str:
+    """`drivetrain eject` up to where ruff begins: what a run says must not become code of its script."""
+    from drivetrain.eject import layout
+
+    script = folder / "ejected.py"
+    with mock.patch.object(layout, "_asked", lambda ruff, *words, text: text):
+        said = command("eject", "FOLDER", "-o", str(script))(folder, sound)
+    strange = set()
+    for node in ast.walk(ast.parse(script.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            strange |= {one.name.partition(".")[0] for one in node.names} - OF_SCRIPTS
+        elif isinstance(node, ast.ImportFrom):
+            strange |= {str(node.module).partition(".")[0]} - OF_SCRIPTS
+        elif isinstance(node, ast.Name) and node.id in ("eval", "exec", "__import__", "compile"):
+            strange.add(node.id)
+    assert not strange, f"the script has {sorted(strange)}"
+    return said
+
+
+OF_SCRIPTS = {
+    *(
+        "__future__",
+        "argparse",
+        "collections",
+        "concurrent",
+        "functools",
+        "hashlib",
+        "json",
+        "math",
+    ),
+    *("pathlib", "typing", "numpy", "PIL", "safetensors", "timm", "torch"),
+}
+"""What scripts of pictures import."""
+
 DOORS: dict[str, Callable[[Path, Sound], str]] = {
     "load": load,
     "verify": verify,
@@ -194,6 +230,7 @@ DOORS: dict[str, Callable[[Path, Sound], str]] = {
     "summary": command("summary", "FOLDER"),
     "resume": command("resume", "FOLDER"),
     "verify-command": command("verify", "FOLDER"),
+    "eject": eject,
 }
 OF_RUN = ("load", "predict", "predict-text", "evaluate", "summary", "resume")
 OF_BUNDLE = ("load", "verify", "load-onnx", "predict", "predict-text", "verify-command")

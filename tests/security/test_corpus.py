@@ -13,6 +13,8 @@ from tests.security.sound import SoundFolders
 from tools import attack_corpus
 
 SECONDS, MEGABYTES = 2.0, 300.0
+SECONDS_OF_EJECT = 10.0
+"""To write a script takes seconds of a sound run too."""
 EVERY, EVERY_LOAD = 40, 6
 """Of so many attacks the fast tests take one, through every door or `load`; `make test-all` takes all."""
 
@@ -29,7 +31,7 @@ def broken(outcomes: Iterable[Outcome]) -> list[str]:
     for one in outcomes:
         where = f"{one.name} through {one.door}"
         lines += [f"{where}: {wrong}" for wrong in one.wrong]
-        if one.seconds > SECONDS:
+        if one.seconds > (SECONDS_OF_EJECT if one.door == "eject" else SECONDS):
             lines.append(f"{where}: {one.seconds:.1f} s")
         if one.megabytes > MEGABYTES:
             lines.append(f"{where}: {one.megabytes:.0f} MB")
@@ -69,6 +71,18 @@ def test_a_part_of_the_attacks(opened: Opened, kind):
 @pytest.mark.parametrize("kind", sorted(DOORS))
 def test_every_attack_through_every_door(opened: Opened, kind):
     assert broken(opened(kind, [(names_of(kind), DOORS[kind])])) == []
+
+
+def test_a_script_of_a_part_of_the_attacked_runs(opened: Opened):
+    outcomes = opened("run", [([SOUND["run"], *names_of("run")[::100]], ["eject"])])
+    assert broken(outcomes) == []
+    assert outcomes[0].said == "answers"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_script_of_every_attacked_run(opened: Opened):
+    assert broken(opened("run", [(names_of("run"), ["eject"])])) == []
 
 
 def test_the_command_writes_the_corpus(sound_folders: SoundFolders, tmp_path: Path, capsys):
