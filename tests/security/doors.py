@@ -12,10 +12,12 @@ import ast
 import contextlib
 import dataclasses
 import faulthandler
+import importlib
 import io
 import json
 import math
 import os
+import pkgutil
 import shutil
 import sys
 import time
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import drivetrain
 from drivetrain.errors import DrivetrainError
 from tools import attack_corpus
 
@@ -337,6 +340,10 @@ def main() -> None:
             DOORS[door](copy, sound)
         shutil.rmtree(copy)
     import timm  # noqa: F401 - a name may ask for it
+
+    for module in pkgutil.walk_packages(drivetrain.__path__, "drivetrain."):
+        with contextlib.suppress(ImportError, DrivetrainError):
+            importlib.import_module(module.name)  # a name may ask for any of ours
 
     watch = Watch()
     for name, doors in ((name, doors) for names, doors in job["rounds"] for name in names):

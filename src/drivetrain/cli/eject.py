@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,8 +44,8 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
         learner = vision.reopen(run, progress=False, report=count)
         path = eject.write(learner, out, level=level)
     record = learner.run.read() if learner.run is not None else {}
-    source = str(record.get("data", {}).get("source", "DATA"))
-    weights = record.get("results", {}).get("weights_sha256")
+    source = _said(record, "data", "source") or "DATA"
+    weights = _said(record, "results", "weights_sha256")
     lines = len(path.read_text("utf-8").splitlines())
     document = {"script": str(path), "level": level, "lines": lines, "weights_sha256": weights}
     place = f"{shlex.quote(str(path))} --data {shlex.quote(source)} --out OUT"
@@ -54,3 +55,10 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
         f"It ends with weights_sha256 {weights}, as the run did."
     )
     common.answer(document, text, as_json=as_json)
+
+
+def _said(record: Any, part: str, name: str) -> str | None:
+    """A text of a part of a run's record; None where there is none, or something else."""
+    inside = record.get(part)
+    value = inside.get(name) if isinstance(inside, dict) else None
+    return value if isinstance(value, str) and value.isprintable() else None
