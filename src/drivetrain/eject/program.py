@@ -9,6 +9,7 @@ called once is written where it is called. What nobody reads goes.
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import dataclasses
 import itertools
@@ -614,9 +615,7 @@ class Program:
     def _can_say(self, annotation: ast.AST, imported: Any) -> bool:
         wanted = []
         for node in ast.walk(annotation):
-            if isinstance(node, ast.Name) and not hasattr(__builtins__, node.id):
-                if isinstance(__builtins__, dict) and node.id in __builtins__:
-                    continue
+            if isinstance(node, ast.Name) and node.id not in _BUILTINS:
                 if node.id in self.lifter.pieces or node.id in self.lifter.imports:
                     continue
                 if any(node.id == piece.name for piece in self.written):
@@ -657,8 +656,6 @@ class Program:
                 piece.name = new
         self.lifter.pieces = {piece.name: piece for piece in self.lifter.pieces.values()}
 
-
-import builtins  # noqa: E402
 
 _BUILTINS = frozenset(dir(builtins))
 
