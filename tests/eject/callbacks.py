@@ -278,3 +278,11 @@ class Frees(Callback):
         for parameter in state.model.parameters():
             if parameter.grad is not None:
                 parameter.grad *= self.rate + sum(self.ends)
+
+
+class LooksAtValidBatches(Callback):
+    """Changes a weight while validating."""
+
+    def after_valid_batch(self, state: FitState) -> None:
+        with torch.no_grad():
+            next(iter(state.model.parameters())).mul_(1.01)

@@ -239,3 +239,11 @@ def test_what_a_callback_has_changed_is_refused() -> None:
         "nobody can tell any more what it was. Keep it (`self.ends = ends`), and count with another "
         "attribute.",
     )
+
+
+def test_what_happens_within_a_validation_is_refused() -> None:
+    refused(
+        learner_with(own.LooksAtValidBatches()),
+        "The callback `LooksAtValidBatches` does something at `after_valid_batch`, and a script "
+        "validates in a function of its own. Move it to `after_validate`.",
+    )

@@ -373,7 +373,7 @@ class Folder:
         parameters = {a.arg for a in _arguments(function)}
 
         def visit(body: list[ast.stmt], *, is_once: bool) -> None:
-            for index, one in enumerate(list(body)):
+            for one in list(body):
                 is_loop = isinstance(one, ast.For | ast.While)
                 for _, block in tree.body_fields(one):
                     if not isinstance(one, ast.FunctionDef | ast.ClassDef):
@@ -381,7 +381,6 @@ class Folder:
                 if isinstance(one, ast.Try):
                     for handler in one.handlers:
                         visit(handler.body, is_once=is_once)
-                del index
                 if not (isinstance(one, ast.Assign) and len(one.targets) == 1):
                     if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
                         target, value = one.target, one.value

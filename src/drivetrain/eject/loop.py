@@ -20,7 +20,7 @@ from drivetrain.eject.lift import Import, Lifter
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
 from drivetrain.train import callbacks as named_callbacks, journal
-from drivetrain.train.callback import FIRST, Callback, Handlers
+from drivetrain.train.callback import EVENTS, FIRST, Callback, Handlers
 from drivetrain.train.callbacks.label_smoothing import LabelSmoothing
 from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
 from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
@@ -189,6 +189,12 @@ class Loops:
             or any(map(_may_end, kind.fits[0].callbacks)),
         )
         events = {event: self._event(event, opened, where) for event in EVENTS}
+        if events["after_valid_batch"]:
+            at = next(one for one in opened if one.statements("after_valid_batch"))
+            raise EjectError(
+                f"The callback `{type(at.callback).__name__}` does something at `after_valid_batch`, and "
+                "a script validates in a function of its own. Move it to `after_validate`."
+            )
         first, rest = (
             [one for one in opened if (one.callback.order < FIRST) is is_before]
             for is_before in (True, False)
@@ -269,7 +275,7 @@ class Loops:
         ):
             self.lifter.need(name)
         self.lifter.add_import(Import("torch", "nn"))
-        _drop_unneeded(function, values)
+        _drop_unneeded(function)
         function.body[0].value.value = _doc(kind)
         kind.node = function
         for fit in kind.fits:
@@ -516,7 +522,7 @@ class Loops:
             and one.target.id == "epoch"
         )
         batches: ast.For = next(one for one in epochs.body if isinstance(one, ast.For))
-        function.body = _with_events(function.body, events, skip=epochs)
+        function.body = _with_events(function.body, events)
         step_at = next(i for i, s in enumerate(batches.body) if _is_event(s, "before_step"))
         end_at = next(i for i, s in enumerate(batches.body) if tree.unparse(s) == "step += 1")
         head, middle, tail = (
@@ -567,7 +573,7 @@ class Loops:
             flags.append("is_over")
         batches.body = [*head, *middle, *tail_plain]
         inner: list[ast.stmt] = []
-        for one in _with_events(epochs.body, events, skip=batches):
+        for one in _with_events(epochs.body, events):
             one = _replaced_raise(
                 one, "CancelFit", [*copy.deepcopy(after_cancel), tree.mark(ast.Break())]
             )
@@ -597,24 +603,6 @@ groups = [
     {"params": kept, "lr": LRS, "weight_decay": 0.0},
 ]
 """
-
-EVENTS = (
-    "before_fit",
-    "before_epoch",
-    "before_batch",
-    "after_forward",
-    "after_loss",
-    "after_backward",
-    "before_step",
-    "after_step",
-    "after_batch",
-    "before_validate",
-    "after_validate",
-    "after_epoch",
-    "after_cancel",
-    "after_fit",
-)
-BATCH_EVENTS = EVENTS[2:9]
 
 _TAKEN = frozenset(
     "model optimizer group groups loss losses counts preds targets inputs row step epoch in_eval "
@@ -744,10 +732,7 @@ def _is_event(node: ast.stmt, name: str = "") -> bool:
     )
 
 
-def _with_events(
-    body: Sequence[ast.stmt], events: Mapping[str, list[ast.stmt]], *, skip: ast.stmt | None = None
-) -> list[ast.stmt]:
-    del skip
+def _with_events(body: Sequence[ast.stmt], events: Mapping[str, list[ast.stmt]]) -> list[ast.stmt]:
     result: list[ast.stmt] = []
     for one in body:
         if _is_event(one):
@@ -884,7 +869,7 @@ def _forgets(node: ast.stmt) -> bool:
     )
 
 
-def _drop_unneeded(function: Any, values: Mapping[str, Known]) -> None:
+def _drop_unneeded(function: Any) -> None:
     """The rate that schedules are a share of, where there is no schedule."""
     text = ast.unparse(function)
     if text.count("max_lr") == 1:
@@ -893,4 +878,3 @@ def _drop_unneeded(function: Any, values: Mapping[str, Known]) -> None:
             for one in function.body
             if not (isinstance(one, ast.For) and "max_lr" in ast.unparse(one))
         ]
-    del values

@@ -458,13 +458,6 @@ class Program:
                 )
             ]
             if _is_record(piece.node):
-                named = {
-                    k.arg
-                    for p in self.pieces
-                    for c in ast.walk(p.node)
-                    if isinstance(c, ast.Call)
-                    for k in c.keywords
-                }
                 piece.node.body = [
                     one
                     for one in piece.node.body
@@ -481,7 +474,6 @@ class Program:
                         and self._forget_field(piece, one.target.id)
                     )
                 ]
-                del named
 
     def _forget_field(self, record: Piece, name: str) -> bool:
         """Take a field that nobody reads out of the calls that make a record."""
