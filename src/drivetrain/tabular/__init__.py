@@ -1,0 +1,1 @@
+"""Tables: from a CSV, a Parquet file or a data frame to models that can be asked why."""
