@@ -36,6 +36,7 @@ _EXPORTS = {
     "models": "drivetrain.models",
     "optim": "drivetrain.optim",
     "samples": "drivetrain.samples",
+    "tabular": "drivetrain.tabular",
     "testing": "drivetrain.testing",
     "vision": "drivetrain.vision",
 }
@@ -61,6 +62,7 @@ __all__ = [
     "models",
     "optim",
     "samples",
+    "tabular",
     "testing",
     "vision",
 ]

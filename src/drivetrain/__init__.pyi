@@ -6,6 +6,7 @@ from drivetrain import (
     models as models,
     optim as optim,
     samples as samples,
+    tabular as tabular,
     testing as testing,
     vision as vision,
 )

@@ -74,6 +74,29 @@ def find_source(source: str) -> Path:
     )
 
 
+def application_of(folder: Path) -> str:
+    """The application that a run, a model folder or a bundle says it is of.
+
+    `vision` where it says none that there is: opening it as one then says what is wrong.
+    """
+    from drivetrain import store
+    from drivetrain.errors import DrivetrainError
+
+    for name in ("bundle.json", "run.json", "model.json"):
+        if not (folder / name).is_file():
+            continue
+        try:
+            record = store.read_json(folder / name)
+        except DrivetrainError:
+            continue
+        if isinstance(record, dict):
+            task = record.get("task")
+            said = record if name != "run.json" else task if isinstance(task, dict) else {}
+            if said.get("application") == "tabular":
+                return "tabular"
+    return "vision"
+
+
 class Counter(Protocol):
     """Told what is done, how many so far, and of how many where that is known."""
 

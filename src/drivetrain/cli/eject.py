@@ -38,10 +38,11 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
     if out is None:
         raise click.UsageError("Missing option '-o': the script's file, such as -o train.py.")
 
-    from drivetrain import eject, vision
+    from drivetrain import eject, tabular, vision
 
+    application = tabular if common.application_of(run) == "tabular" else vision
     with common.stdout_kept(), common.counter() as count:
-        learner = vision.reopen(run, progress=False, report=count)
+        learner = application.reopen(run, progress=False, report=count)
         path = eject.write(learner, out, level=level)
     record = learner.run.read() if learner.run is not None else {}
     source = _said(record, "data", "source") or "DATA"

@@ -1,4 +1,4 @@
-"""`drivetrain evaluate`: how good a trained model is on labelled pictures from elsewhere."""
+"""`drivetrain evaluate`: how good a trained model is on labelled data from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, report
+from drivetrain.cli import common, report, tables
 
 
-@click.command(short_help="Measure a trained model on labelled pictures.")
+@click.command(short_help="Measure a trained model on labelled pictures or rows.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--on",
     "source",
     required=True,
-    help="Labelled pictures: a folder, a CSV file, or the name of a sample.",
+    help="Labelled data: a folder of pictures, a CSV or Parquet file, or the name of a sample.",
 )
 @common.options()
 def command(run: Path, source: str, as_json: bool, seed: int | None, out: Path | None) -> None:
-    """Measure the model of RUN on labelled pictures, with a 95% interval and baselines beside it.
+    """Measure the model of RUN on labelled pictures or rows, with a 95% interval and baselines beside it.
 
     \b
     drivetrain evaluate runs/2026-01-31-photos --on other-photos/
+    drivetrain evaluate runs/2026-01-31-census --on other.csv
     """
     path = common.find_source(source)
 
-    from drivetrain import vision
+    from drivetrain import tabular, vision
 
+    is_table = common.application_of(run) == "tabular"
     with common.stdout_kept():
-        measured = vision.evaluate(run, path)
-    common.answer(measured, report.measured(measured), as_json=as_json, copy=out)
+        measured = tabular.load(run).evaluate(path) if is_table else vision.evaluate(run, path)
+    text = tables.measured(measured) if is_table else report.measured(measured)
+    common.answer(measured, text, as_json=as_json, copy=out)

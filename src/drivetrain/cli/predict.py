@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout
+from drivetrain.cli import common, exits, layout, tables
 from drivetrain.errors import ConfigError, DataError
 
 
-@click.command(short_help="Say what is on pictures.")
+@click.command(short_help="Say what is on pictures, or predict the rows of a table.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -39,10 +39,13 @@ def command(
     seed: int | None,
     out: Path | None,
 ) -> None:
-    """Predict the label of each INPUT, a picture or a folder of pictures, with the model of RUN.
+    """Predict the label of each INPUT, a picture or a folder of pictures, with the model of RUN; of a
+    model of tables, predict the rows of each INPUT, a CSV or Parquet file.
 
     RUN is the folder of a run or of a bundle. The guard of a bundle marks pictures unlike those that
     the model knows, and names the labels that are possible where there is more than one.
+
+    Of a table, --out writes a table with a row for each, .csv or .parquet.
 
     A file that cannot be read as a picture is named on stderr with the reason, and the others are
     answered. The exit code is 2 only when there is no answer at all.
@@ -54,7 +57,12 @@ def command(
     \b
     drivetrain predict runs/2026-01-31-photos new.jpg
     drivetrain predict runs/2026-01-31-photos holiday/ --json
+    drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
     """
+    if common.application_of(run) == "tabular":
+        tables.predict(run, inputs, as_json=as_json, out=out)
+        return
+
     from drivetrain import vision
 
     with common.stdout_kept():

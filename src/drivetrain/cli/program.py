@@ -15,9 +15,9 @@ from drivetrain._registry import did_you_mean
 from drivetrain.cli import exits
 
 COMMANDS: dict[str, str] = {
-    "train": "Train a model on a folder of pictures, a CSV file, or a sample.",
-    "predict": "Say what is on pictures.",
-    "evaluate": "Measure a trained model on labelled pictures.",
+    "train": "Train a model on a folder of pictures, a table, or a sample.",
+    "predict": "Say what is on pictures, or predict the rows of a table.",
+    "evaluate": "Measure a trained model on labelled pictures or rows.",
     "eject": "Write a run as a plain PyTorch script with the same weights.",
     "export": "Write a run as a bundle: a folder that predicts and proves itself.",
     "verify": "Prove a bundle: its files, and its answers.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, exits, report
+from drivetrain.cli import common, exits, report, tables
 
 
 @click.command(short_help="Continue a training that was stopped.")
@@ -21,16 +21,17 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     \b
     drivetrain resume runs/2026-01-31-photos
     """
-    from drivetrain import vision
+    from drivetrain import tabular, vision
     from drivetrain.train.run import said_as_damage
 
+    is_table = common.application_of(run) == "tabular"
     try:
         with common.stdout_kept(), common.counter() as count:
-            learner = vision.resume(run, report=count)
+            learner = (tabular if is_table else vision).resume(run, report=count)
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
     assert learner.run is not None, "it was opened from its run folder"
     with said_as_damage(learner.run.folder / "run.json"):
         document = learner.run.read()["results"]
-        text = report.result(document)
+        text = tables.result(document) if is_table else report.result(document)
     common.answer(document, text, as_json=as_json, copy=out)

@@ -42,6 +42,31 @@ def _number(**limits: Any) -> click.FloatRange:
     return kind
 
 
+class _ShareOrDate(click.ParamType):
+    """A share of the rows, or a date from which on they validate."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """The share as a number; a date as it is written."""
+        text = str(value).strip()
+        if re.match(r"\d{4}-\d\d", text):
+            return text
+        try:
+            share = float(text)
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            return self.fail(
+                f"{text!r} is not a share between 0 and 1 such as 0.2, nor a date such as 2012-04-01.",
+                param,
+                ctx,
+            )
+        return share
+
+
 _COUNT = _whole(low=1)
 _SHARE = _number(min=0, max=1, min_open=True, max_open=True)
 _WORD = _Either("a text", str)
@@ -84,7 +109,63 @@ LEARNER: dict[str, click.ParamType] = {
 }
 """Settings of the model and its training."""
 
-SETTINGS: dict[str, click.ParamType] = {**DATA, **CSV, **NAMES, **LEARNER}
+TABLE: dict[str, click.ParamType] = {
+    "valid": _ShareOrDate(),
+    "split": click.Choice(["stratified", "random", "time", "group"]),
+    "because": _WORD,
+    "time": _WORD,
+    "groups": _WORD,
+    "target_kind": click.Choice(["class", "number"]),
+    "log_target": _Either("true or false", bool),
+    "fill": click.Choice(["median", "mode", "constant"]),
+    "constant": _number(),
+    "scale": click.Choice(["standard", "max"]),
+    "unseen": click.Choice(["missing", "mode", "error"]),
+    "log": _Either("a list of columns", list),
+    "levels": _Either('an object such as {"size": ["S", "M", "L"]}', dict),
+    "delimiter": _WORD,
+    "encoding": _WORD,
+}
+"""Settings of a table, whatever is trained on it."""
+
+NET: dict[str, click.ParamType] = {
+    "layers": _Either("a list such as [200, 100]", list),
+    "y_range": _Either("a pair such as [0, 10], or false", list, bool),
+    "embedding_dropout": _number(min=0, max=1, max_open=True),
+    **{
+        name: LEARNER[name]
+        for name in (
+            *("loss_fn", "optimizer", "batch_size", "lr", "weight_decay", "dropout"),
+            *("num_threads", "epochs"),
+        )
+    },
+}
+"""Settings of a net for tables and its training."""
+
+TREES: dict[str, click.ParamType] = {
+    "num_trees": _COUNT,
+    "min_samples_leaf": _COUNT,
+    "max_leaf_nodes": _COUNT,
+    "max_depth": _COUNT,
+    "max_features": _Either("a share of the columns, or 'sqrt'", float, str),
+    "max_samples": _Either("a share or a number of rows", float, int),
+    "learning_rate": _ABOVE_0,
+    "num_leaves": _COUNT,
+    "library": click.Choice(["lightgbm", "scikit-learn"]),
+    "penalty": _ABOVE_0,
+}
+"""Settings of trees, forests, boosting and linear models."""
+
+PICTURES: dict[str, click.ParamType] = {**DATA, **CSV, **NAMES, **LEARNER}
+TABLES: dict[str, click.ParamType] = {
+    **TABLE,
+    **NET,
+    **TREES,
+    "label_column": _WORD,
+    "model": _WORD,
+    "minutes": _ABOVE_0,
+}
+SETTINGS: dict[str, click.ParamType] = {**TABLES, **PICTURES, "valid": TABLE["valid"]}
 
 
 class Duration(click.ParamType):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, report, settings
+from drivetrain.cli import common, exits, report, settings, tables
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from drivetrain.vision import VisionData
 
 
-@click.command(short_help="Train a model on a folder of pictures, a CSV file, or a sample.")
+@click.command(short_help="Train a model on a folder of pictures, a table, or a sample.")
 @click.argument("source", required=False)
 @click.option(
-    "--task", type=click.Choice(["vision"]), default="vision", help="What is learnt from what."
+    "--task",
+    type=click.Choice(["vision", "tabular"]),
+    help="What is learnt from what; by default as the source looks.",
 )
-@click.option("--model", help="Name of the model: one of Drivetrain's or of timm's.")
 @click.option(
-    "--epochs", type=settings.LEARNER["epochs"], help="Passes over the training pictures."
+    "--model",
+    help="Of pictures: one of Drivetrain's or of timm's. Of tables: net, forest, boosting … or, by "
+    "default, a leaderboard of all.",
 )
+@click.option("--epochs", type=settings.LEARNER["epochs"], help="Passes over the training items.")
 @click.option(
     "--minutes",
     type=settings.LEARNER["minutes"],
@@ -38,15 +42,36 @@ if TYPE_CHECKING:
 )
 @click.option("--size", type=settings.DATA["size"], help="Side of the square pictures, in pixels.")
 @click.option(
-    "--valid", type=settings.DATA["valid"], help="Share of the pictures kept for validation."
+    "--valid",
+    type=settings.TABLE["valid"],
+    help="Share of the items kept for validation; of a table also a date, from which on rows are.",
 )
 @click.option(
     "--pattern", help="Labels are in the file names: a regular expression with one group."
 )
 @click.option("--path-column", help="Column of the CSV that holds the paths.")
 @click.option(
-    "--target", "--label-column", "label_column", help="Column of the CSV that holds the labels."
+    "--target", "--label-column", "label_column", help="Column of the table that is predicted."
 )
+@click.option(
+    "--drop",
+    multiple=True,
+    metavar="COLUMN",
+    help="Leave out this column of a table. May be repeated.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="COLUMN=KIND",
+    help="A column of a table is a number, category, date, text or id. May be repeated.",
+)
+@click.option(
+    "--split",
+    type=settings.TABLE["split"],
+    help="How a table is split; by default rows with dates by time, others by class.",
+)
+@click.option("--because", help="Why a table with dates is to be split otherwise; it is recorded.")
 @click.option(
     "--pictures",
     "folder",
@@ -74,7 +99,9 @@ if TYPE_CHECKING:
 )
 def command(
     source: str | None,
-    task: str,
+    task: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
     pairs: tuple[str, ...],
     callbacks: tuple[dict[str, Any], ...],
     budget: float | None,
@@ -84,11 +111,12 @@ def command(
     out: Path | None,
     **options: Any,
 ) -> None:
-    """Train a model on SOURCE and measure it on pictures it did not learn from.
+    """Train a model on SOURCE and measure it on items it did not learn from.
 
-    SOURCE is a folder with one sub-folder a class (train/, valid/ and test/ above them are
-    understood), a CSV file of paths and labels, or the name of a sample. Without SOURCE the sample
-    'digits' is used. Whatever you do not set is chosen for you and printed with its reason.
+    SOURCE is a folder of pictures with one sub-folder a class (train/, valid/ and test/ above them are
+    understood), a CSV file of paths and labels, a table (CSV or Parquet), or the name of a sample.
+    Without SOURCE the sample 'digits' is used. Whatever you do not set is chosen for you and printed
+    with its reason.
 
     \b
     drivetrain train photos/
@@ -97,6 +125,8 @@ def command(
     drivetrain train labels.csv --label-column species
     drivetrain train photos/ --budget 60s
     drivetrain train photos/ --callback ema --callback mixup:alpha=0.2
+    drivetrain train census.csv --target salary
+    drivetrain train census.csv --target salary --model net --epochs 3
     """
     began = time.perf_counter()
     if budget is not None and options["minutes"] is not None:
@@ -107,6 +137,11 @@ def command(
         given["seed"] = seed
     given["callbacks"] = callbacks
     path = common.find_source(source or _default_sample())
+    if tables.is_table(path, task, given):
+        given |= {"drop": drop, "kinds": kinds}
+        tables.train(path, given, out=out, as_json=as_json, dry_run=dry_run)
+        return
+    _check_pictures(given, drop=drop, kind=kinds)
     if dry_run:
         memory = _dry_run(path, given)
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -130,6 +165,18 @@ def run_to_end(learner: Learner, train: Any) -> dict[str, Any]:
     except KeyboardInterrupt as error:
         raise exits.stopped(learner.run.folder, error) from error
     return learner.run.read()["results"]
+
+
+def _check_pictures(given: dict[str, Any], **options: tuple[str, ...]) -> None:
+    """Raises: UsageError: an option or a setting that is for tables only."""
+    names = [f"--{name}" for name, value in options.items() if value]
+    names += [
+        f"'{name}'" for name in given if name not in {*settings.PICTURES, "seed", "callbacks"}
+    ]
+    if names:
+        raise click.UsageError(f"{names[0]}: only for tables, and this source is none.")
+    if isinstance(given.get("valid"), str):
+        raise click.UsageError("--valid: of pictures it is a share, such as 0.2.")
 
 
 def _learner(

@@ -1,1 +1,57 @@
-"""Tables: from a CSV, a Parquet file or a data frame to models that can be asked why."""
+"""Tables: from a CSV, a Parquet file or a data frame to models that can be asked why.
+
+    board = dt.tabular.leaderboard("adult.csv", "salary")   # models of every kind, side by side
+    model = dt.tabular.fit("adult.csv", "salary", "forest") # one of them
+    learner = dt.tabular.learner("adult.csv", "salary")     # the net, with a Learner's methods
+
+Names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drivetrain._lazy import install
+
+if TYPE_CHECKING:
+    from drivetrain.tabular.answers import RowPrediction, RowPredictions
+    from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
+    from drivetrain.tabular.kinds import Column, Schema
+    from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
+    from drivetrain.tabular.learner import learner, reopen, resume
+    from drivetrain.tabular.models import TabularModel, fit, load
+    from drivetrain.tabular.preprocess import Preprocess
+
+__all__ = [
+    "Column",
+    "Leaderboard",
+    "Preprocess",
+    "RowPrediction",
+    "RowPredictions",
+    "Schema",
+    "TabularData",
+    "TabularModel",
+    "fit",
+    "from_csv",
+    "from_frame",
+    "from_parquet",
+    "gather",
+    "leaderboard",
+    "learner",
+    "load",
+    "reopen",
+    "resume",
+]
+
+_HOMES = {
+    "answers": ("RowPrediction", "RowPredictions"),
+    "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
+    "kinds": ("Column", "Schema"),
+    "leaderboard": ("Leaderboard", "leaderboard"),
+    "learner": ("learner", "reopen", "resume"),
+    "models": ("TabularModel", "fit", "load"),
+    "preprocess": ("Preprocess",),
+}
+"""Module -> the public names that it holds."""
+
+install(__name__, _HOMES)

@@ -210,14 +210,19 @@ class Run:
 
     def save_model(self, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
         """Write `model/`: the weights, and JSON that says how to build the model and prepare inputs."""
-        digest = store.write_tensors(self.folder / "model" / "model.safetensors", tensors)
-        store.write_json(
-            self.folder / "model" / "model.json",
-            {"format": FORMAT, "sha256": digest, **description},
-        )
+        write_model(self.folder / "model", tensors, description)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
+
+
+def write_model(
+    folder: store.StrPath, tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> None:
+    """Write a model folder, which `read_model` reads: the weights, and JSON that says what they are."""
+    folder = Path(folder)
+    digest = store.write_tensors(folder / "model.safetensors", tensors)
+    store.write_json(folder / "model.json", {"format": FORMAT, "sha256": digest, **description})
 
 
 def versions() -> dict[str, str]:

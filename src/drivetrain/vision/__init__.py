@@ -5,10 +5,9 @@ Names are loaded on first use, so that a bundle predicts without the training st
 
 from __future__ import annotations
 
-import importlib
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from drivetrain._lazy import install
 
 if TYPE_CHECKING:
     from drivetrain.vision.answers import Prediction
@@ -55,34 +54,5 @@ _HOMES = {
     "resize": ("resize_folder",),
 }
 """Module -> the public names that it holds."""
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'drivetrain.vision' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"drivetrain.vision.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """The public names, loaded or not."""
-    return sorted(__all__)
-
-
-class _Vision(ModuleType):
-    """This package, in which `learner` is the function and not the module that holds it.
-
-    Python, when it has imported a module, puts it into its package under its name; here that would take
-    the place of the function.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _HOME_OF.get(name) == name:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Vision
+install(__name__, _HOMES)

@@ -34,10 +34,11 @@ from drivetrain.train.budget import Budget
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.time_budget import TimeBudget
 from drivetrain.train.choice import Choices
+from drivetrain.train.factory import chosen_loss, chosen_optimizer
 from drivetrain.train.keeping import callbacks_from, record_of
 from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
-from drivetrain.train.parts import DEFAULT, as_optimizer, optimizer_record
+from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, read_model, read_split, said_as_damage
 from drivetrain.vision import budget as budgets, exporting, predictor as prediction
 from drivetrain.vision.augment import AugmentSettings
@@ -278,8 +279,8 @@ def learner(
         reason=built.note,
         change="--set pretrained=false",
     )
-    loss = _loss(loss_fn, choices)
-    make_optimizer = _optimizer(optimizer, choices)
+    loss = chosen_loss(loss_fn, "class", choices)
+    make_optimizer = chosen_optimizer(optimizer, choices, factory="vision.learner")
     settings: dict[str, Any] = {
         "batch_size": _batch_size(batch_size, len(data.split.train), built.is_pretrained, choices),
         "augment": _augment(augment, is_small, choices).to_json(),
@@ -607,47 +608,6 @@ def _metrics(metrics: Sequence[Any]) -> list[Any]:
     asked = [metric_by_name(m) for m in metrics]
     names = {m.name for m in asked}
     return [*(metric_by_name(name) for name in METRICS if name not in names), *asked]
-
-
-def _loss(
-    loss_fn: str | Mapping[str, Any] | Callable[..., Any] | None, choices: Choices
-) -> Callable[..., Any]:
-    usual = losses.choose_loss("class")
-    asked = None
-    if isinstance(loss_fn, str):
-        asked = losses.loss(loss_fn)
-    elif isinstance(loss_fn, Mapping):
-        asked = losses.loss_from_record(loss_fn)
-    elif loss_fn is not None:
-        asked = loss_fn
-    choices.choose(
-        "loss",
-        None if asked is None else losses.loss_record(asked)["name"],
-        usual=usual.name,
-        reason=usual.reason,
-        change="--set loss_fn=NAME",
-    )
-    return usual.fn if asked is None else asked
-
-
-def _optimizer(
-    asked: str | Mapping[str, Any] | OptimizerFactory | None, choices: Choices
-) -> OptimizerFactory:
-    found = as_optimizer(asked)
-    if isinstance(found, torch.optim.Optimizer):
-        raise ConfigError(
-            "`vision.learner` makes the model, so an optimizer that is made already has other weights in "
-            "it. Give what makes one: `optimizer=torch.optim.SGD`, or a name such as 'lamb'."
-        )
-    name = optimizer_record(found)["name"]
-    choices.choose(
-        "optimizer",
-        None if name == DEFAULT else name,
-        usual="adamw",
-        reason="finds its way at most rates; with the settings that short trainings want",
-        change="--set optimizer=NAME",
-    )
-    return found
 
 
 def _batch_size(asked: int | None, num_train: int, is_pretrained: bool, choices: Choices) -> int:

@@ -1,0 +1,301 @@
+"""`drivetrain train` on a table: a leaderboard, one model beside the simple ones, or the net."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drivetrain._registry import did_you_mean
+from drivetrain.cli import common, exits, layout, settings
+
+SUFFIXES = (".parquet", ".pq", ".tsv", ".csv", ".csv.gz", ".tsv.gz", ".csv.zst")
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+LOOKED_AT = 20
+"""Rows of a CSV that are looked at to tell paths of pictures from a table."""
+KINDS = ("number", "category", "date", "text", "id", "constant")
+
+
+def is_table(path: Path, task: str | None, given: Mapping[str, Any]) -> bool:
+    """Whether a source is a table, and not pictures: as asked, else as it looks.
+
+    A CSV is of pictures where a column holds names of pictures, or options say which column does.
+    """
+    if task is not None:
+        if task == "tabular" and path.is_dir():
+            raise click.UsageError(
+                f"--task tabular: {path} is a folder. Give a CSV or Parquet file."
+            )
+        return task == "tabular"
+    if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
+        return False
+    if any(name in given for name in settings.CSV if name != "label_column"):
+        return False
+    return not path.name.lower().endswith(".csv") or not _names_pictures(path)
+
+
+def _names_pictures(path: Path) -> bool:
+    """Whether half of the first rows of a CSV hold the name of a picture in some column."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = list(itertools.islice(csv.reader(file), 1, 1 + LOOKED_AT))
+    except (OSError, csv.Error):
+        return False
+    named = [any(cell.strip().lower().endswith(PICTURES) for cell in row) for row in rows]
+    return bool(named) and 2 * sum(named) >= len(named)
+
+
+def train(
+    path: Path, given: dict[str, Any], *, out: Path | None, as_json: bool, dry_run: bool
+) -> None:
+    """Train as the settings say, into a run folder, and print what came out."""
+    wrong = [n for n in given if n not in {*settings.TABLES, "seed", "callbacks", "drop", "kinds"}]
+    if wrong:
+        raise click.UsageError(f"'{wrong[0]}': only for pictures, and {path} is a table.")
+    given = dict(given)
+    target = given.pop("label_column", None)
+    if target is None:
+        raise click.UsageError(
+            f"Which column of {path} is to be predicted? Say so with --target COLUMN. It has: "
+            f"{layout.shorten(_columns(path), most=40)}."
+        )
+    given["kinds"] = _kinds(given["kinds"])
+    names = [name.strip() for name in target.split(",")] if "," in target else target
+    model = given.pop("model", None)
+    minutes = given.pop("minutes", None)
+    if dry_run and model != "net":
+        raise click.UsageError("--dry-run: of tables it is for the net: --model net.")
+    if model == "net":
+        if minutes is not None:
+            raise click.UsageError("--minutes: of tables it is for the leaderboard. Give --epochs.")
+        _train_net(path, names, given, out, as_json, dry_run)
+    else:
+        _train_board(path, names, given, model, minutes, out, as_json)
+
+
+def _train_net(
+    path: Path, target: Any, given: dict[str, Any], out: Path | None, as_json: bool, dry_run: bool
+) -> None:
+    from drivetrain import tabular
+    from drivetrain.cli.train import run_to_end
+    from drivetrain.train.memory import dry_run as try_batch
+    from drivetrain.train.run import Run
+
+    data_options, own = _apart(given, settings.NET)
+    with common.stdout_kept(), common.counter() as count:
+        data = tabular.gather(path, target, report=count, **data_options)
+        learner = tabular.learner(data, callbacks=given["callbacks"], announce=False, **own)
+        if dry_run:
+            memory = try_batch(learner)
+        else:
+            learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+    if dry_run:
+        common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
+        return
+    assert learner.run is not None, "started above"
+    if not as_json:
+        click.echo(exits.visible(found(data, learner.run.folder)))
+    document = run_to_end(learner, learner.train)
+    common.answer(document, result(document), as_json=as_json)
+
+
+def _train_board(
+    path: Path,
+    target: Any,
+    given: dict[str, Any],
+    model: str | None,
+    minutes: float | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from drivetrain import tabular
+    from drivetrain._registry import lookup
+    from drivetrain.tabular.fitting import FITTERS
+    from drivetrain.tabular.leaderboard import ALL
+    from drivetrain.tabular.learner import BASELINES
+    from drivetrain.train.run import Run
+
+    if given["callbacks"]:
+        raise click.UsageError("--callback: of tables it is for the net: --model net.")
+    models = None
+    if model is not None:
+        lookup(dict.fromkeys(["net", *ALL]), model, what="model")
+        models = [*dict.fromkeys([*BASELINES, model])]
+    data_options, own = _apart(given, settings.TREES)
+    if own and model not in FITTERS:
+        raise click.UsageError(f"'{next(iter(own))}': for one model; say which with --model.")
+    with common.stdout_kept(), common.counter() as count:
+        data = tabular.gather(path, target, report=count, **data_options)
+        run = Run.create(out) if out else Run.create_dated("runs", path.stem)
+        try:
+            if not as_json:
+                exits.print_line(found(data, run.folder))
+            board = tabular.leaderboard(
+                data,
+                models=models,
+                minutes=1.0 if minutes is None else minutes,
+                settings={model: own} if model is not None and own else None,
+                announce=False,
+            )
+            board.chosen = model
+            board.write(run)
+        finally:
+            run.release()
+    document = run.read()["results"]
+    common.answer(document, result(document, str(board)), as_json=as_json)
+
+
+def _apart(
+    given: Mapping[str, Any], table: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the data, and those of a table of settings.
+
+    Raises: UsageError: a setting is of neither.
+    """
+    data = settings.take(given, settings.TABLE) | {
+        name: given[name] for name in ("seed", "drop", "kinds") if name in given
+    }
+    own = settings.take(given, table)
+    left = [n for n in given if n not in {*data, *own, "callbacks"}]
+    if left:
+        raise click.UsageError(f"'{left[0]}': not for this kind of model of tables.")
+    return data, own
+
+
+MOST_ROWS = 20
+"""Rows whose answers are printed; --json and --out have all."""
+
+
+def predict(run: Path, inputs: tuple[Path, ...], *, as_json: bool, out: Path | None) -> None:
+    """Predict the rows of tables, and print or write the answers."""
+    from drivetrain import tabular
+
+    if out is not None and out.suffix.lower() in (".csv", ".parquet") and len(inputs) > 1:
+        raise click.UsageError("--out: a table is written for one INPUT. Give one at a time.")
+    with common.stdout_kept():
+        model = tabular.load(run)
+        answers = [model.predict(path) for path in inputs]
+    documents: list[dict[str, Any]] = []
+    texts = []
+    for path, found in zip(inputs, answers, strict=True):
+        assert not isinstance(found, tabular.RowPrediction), "a file has many rows"
+        for note in found.notes:
+            exits.print_line(f"{path}: {note}")
+        where = f"{path}: " if len(inputs) > 1 else ""
+        rows = [one.to_json() | {"input": f"{where}{one.input}"} for one in found]
+        documents += rows
+        shown = [(r["input"], *_said(r)) for r in rows[:MOST_ROWS]]
+        texts.append(layout.table(shown))
+        if len(rows) > MOST_ROWS:
+            texts.append(f"… and {len(rows) - MOST_ROWS:,} more: --out FILE.csv writes all")
+    if out is not None and out.suffix.lower() in (".csv", ".parquet"):
+        found = answers[0]
+        assert not isinstance(found, tabular.RowPrediction), "a file has many rows"
+        found.write(out)
+        texts.append(f"{len(found):,} answers are in {out}")
+        out = None
+    common.answer(documents, "\n".join(texts), as_json=as_json, copy=out)
+
+
+def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
+    if "label" in record:
+        return (record["label"], layout.percent(record["probabilities"][record["label"]]))
+    values = record["value"] if isinstance(record["value"], list) else [record["value"]]
+    return (", ".join(f"{value:,.6g}" for value in values),)
+
+
+def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        column, equals, kind = pair.rpartition("=")
+        if not equals or not column:
+            raise click.UsageError(f"--kind takes COLUMN=KIND, such as zip=category. Got '{pair}'.")
+        if kind not in KINDS:
+            raise click.UsageError(
+                f"--kind: '{kind}' is no kind.{did_you_mean(kind, KINDS)} Known: {', '.join(KINDS)}."
+            )
+        found[column] = kind
+    return found
+
+
+def _columns(path: Path) -> list[str]:
+    from drivetrain.tabular.reading import open_table
+
+    return list(open_table(path).names)
+
+
+def found(data: Any, folder: Path) -> str:
+    """What was found in the table and what was chosen, before training."""
+    counts = data.counts()
+    rows = [
+        ("Source", str(data.source)),
+        ("Target", f"{data.target.name}: {_kind(data.target)}"),
+        ("Rows", f"{counts['train']:,} to train, {counts['valid']:,} to validate"),
+    ]
+    parts = [layout.table(rows), f"Columns\n{data.schema}"]
+    parts += [f"! {note}" for note in data.notes]
+    if data.quarantined:
+        from drivetrain.cli.report import set_aside
+
+        aside = [entry.to_json() for entry in data.quarantined]
+        parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))
+    parts.append(f"Chosen for you (how to change each: {folder / 'run.json'})")
+    parts.append(f"{data.choices}\n")
+    return "\n".join(parts)
+
+
+def _kind(target: Any) -> str:
+    if target.kind == "class":
+        return f"classes {layout.shorten(target.classes)}"
+    return "a number" + (", learnt as log(1 + y)" if target.is_log else "")
+
+
+def result(document: Mapping[str, Any], board: str = "") -> str:
+    """The result of a training beside its baselines, where the run is, and what to type next."""
+    valid, items = document["metrics"]["valid"], document["items"]
+    run = shlex.quote(document["run"])
+    lines = [f"Result on {items['valid']:,} validation rows"]
+    lines.append(board or compared(valid, document["interval"], document["baselines"]))
+    lines += [
+        "",
+        f"{document['model']} predicts, after {layout.duration(document['seconds'])}. "
+        f"The run is in {document['run']}",
+        "Next",
+        f"  drivetrain predict {run} TABLE",
+        f"  drivetrain evaluate {run} --on TABLE",
+    ]
+    return "\n".join(lines)
+
+
+def compared(
+    metrics: Mapping[str, float], interval: Any, baselines: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The metric that counts with its interval, the baselines' under it, then the other figures."""
+    primary = "accuracy" if "accuracy" in metrics else "rmse"
+    rows = [(primary, layout.number(metrics[primary]), _between(interval))]
+    for name, record in baselines.items():
+        rows.append((f"  {name}", layout.number(record[primary]), _between(record["interval"])))
+    rows += [(n, layout.number(v), "") for n, v in metrics.items() if n != primary]
+    return layout.table(rows, indent=2)
+
+
+def _between(interval: Any) -> str:
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"95% interval {layout.number(low)} to {layout.number(high)}"
+
+
+def measured(document: Mapping[str, Any]) -> str:
+    """The result of an evaluation."""
+    lines = [f"Result on {document['items']:,} rows of {document['source']}"]
+    lines.append(compared(document["metrics"], document["interval"], {}))
+    if document["left_out"]:
+        lines.append(f"{document['left_out']:,} rows without a known target were left out.")
+    lines += [f"! {note}" for note in document["notes"]]
+    return "\n".join(lines)

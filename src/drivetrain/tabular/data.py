@@ -1,0 +1,590 @@
+"""A table made ready to learn from: read, its columns' kinds inferred, split, and preprocessed.
+
+    data = from_csv("adult.csv", "salary")
+    print(data.schema)           # each column's kind, with the reason
+    print(data.choices)          # what was decided for you, and how to decide otherwise
+
+The order matters: rows without a target are set aside, then the rows are split, and only then is
+anything learnt, from the training rows alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drivetrain.data.frame import Factor, Frame, Values
+from drivetrain.data.items import Quarantined
+from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
+from drivetrain.data.split import Split, group_split, random_split, stratified_codes, time_split
+from drivetrain.data.task import Task
+from drivetrain.errors import ConfigError, DataError
+from drivetrain.tabular.dates import expand_dates
+from drivetrain.tabular.kinds import Schema, infer_schema, parse_frame
+from drivetrain.tabular.preprocess import Notes, Preprocess, learn, suggest_logs
+from drivetrain.tabular.reading import DEFAULT_MISSING, ReadReport, open_table
+from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.target import Target, find_target
+from drivetrain.train.choice import Choices
+
+Report = Callable[[int, int], None]
+"""Is told (rows done, rows in all)."""
+
+SPLITS = ("stratified", "random", "time", "group", "given")
+USED = ("number", "category", "date")
+"""Kinds of columns that models see."""
+
+
+class RowIds(Sequence[str]):
+    """Names of rows, made when asked: `row 1` is the first after the header."""
+
+    def __init__(self, positions: np.ndarray) -> None:
+        self.positions = positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [f"row {n + 1}" for n in self.positions[index].tolist()]
+        return f"row {int(self.positions[index]) + 1}"
+
+
+class RowData(TensorData):
+    """Rows as tensors, which know their names."""
+
+    def __init__(self, *tensors: Tensor, ids: Sequence[str]) -> None:
+        super().__init__(*tensors)
+        self.ids = ids
+
+
+@dataclass
+class TabularData:
+    """A table that is read, split and preprocessed. Made by `from_csv` and its like."""
+
+    source: str
+    """Where it came from: a path, or `a data frame`."""
+    recipe: dict[str, Any]
+    """How it was made, plain JSON: `gather_again` makes it anew from a file."""
+    report: ReadReport
+    """What reading found and repaired."""
+    schema: Schema
+    """Kinds of all columns, with reasons."""
+    reader: Reader
+    """Brings other rows into the same columns."""
+    frame: Frame
+    """The rows that are used; columns that models see, dates expanded."""
+    target: Target
+    targets: np.ndarray
+    """(N,) int64 classes or float64 numbers; (N, T) float64 for several numbers."""
+    split: Split
+    preprocess: Preprocess
+    quarantined: list[Quarantined]
+    notes: list[str]
+    seed: int
+    choices: Choices = field(default_factory=Choices)
+
+    @cached_property
+    def rows(self) -> dict[str, np.ndarray]:
+        """Positions in `frame` of each part's rows, by part."""
+        parts = {"train": self.split.train, "valid": self.split.valid, "test": self.split.test}
+        return {name: np.array(rows, dtype=np.int64) for name, rows in parts.items()}
+
+    def part(self, name: str) -> tuple[Frame, np.ndarray]:
+        """Frame and targets of `train` or `valid`."""
+        rows = self.rows[name]
+        return self.frame.take(rows), self.targets[rows]
+
+    @cached_property
+    def ids(self) -> RowIds:
+        """Names of the rows of `frame`."""
+        return RowIds(self.frame.ids)
+
+    def tensors(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
+        """What a net sees of a part: codes (N, C) int64, numbers (N, D) float32, targets."""
+        frame, targets = self.part(part)
+        codes, numbers = self.preprocess.net_inputs(frame)
+        kept = targets if self.target.kind == "class" else targets.astype(np.float32)
+        return torch.from_numpy(codes), torch.from_numpy(numbers), torch.from_numpy(kept)
+
+    def loaders(self, *, batch_size: int = 64) -> Loaders:
+        """Batches (codes, numbers, targets): training rows shuffled anew each epoch, then validation."""
+        made = {
+            part: RowData(*self.tensors(part), ids=RowIds(self.frame.ids[self.rows[part]]))
+            for part in ("train", "valid")
+        }
+        return Loaders(
+            # a batch of one row has no spread, which batchnorm needs in training
+            BatchLoader(
+                made["train"], batch_size=batch_size, shuffle=True, min_batch=2, seed=self.seed
+            ),
+            BatchLoader(made["valid"], batch_size=max(batch_size, 1024)),
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in the order of the scores; empty for numbers."""
+        return self.target.classes
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each part, and those set aside."""
+        return {
+            "train": len(self.split.train),
+            "valid": len(self.split.valid),
+            "test": len(self.split.test),
+            "quarantined": len(self.quarantined),
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the source's content and how it was split."""
+        split = hashlib.sha256(self.rows["train"].tobytes() + self.rows["valid"].tobytes())
+        known = json.dumps([self.report.sha256, split.hexdigest()])
+        return hashlib.sha256(known.encode()).hexdigest()
+
+    @property
+    def task(self) -> Task:
+        """The problem, as a record."""
+        return Task(
+            application="tabular",
+            inputs="row",
+            target=self.target.kind,
+            classes=self.target.classes,
+            source=self.source,
+            found_by="the rows of a table",
+            labelled_by=f"the column {self.target.name}",
+            split_by=self.split.method,
+        )
+
+    def __str__(self) -> str:
+        counts = self.counts()
+        return (
+            f"{self.source}: {len(self.frame):,} rows; {counts['train']:,} train, "
+            f"{counts['valid']:,} validate.\n{self.schema}"
+        )
+
+
+def from_csv(
+    path: str | os.PathLike[str], target: str | Sequence[str], **options: Any
+) -> TabularData:
+    """A CSV file; see `gather` for the options."""
+    return gather(path, target, **options)
+
+
+def from_parquet(
+    path: str | os.PathLike[str], target: str | Sequence[str], **options: Any
+) -> TabularData:
+    """A Parquet file; see `gather` for the options."""
+    return gather(path, target, **options)
+
+
+def from_frame(frame: Any, target: str | Sequence[str], **options: Any) -> TabularData:
+    """A data frame of pandas, polars or Arrow, or a dict of columns; see `gather` for the options."""
+    return gather(frame, target, **options)
+
+
+def gather(
+    source: Any,
+    target: str | Sequence[str],
+    *,
+    kinds: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+    target_kind: str | None = None,
+    log_target: bool = False,
+    valid: float | str | Sequence[int] = 0.2,
+    split: str | None = None,
+    because: str | None = None,
+    time: str | None = None,
+    groups: str | None = None,
+    fill: str = "median",
+    constant: float = 0.0,
+    scale: str = "standard",
+    unseen: str = "missing",
+    log: Sequence[str] = (),
+    levels: Mapping[str, Sequence[str]] | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    missing: Sequence[str] = DEFAULT_MISSING,
+    seed: int = 42,
+    report: Report | None = None,
+) -> TabularData:
+    """Read a table and make it ready to learn from; what is not given is chosen, and said.
+
+    Args:
+        source: a CSV or Parquet file; a frame of pandas, polars or Arrow; a dict of columns.
+        target: the column to predict; several columns of numbers are predicted together.
+        kinds: column -> `number`, `category`, `date`, `text`, `id`, `constant`, where the inferred kind
+            is not right.
+        drop: columns to leave out, such as those known only after the target is.
+        target_kind: `class` or `number`.
+        log_target: learn log(1 + y) of a number.
+        valid: share of the rows that validate; or a date, from which on they do; or their positions,
+            counted from 0.
+        split: `stratified`, `random`, `time` or `group`. By default rows with a date are split by time,
+            and others stratified by class.
+        because: why a table with dates is to be split otherwise; recorded with the run.
+        time: the column to split by in time, where there are several dates, or it is a number.
+        groups: a column whose equal values stay on one side.
+        fill, constant, scale, unseen, log, levels: see `preprocess.learn`.
+        delimiter, encoding, missing: see `reading.open_table`.
+        seed: of the split.
+        report: is told how far reading is.
+
+    Raises: DataError: the table cannot be used. ConfigError: an option is wrong.
+    """
+    names = (target,) if isinstance(target, str) else tuple(target)
+    options = {
+        "kinds": dict(kinds or {}),
+        "drop": list(drop),
+        "target_kind": target_kind,
+        "log_target": log_target,
+        "valid": valid if isinstance(valid, float | str) else [int(v) for v in valid],
+        "split": split,
+        "because": because,
+        "time": time,
+        "groups": groups,
+        "fill": fill,
+        "constant": constant,
+        "scale": scale,
+        "unseen": unseen,
+        "log": list(log),
+        "levels": {name: list(order) for name, order in (levels or {}).items()},
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "missing": list(missing),
+        "seed": seed,
+    }
+    opened = open_table(source, delimiter=delimiter, encoding=encoding, missing=missing)
+    table = opened.read()
+    _check_names(table.column_names, names, drop, time, groups)
+    schema = infer_schema(table, kinds=dict(kinds or {}), target=names)
+    helpers = [name for name in (time, groups) if name is not None]
+    left_out = {*names, *drop, *([groups] if groups is not None else [])}
+    features = tuple(c.name for c in schema.columns if c.kind in USED and c.name not in left_out)
+    wanted = [c.name for c in schema.columns if c.name in {*features, *names, *helpers}]
+    frame, notes = parse_frame(table, schema, names=wanted, row_ids=opened.row_ids)
+    del table
+    if report is not None:
+        report(len(frame), len(frame))
+    if not features:
+        raise DataError(
+            f"{opened.report.source} has no column to predict '{names[0]}' from: all others are ids, texts, "
+            "constant or dropped. Say what they are: kinds={'COLUMN': 'category'}."
+        )
+    quarantined = list(opened.report.quarantined)
+    frame = _with_target(frame, names, quarantined)
+    choices = Choices()
+    found = _split(frame, names, schema, features, options, choices)
+    rows = np.array(found.train, dtype=np.int64)
+    goal = find_target(frame, names, kind=target_kind, is_log=log_target, rows=rows)
+    targets = goal.values(frame)
+    if goal.kind == "class" and (targets < 0).any():
+        frame, found, targets = _without_new_classes(frame, found, targets, goal, quarantined)
+        rows = np.array(found.train, dtype=np.int64)
+    dates = {
+        name: _tells_time(frame[name], rows) for name in features if schema[name].kind == "date"
+    }
+    reader = Reader(schema, features, dates, tuple(missing))
+    used = reader.expand(frame.select(features))
+    train = used.take(rows)
+    learnt = learn(
+        train,
+        fill=fill,
+        constant=constant,
+        scale=scale,
+        unseen=unseen,
+        log=log,
+        levels=levels,
+    )
+    _add_choices(choices, schema, goal, features, options, train)
+    return TabularData(
+        source=opened.report.source,
+        recipe={"source": _absolute(source), "target": list(names), **options},
+        report=opened.report,
+        schema=schema,
+        reader=reader,
+        frame=used,
+        target=goal,
+        targets=targets,
+        split=found,
+        preprocess=learnt,
+        quarantined=quarantined,
+        notes=[*opened.report.notes, *notes],
+        seed=seed,
+        choices=choices,
+    )
+
+
+def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> TabularData:
+    """The table that a recipe describes.
+
+    Raises: DataError: it came from memory, so that it cannot be read again; or as `gather`.
+    """
+    options = dict(recipe)
+    source, target = options.pop("source"), options.pop("target")
+    if not isinstance(source, str):
+        raise DataError(
+            "This run was trained on a data frame, which only the program that made it has. Give it as a "
+            "file to go on in another process."
+        )
+    return gather(source, target, report=report, **options)
+
+
+def _absolute(source: Any) -> str | None:
+    if isinstance(source, str | os.PathLike):
+        return os.path.abspath(os.path.expanduser(os.fspath(source)))
+    return None
+
+
+def _check_names(
+    known: Sequence[str],
+    target: Sequence[str],
+    drop: Sequence[str],
+    time: str | None,
+    groups: str | None,
+) -> None:
+    from drivetrain._registry import did_you_mean
+
+    for what, names in (
+        ("target", target),
+        ("drop", drop),
+        ("time", [time] if time is not None else []),
+        ("groups", [groups] if groups is not None else []),
+    ):
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f"`{what}`: there is no column '{name}'.{did_you_mean(name, known)} There are: "
+                    f"{', '.join(known[:40])}."
+                )
+    both = [name for name in target if name in drop]
+    if both:
+        raise ConfigError(f"'{both[0]}' is the target and is to be dropped: give it once.")
+    if len(set(target)) != len(target) or not target:
+        raise ConfigError("`target` names a column, or several different ones.")
+
+
+def _with_target(frame: Frame, names: Sequence[str], quarantined: list[Quarantined]) -> Frame:
+    """The rows that have a target; the others are set aside by name."""
+    is_missing = np.zeros(len(frame), dtype=bool)
+    for name in names:
+        values = frame[name]
+        if isinstance(values, Factor):
+            is_missing |= values.codes < 0
+        elif values.dtype.kind == "f":
+            is_missing |= np.isnan(values)
+    if not is_missing.any() or is_missing.all():  # all missing is said by the target's own check
+        return frame
+    what = " and ".join(f"'{name}'" for name in names)
+    quarantined += [
+        Quarantined(name, "no-target", f"The target {what} is missing.")
+        for name in RowIds(frame.ids[is_missing])
+    ]
+    return frame.take(~is_missing)
+
+
+def _without_new_classes(
+    frame: Frame,
+    split: Split,
+    targets: np.ndarray,
+    target: Target,
+    quarantined: list[Quarantined],
+) -> tuple[Frame, Split, np.ndarray]:
+    """Leave out validation rows of a class that training does not have: no model can name it."""
+    keep = targets >= 0
+    quarantined += [
+        Quarantined(
+            name, "class-not-in-training", f"No training row has this class of '{target.name}'."
+        )
+        for name in RowIds(frame.ids[~keep])
+    ]
+    place = np.cumsum(keep) - 1
+    parts = {}
+    for part in ("train", "valid", "test"):
+        rows = np.array(getattr(split, part), dtype=np.int64)
+        parts[part] = tuple(place[rows[keep[rows]]].tolist())
+    if not parts["valid"]:
+        raise DataError(
+            f"No validation row has a class of '{target.name}' that training has. Split otherwise."
+        )
+    return frame.take(keep), Split(**parts, method=split.method), targets[keep]
+
+
+def _split(
+    frame: Frame,
+    names: Sequence[str],
+    schema: Schema,
+    features: Sequence[str],
+    options: Mapping[str, Any],
+    choices: Choices,
+) -> Split:
+    """The split that the table asks for, or that was asked for; recorded as a choice."""
+    asked, valid, seed = options["split"], options["valid"], options["seed"]
+    dates = [name for name in features if schema[name].kind == "date"]
+    time = options["time"] or (dates[0] if dates else None)
+    if asked is not None and asked not in SPLITS[:-1]:
+        raise ConfigError(f"`split` must be one of {', '.join(SPLITS[:-1])}. Got {asked!r}.")
+    change = "--set split=time|stratified|random|group"
+    if isinstance(valid, list):
+        positions = np.isin(frame.ids, np.array(valid, dtype=np.int64))
+        choices.add("split", "given", reason="positions of the rows, as asked", change=change)
+        return _checked(positions, "given")
+    if isinstance(valid, str):
+        if time is None:
+            raise ConfigError(
+                f"`valid={valid!r}` is a date, and the table has no column of dates. Give a share, such "
+                "as 0.2, or `time='COLUMN'`."
+            )
+        choices.add("split", "time", reason=f"'{time}' from {valid} on validates", change=change)
+        return _checked(_times(frame, time) >= _date(valid), "time")
+    if not 0 < valid < 1:
+        raise ConfigError(f"`valid` is the share for validation, between 0 and 1. Got {valid}.")
+    how = asked
+    if how is None:
+        how = "group" if options["groups"] else "time" if time is not None else None
+    if how in ("random", "stratified") and time is not None and not options["because"]:
+        raise ConfigError(
+            f"The rows have dates ('{time}'), and a model is used on rows that come later: validating on "
+            f"rows from among the training ones would flatter it. Split by time, or say why not: "
+            f"split='{how}', because='…'."
+        )
+    if how == "time":
+        if time is None:
+            raise ConfigError("`split='time'` needs a column of dates, or `time='COLUMN'`.")
+        reason = (
+            f"the last {valid:.0%} by '{time}' validate: a model is used on rows that come later"
+            if asked is None
+            else f"as asked, by '{time}'"
+        )
+        choices.add("split", "time", reason=reason, change="--set split=random --set because='WHY'")
+        return time_split(_times(frame, time), valid=valid)
+    if how == "group":
+        if options["groups"] is None:
+            raise ConfigError("`split='group'` needs `groups='COLUMN'`.")
+        reason = f"rows of one '{options['groups']}' stay together"
+        choices.add("split", "group", reason=reason, change=change)
+        return group_split(_group_codes(frame[options["groups"]]), valid=valid, seed=seed)
+    because = f"as asked, because {options['because']}" if options["because"] else "as asked"
+    target = find_target(frame, names, kind=options["target_kind"], is_log=options["log_target"])
+    if how == "random" or target.kind == "number":
+        reason = because if how else "the target is a number, and no column is a date"
+        choices.add("split", "random", reason=reason, change=change)
+        return random_split(len(frame), valid=valid, seed=seed)
+    reason = because if how else "the same share of every class, and no column is a date"
+    choices.add("split", "stratified", reason=reason, change=change)
+    return stratified_codes(target.values(frame), valid=valid, seed=seed)
+
+
+def _checked(is_valid: np.ndarray, method: str) -> Split:
+    """The split of a mask.
+
+    Raises: DataError: a part is empty.
+    """
+    for what, mask in (("validation", is_valid), ("training", ~is_valid)):
+        if not mask.any():
+            raise DataError(f"`valid` leaves no row for {what}. Choose another date or other rows.")
+    train, valid = np.flatnonzero(~is_valid), np.flatnonzero(is_valid)
+    return Split(tuple(train.tolist()), tuple(valid.tolist()), method=method)
+
+
+def _date(text: str) -> np.datetime64:
+    try:
+        return np.datetime64(text, "us")
+    except ValueError:
+        raise ConfigError(
+            f"`valid` is a share, a date such as '2012-04-01', or positions. Got {text!r}."
+        ) from None
+
+
+def _times(frame: Frame, name: str) -> np.ndarray:
+    values = frame[name]
+    if isinstance(values, Factor):
+        raise ConfigError(f"`time`: the column '{name}' holds words, not dates or numbers.")
+    return values
+
+
+def _group_codes(values: Values) -> np.ndarray:
+    """A number a group; rows without one are a group each."""
+    if isinstance(values, Factor):
+        codes = values.codes.astype(np.int64)
+        is_missing = codes < 0
+    else:
+        is_missing = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)
+        codes = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    found = codes.copy()
+    found[is_missing] = len(values) + np.arange(int(is_missing.sum()))
+    return found
+
+
+def _tells_time(values: Values, rows: np.ndarray) -> bool:
+    """Whether a date column's training rows have a time of day other than midnight."""
+    assert isinstance(values, np.ndarray), "dates are an array"
+    present = values[rows]
+    present = present[~np.isnat(present)]
+    return bool((present != present.astype("datetime64[D]")).any())
+
+
+def _add_choices(
+    choices: Choices,
+    schema: Schema,
+    target: Target,
+    features: Sequence[str],
+    options: Mapping[str, Any],
+    train: Frame,
+) -> None:
+    what = f"{len(target.classes)} classes" if target.kind == "class" else "number"
+    choices.add("target", what, reason=target.reason, change="--set target_kind=class|number")
+    kinds = [schema[name].kind for name in features]
+    counted = ", ".join(f"{kinds.count(k)} {k}" for k in USED if kinds.count(k))
+    unused = [c for c in schema.columns if c.kind not in USED and c.name not in target.names]
+    left = "; ".join(f"'{c.name}' is {_article(c.kind)}" for c in unused[:4])
+    more = f" and {len(unused) - 4} more" if len(unused) > 4 else ""
+    choices.add(
+        "columns",
+        len(features),
+        reason=counted + (f"; left out: {left}{more}" if unused else ""),
+        change="--kind COLUMN=category, --drop COLUMN",
+    )
+    choices.add(
+        "fill",
+        options["fill"],
+        reason="stands for missing numbers; where training has some, a column says which",
+        change="--set fill=mode",
+    )
+    logs = suggest_logs(train)
+    suggested = {name: skews for name, skews in logs.items() if name not in options["log"]}
+    if suggested:
+        name, (before, after) = next(iter(suggested.items()))
+        others = f", and {len(suggested) - 1} more" if len(suggested) > 1 else ""
+        choices.add(
+            "log",
+            options["log"] or "none",
+            reason=f"'{name}' has a long tail (skew {before:.2f}; of its logarithm {after:.2f}){others}: "
+            "a net or a linear model may gain",
+            change=f"--set log={json.dumps(list(suggested))}",
+        )
+
+
+def _article(kind: str) -> str:
+    return {"id": "an id", "constant": "constant", "text": "text"}[kind]
+
+
+def notes_of(preprocess: Preprocess, frame: Frame) -> Notes:
+    """What a frame brings that training never saw."""
+    notes = Notes()
+    preprocess.codes(frame, notes)
+    preprocess.filled(frame, notes)
+    return notes
+
+
+def report_record(report: ReadReport) -> dict[str, Any]:
+    """What reading found, as plain JSON without the rows that were set aside."""
+    return {k: v for k, v in asdict(report).items() if k != "quarantined"}
