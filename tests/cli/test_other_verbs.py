@@ -55,7 +55,10 @@ def test_a_sample_is_written_where_one_says_and_only_once(run, option: str) -> N
 def test_an_unknown_sample_and_a_folder_in_use_are_refused(run) -> None:
     Path("mine").write_text("")
     for words, sentence in (
-        (["digit"], "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, shapes."),
+        (
+            ["digit"],
+            "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, rentals, shapes.",
+        ),
         (
             ["shapes", "--to", "."],
             ". already holds other files. Give a folder that is new or empty.",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
+import io
 import math
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -11,14 +15,18 @@ import pytest
 
 from drivetrain._registry import lookup
 from drivetrain.errors import MissingPackageError, UnknownNameError
-from drivetrain.samples import SAMPLES, digits, shapes
+from drivetrain.samples import SAMPLES, digits, rentals, shapes
 from drivetrain.samples.picture import Picture, content_version
 from drivetrain.samples.table import DEFAULT
 
 BYTES = {"L": 1, "RGB": 3}
 
 
-@pytest.fixture(scope="module", params=list(SAMPLES))
+PICTURES = [name for name, sample in SAMPLES.items() if not sample.is_table]
+TABLES = [name for name, sample in SAMPLES.items() if sample.is_table]
+
+
+@pytest.fixture(scope="module", params=PICTURES)
 def made(request: pytest.FixtureRequest) -> tuple[str, list[Picture]]:
     return request.param, list(SAMPLES[request.param].writer())
 
@@ -52,6 +60,38 @@ def test_every_sample_seals_about_a_fifth_of_every_class(made: tuple[str, list[P
     for label in classes:
         share = count["test", label] / (count["test", label] + count["train", label])
         assert 0.18 <= share <= 0.22
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_what_its_record_says(name: str) -> None:
+    sample, files = SAMPLES[name], list(SAMPLES[name].writer())
+    assert sample.task == "tabular"
+    assert [file.path for file in files] == ["train.csv", "test.csv"]
+    assert content_version(files)[:12] == sample.version
+    rows = [file.data.decode().splitlines() for file in files]
+    assert rows[0][0] == rows[1][0]
+    assert sum(len(part) - 1 for part in rows) == sample.items
+    assert 0.18 <= (len(rows[1]) - 1) / sample.items <= 0.22
+
+
+def test_rentals_are_drawn_around_their_means_and_the_sealed_days_come_last() -> None:
+    train, test = (list(csv.DictReader(io.StringIO(f.data.decode()))) for f in rentals.files())
+    assert max(row["day"] for row in train) < min(row["day"] for row in test)
+    off = []
+    for row in train + test:
+        if row["temperature"]:
+            mean = rentals.mean_rentals(
+                datetime.date.fromisoformat(row["day"]),
+                row["station"],
+                row["weather"],
+                float(row["temperature"]),
+                row["holiday"] == "1",
+                float(row["price"]),
+            )
+            off.append((int(row["rentals"]) - mean) / math.sqrt(mean))
+    assert abs(statistics.mean(off)) < 0.05 and abs(statistics.stdev(off) - 1) < 0.05
+    missing = sum(not row["temperature"] for row in train + test) / (len(train) + len(test))
+    assert 0.04 < missing < 0.06
 
 
 def test_the_content_version_sees_names_and_pixels() -> None:
@@ -140,7 +180,7 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         lookup(SAMPLES, "digit", what="sample")
     assert str(caught.value) == (
-        "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, shapes."
+        "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, rentals, shapes."
     )
 
 

@@ -67,7 +67,8 @@ def find_source(source: str) -> Path:
     if path.exists():
         return path
     if source in SAMPLES:
-        return sample_folder(source)
+        folder = sample_folder(source)
+        return folder / "train.csv" if SAMPLES[source].is_table else folder
     raise DataError(
         f"There is no folder, file or sample '{source}'.{did_you_mean(source, SAMPLES)} "
         "List the samples with: drivetrain samples"

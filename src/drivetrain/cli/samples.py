@@ -55,12 +55,22 @@ def command(name: str | None, to: Path | None, as_json: bool) -> None:
             ("Items", f"{sample.items:,}"),
             ("Source", sample.source),
             ("Licence", sample.licence),
-            ("Needs", f"{sample.package}: pip install 'drivetrain[samples]'"),
+            (
+                "Needs",
+                f"{sample.package}: pip install "
+                f"'drivetrain[{'tabular' if sample.is_table else 'samples'}]'",
+            ),
         ]
         _print(_record(name), layout.table(rows), as_json)
         return
     folder = write_sample(name, to)
-    text = f"Wrote {sample.items:,} pictures to {folder}: train/ to learn from, test/ to try it on."
+    items, parts = ("pictures", ("train/", "test/"))
+    if sample.is_table:
+        items, parts = ("rows", ("train.csv", "test.csv"))
+    text = (
+        f"Wrote {sample.items:,} {items} to {folder}: {parts[0]} to learn from, {parts[1]} to try "
+        "it on."
+    )
     _print(_record(name) | {"folder": str(folder)}, text, as_json)
 
 

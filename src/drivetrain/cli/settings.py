@@ -123,6 +123,7 @@ TABLE: dict[str, click.ParamType] = {
     "unseen": click.Choice(["missing", "mode", "error"]),
     "log": _Either("a list of columns", list),
     "levels": _Either('an object such as {"size": ["S", "M", "L"]}', dict),
+    "rare": _COUNT,
     "delimiter": _WORD,
     "encoding": _WORD,
 }

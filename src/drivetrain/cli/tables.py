@@ -134,7 +134,7 @@ def _train_board(
         run = Run.create(out) if out else Run.create_dated("runs", path.stem)
         try:
             if not as_json:
-                exits.print_line(found(data, run.folder))
+                click.echo(exits.visible(found(data, run.folder)), err=True)
             board = tabular.leaderboard(
                 data,
                 models=models,

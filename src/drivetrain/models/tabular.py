@@ -85,9 +85,8 @@ class TabularNet(nn.Module):
         self.squeeze = squeeze
         self.has_range = y_range is not None
         if y_range is not None:
-            low, high = torch.tensor(y_range, dtype=torch.float32).T  # (num_outputs,) each
-            self.low = nn.Buffer(low.clone())
-            self.span = nn.Buffer(high - low)
+            self.low = nn.Buffer(torch.tensor([low for low, _ in y_range]))  # (num_outputs,)
+            self.span = nn.Buffer(torch.tensor([high - low for low, high in y_range]))
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Scores.

@@ -12,7 +12,7 @@ from pathlib import Path
 from drivetrain._optional import require
 from drivetrain._registry import lookup
 from drivetrain.errors import DataError, StorageError
-from drivetrain.samples.picture import Picture, content_version
+from drivetrain.samples.picture import Picture, TextFile, content_version
 from drivetrain.samples.table import SAMPLES, Sample
 
 MARKER = ".drivetrain-sample.json"
@@ -67,7 +67,7 @@ def _make(sample: Sample, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        _write_pictures(sample, temporary)
+        _write_items(sample, temporary)
         marker = {"sample": sample.name, "version": sample.version, "items": sample.items}
         (temporary / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
         _put(temporary, folder)
@@ -84,20 +84,24 @@ def _make(sample: Sample, folder: Path) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_pictures(sample: Sample, folder: Path) -> None:
-    # No fsync: the pictures can be made again, and _is_whole finds a copy that a lost power cut short.
-    image = require("PIL.Image", extra="samples")
+def _write_items(sample: Sample, folder: Path) -> None:
+    # No fsync: all can be made again, and _is_whole finds a copy that a lost power cut short.
+    image = None if sample.is_table else require("PIL.Image", extra="samples")
     made: set[Path] = set()
 
-    def each() -> Iterator[Picture]:
-        for picture in sample.writer():
-            path = folder / picture.path
+    def each() -> Iterator[Picture | TextFile]:
+        for item in sample.writer():
+            path = folder / item.path
             if path.parent not in made:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 made.add(path.parent)
-            size = (picture.width, picture.height)
-            image.frombytes(picture.mode, size, picture.pixels).save(path)
-            yield picture
+            if isinstance(item, TextFile):
+                path.write_bytes(item.data)
+            else:
+                assert image is not None, "a sample has one kind of items"
+                size = (item.width, item.height)
+                image.frombytes(item.mode, size, item.pixels).save(path)
+            yield item
 
     if not content_version(each()).startswith(sample.version):
         raise DataError(
@@ -122,11 +126,12 @@ def _is_whole(sample: Sample, folder: Path) -> bool:
     """Does the folder hold this sample, every picture with bytes in it?"""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        found = sum(path.stat().st_size > 0 for path in folder.glob("*/*/*.png"))
+        pattern = "*.csv" if sample.is_table else "*/*/*.png"
+        found = sum(path.stat().st_size > 0 for path in folder.glob(pattern))
     except (OSError, ValueError):
         return False
     expected = {"sample": sample.name, "version": sample.version, "items": sample.items}
-    return marker == expected and found == sample.items
+    return marker == expected and found == (2 if sample.is_table else sample.items)
 
 
 def _clear_away(folder: Path) -> None:

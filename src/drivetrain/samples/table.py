@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from drivetrain.samples import digits, shapes
-from drivetrain.samples.picture import Picture
+from drivetrain.samples import digits, rentals, shapes
+from drivetrain.samples.picture import Picture, TextFile
 
 DEFAULT = "digits"
 """What `drivetrain train` trains on when no source is given."""
@@ -32,8 +32,13 @@ class Sample:
     """The package that has to be installed for it, by its name on the package index."""
     version: str
     """First 12 hex digits of `content_version` of its items: it changes when a pixel does."""
-    writer: Callable[[], Iterable[Picture]]
-    """Gives the items one by one."""
+    writer: Callable[[], Iterable[Picture | TextFile]]
+    """Gives the pictures one by one, or the files of a table."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is two files, `train.csv` and `test.csv`, and not folders of pictures."""
+        return self.task == "tabular"
 
 
 SAMPLES: dict[str, Sample] = {
@@ -60,6 +65,17 @@ SAMPLES: dict[str, Sample] = {
             package="pillow",
             version="67b10872df70",
             writer=shapes.pictures,
+        ),
+        Sample(
+            name="rentals",
+            task="tabular",
+            what="bicycles rented at five stations a day; to predict: rentals",
+            items=rentals.NUM_DAYS * len(rentals.STATIONS),
+            licence="Apache-2.0",
+            source="drawn by code",
+            package="pyarrow",
+            version="80a28bc15716",
+            writer=rentals.files,
         ),
     )
 }

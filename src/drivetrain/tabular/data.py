@@ -28,7 +28,7 @@ from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
 from drivetrain.data.split import Split, group_split, random_split, stratified_codes, time_split
 from drivetrain.data.task import Task
 from drivetrain.errors import ConfigError, DataError
-from drivetrain.tabular.dates import expand_dates
+from drivetrain.tabular.dates import tells_time
 from drivetrain.tabular.kinds import Schema, infer_schema, parse_frame
 from drivetrain.tabular.preprocess import Notes, Preprocess, learn, suggest_logs
 from drivetrain.tabular.reading import DEFAULT_MISSING, ReadReport, open_table
@@ -92,6 +92,26 @@ class TabularData:
     notes: list[str]
     seed: int
     choices: Choices = field(default_factory=Choices)
+    times: np.ndarray | None = None
+    """(N,) by which rows are split in time; None where they are not."""
+    groups: np.ndarray | None = None
+    """(N,) int64, the group of each row; None where rows are not split by group."""
+
+    def inner_split(self, *, seed: int, valid: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+        """The training rows split once more, in the manner of the split.
+
+        Returns: positions within the training part: to fit on, and to look at while fitting.
+        """
+        rows = self.rows["train"]
+        if self.times is not None:
+            found = time_split(self.times[rows], valid=valid)
+        elif self.groups is not None:
+            found = group_split(self.groups[rows], valid=valid, seed=seed)
+        elif self.target.kind == "class":
+            found = stratified_codes(self.targets[rows], valid=valid, seed=seed)
+        else:
+            found = random_split(len(rows), valid=valid, seed=seed)
+        return np.array(found.train, dtype=np.int64), np.array(found.valid, dtype=np.int64)
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:
@@ -210,6 +230,7 @@ def gather(
     unseen: str = "missing",
     log: Sequence[str] = (),
     levels: Mapping[str, Sequence[str]] | None = None,
+    rare: int | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     missing: Sequence[str] = DEFAULT_MISSING,
@@ -233,7 +254,7 @@ def gather(
         because: why a table with dates is to be split otherwise; recorded with the run.
         time: the column to split by in time, where there are several dates, or it is a number.
         groups: a column whose equal values stay on one side.
-        fill, constant, scale, unseen, log, levels: see `preprocess.learn`.
+        fill, constant, scale, unseen, log, levels, rare: see `preprocess.learn`.
         delimiter, encoding, missing: see `reading.open_table`.
         seed: of the split.
         report: is told how far reading is.
@@ -257,6 +278,7 @@ def gather(
         "unseen": unseen,
         "log": list(log),
         "levels": {name: list(order) for name, order in (levels or {}).items()},
+        "rare": rare,
         "delimiter": delimiter,
         "encoding": encoding,
         "missing": list(missing),
@@ -276,8 +298,8 @@ def gather(
         report(len(frame), len(frame))
     if not features:
         raise DataError(
-            f"{opened.report.source} has no column to predict '{names[0]}' from: all others are ids, texts, "
-            "constant or dropped. Say what they are: kinds={'COLUMN': 'category'}."
+            f"{opened.report.source} has no column to predict '{names[0]}' from: all others are ids, "
+            "texts, constant or dropped. Say what they are: kinds={'COLUMN': 'category'}."
         )
     quarantined = list(opened.report.quarantined)
     frame = _with_target(frame, names, quarantined)
@@ -289,8 +311,13 @@ def gather(
     if goal.kind == "class" and (targets < 0).any():
         frame, found, targets = _without_new_classes(frame, found, targets, goal, quarantined)
         rows = np.array(found.train, dtype=np.int64)
+    by = time or next((name for name in features if schema[name].kind == "date"), None)
+    times = _times(frame, by) if found.method == "time" and by is not None else None
+    is_grouped = found.method == "group" and groups is not None
+    members = _group_codes(frame[groups]) if is_grouped and groups is not None else None
+    train = frame.take(rows)
     dates = {
-        name: _tells_time(frame[name], rows) for name in features if schema[name].kind == "date"
+        name: tells_time(_times(train, name)) for name in features if schema[name].kind == "date"
     }
     reader = Reader(schema, features, dates, tuple(missing))
     used = reader.expand(frame.select(features))
@@ -303,6 +330,7 @@ def gather(
         unseen=unseen,
         log=log,
         levels=levels,
+        rare=rare,
     )
     _add_choices(choices, schema, goal, features, options, train)
     return TabularData(
@@ -320,6 +348,8 @@ def gather(
         notes=[*opened.report.notes, *notes],
         seed=seed,
         choices=choices,
+        times=times,
+        groups=members,
     )
 
 
@@ -522,14 +552,6 @@ def _group_codes(values: Values) -> np.ndarray:
     found = codes.copy()
     found[is_missing] = len(values) + np.arange(int(is_missing.sum()))
     return found
-
-
-def _tells_time(values: Values, rows: np.ndarray) -> bool:
-    """Whether a date column's training rows have a time of day other than midnight."""
-    assert isinstance(values, np.ndarray), "dates are an array"
-    present = values[rows]
-    present = present[~np.isnat(present)]
-    return bool((present != present.astype("datetime64[D]")).any())
 
 
 def _add_choices(

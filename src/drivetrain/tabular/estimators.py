@@ -94,7 +94,11 @@ class TreeEstimator:
         """See `Estimator`; of trees that are averaged."""
         if self.ensemble.combine != "mean" or self.ensemble.num_trees < 2:
             return None
-        return self.ensemble.spread(rows.design)
+        found = self.ensemble.spread(rows.design)  # (N, V)
+        if found.shape[1] == 1:
+            return found[:, 0]
+        said = self.predict(rows).argmax(axis=1)
+        return found[np.arange(len(found)), said]
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """See `Estimator`."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from drivetrain._optional import require
 from drivetrain._registry import lookup
-from drivetrain.errors import ConfigError, MissingPackageError
+from drivetrain.errors import ConfigError
 from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import Estimator, LinearEstimator, Prepared, TreeEstimator
 from drivetrain.trees import grow
@@ -34,8 +34,8 @@ class Fitted:
     """What it was fitted with, plain JSON."""
     oob: np.ndarray | None = None
     """(N, V) predictions of the training rows by trees that have not seen them; NaN where none has."""
-    curve: dict[str, list[float]] = field(default_factory=dict)
-    """Loss by number of trees: `train` and `valid`."""
+    curve: grow.Curve | None = None
+    """Of boosting: the loss after each stage, on rows held out of the training ones."""
 
 
 @dataclass(frozen=True)
@@ -165,14 +165,14 @@ def fit_boosting(
     matrix, targets = _design(data)
     settings: dict[str, Any] = {
         "num_classes": len(data.classes),
-        "library": library or boosting_library(),
+        "library": library,
         "learning_rate": learning_rate,
         "num_leaves": num_leaves,
         "min_samples_leaf": min_samples_leaf,
         "seed": seed,
         "num_threads": num_threads,
     }
-    curve: dict[str, list[float]] = {}
+    curve = None
     if num_trees is None:
         inner = data.inner_split(seed=seed)
         first = grow.boosting(
@@ -183,8 +183,9 @@ def fit_boosting(
             num_trees=MOST_ROUNDS,
             **settings,
         )
-        num_trees = first.num_rounds
-        curve = first.curve or {}
+        curve = first.curve
+        assert curve is not None, "boosting tells the loss of each stage"
+        num_trees = max(curve.kept, 1)
     found = grow.boosting(matrix, targets, num_trees=num_trees, **settings)
     return Fitted(TreeEstimator(found.ensemble), found.settings, curve=curve)
 
@@ -251,15 +252,6 @@ def fit(name: str, data: TabularData, *, num_threads: int = 2, **settings: Any) 
             )
     settings = {"seed": data.seed, **settings}
     return fitter.fit(data, num_threads=num_threads, **settings)
-
-
-def boosting_library() -> str:
-    """LightGBM where it is installed, else scikit-learn."""
-    try:
-        require("lightgbm", extra="tabular")
-    except MissingPackageError:
-        return "scikit-learn"
-    return "lightgbm"
 
 
 def _design(data: TabularData) -> tuple[np.ndarray, np.ndarray]:

@@ -324,6 +324,9 @@ class _Board:
             began = time.perf_counter()
             weights, outputs = self._weighted(able)
             kept = [(n, w) for n, w in zip(able, weights, strict=True) if w > 0]
+            if len(kept) == 1:
+                self.left_out[WEIGHTED] = f"all weight would go to {kept[0][0]}"
+                return
             model = self._average(WEIGHTED, [n for n, _ in kept], np.array([w for _, w in kept]))
             model.seconds = time.perf_counter() - began
             shown = ", ".join(f"{n} {w:.2f}" for n, w in kept)

@@ -98,7 +98,15 @@ class TabularApplication:
         """What `model/model.json` needs to predict."""
         record = {"net": self.description, "is_class": self.data.target.kind == "class"}
         data = self.data
-        return describe("net", "net", record, data.reader, data.preprocess, data.target)
+        return describe(
+            "net",
+            "net",
+            record,
+            data.reader,
+            data.preprocess,
+            data.target,
+            trained_on=data.report.sha256,
+        )
 
     def train(self, learner: Learner, epochs: int | None) -> None:
         """`fit_one_cycle`, as planned."""
@@ -232,9 +240,16 @@ def learner(
         "layers",
         None if layers is None else list(layers),
         usual=[200, 100],
-        reason=_sizes(data),
+        reason="two layers suffice for most tables",
         change="--set layers=[100,50]",
     )
+    if data.preprocess.categories:
+        choices.add(
+            "embeddings",
+            sum(map(embedding_dim, data.preprocess.level_counts)),
+            reason=f"numbers that stand for the categories, 1.6 n^0.56 for n levels: {_sizes(data)}",
+            change="--kind COLUMN=number, --drop COLUMN",
+        )
     ranges = _y_range(y_range, data, choices)
     description: dict[str, Any] = {
         "level_counts": data.preprocess.level_counts,
@@ -439,16 +454,10 @@ def _prepared(application: TabularApplication, frame: Any) -> Any:
 
 
 def _sizes(data: TabularData) -> str:
-    """The reason for the layers, with the size rule of the embeddings."""
-    parts = [
-        f"{column.name} {count}→{embedding_dim(count)}"
-        for column, count in zip(
-            data.preprocess.categories, data.preprocess.level_counts, strict=True
-        )
-    ]
-    shown = ", ".join(parts[:4]) + (" …" if len(parts) > 4 else "")
-    rule = f"; a category of n levels becomes 1.6 n^0.56 numbers: {shown}" if parts else ""
-    return f"two layers suffice for most tables{rule}"
+    """Levels and numbers of the first categories, as words."""
+    columns = zip(data.preprocess.categories, data.preprocess.level_counts, strict=True)
+    parts = [f"{column.name} {count}→{embedding_dim(count)}" for column, count in columns]
+    return ", ".join(parts[:4]) + (" …" if len(parts) > 4 else "")
 
 
 def _y_range(

@@ -49,6 +49,7 @@ RECORD: Mapping[str, Any] = {
     "reader": {"schema": (dict, list), "features": list, "dates": dict, "missing": list},
     "preprocess": {"categories": list, "numbers": list, "scale": str, "unseen": str},
     "target": {"names": list, "kind": str, "classes": list},
+    "trained_on": str,
 }
 """What `model.json` has to say; see `train.run.check_form`."""
 
@@ -65,6 +66,7 @@ class TabularModel:
         fitted: what fitting told, in the process that fitted it.
         data: what it was fitted on, in the process that fitted it.
         results: what it is worth on the validation rows, plain JSON.
+        trained_on: SHA-256 of the source it was fitted on.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class TabularModel:
         fitted: Fitted | None = None,
         data: TabularData | None = None,
         results: Mapping[str, Any] | None = None,
+        trained_on: str = "",
     ) -> None:
         self.name = name
         self.estimator = estimator
@@ -87,6 +90,7 @@ class TabularModel:
         self.fitted = fitted
         self.data = data
         self.results = dict(results or {})
+        self.trained_on = data.report.sha256 if data is not None else trained_on
         self.seconds = 0.0
         """Spent in fitting."""
 
@@ -155,6 +159,11 @@ class TabularModel:
             raise DataError(
                 f"{opened.report.source} has no row whose '{self.target.name}' the model knows."
             )
+        if opened.report.sha256 == self.trained_on:
+            notes.append(
+                "This is what the model was trained on, its training rows among them: on new rows it will "
+                "do worse."
+            )
         seen = Notes()
         used = self.reader.expand(frame.select(self.reader.features)).take(is_known)
         outputs = self.estimator.predict(Prepared(self.preprocess, used, seen))
@@ -222,7 +231,13 @@ class TabularModel:
     def _packed(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, record = self.estimator.pack()
         return tensors, describe(
-            self.name, self.estimator.kind, record, self.reader, self.preprocess, self.target
+            self.name,
+            self.estimator.kind,
+            record,
+            self.reader,
+            self.preprocess,
+            self.target,
+            trained_on=self.trained_on,
         )
 
     def __repr__(self) -> str:
@@ -236,6 +251,8 @@ def describe(
     reader: Reader,
     preprocess: Preprocess,
     target: Target,
+    *,
+    trained_on: str,
 ) -> dict[str, Any]:
     """What `model.json` says of a model of tables."""
     return {
@@ -247,6 +264,7 @@ def describe(
         "preprocess": preprocess.to_json(),
         "target": target.to_json(),
         "classes": list(target.classes),
+        "trained_on": trained_on,
     }
 
 
@@ -330,7 +348,12 @@ def open_model(
             raise RunError(f"{path} cannot be used: {error}") from error
         estimator = unpack(described["kind"], tensors, described["record"], preprocess)
     return TabularModel(
-        described["name"], estimator, reader=reader, preprocess=preprocess, target=target
+        described["name"],
+        estimator,
+        reader=reader,
+        preprocess=preprocess,
+        target=target,
+        trained_on=described["trained_on"],
     )
 
 

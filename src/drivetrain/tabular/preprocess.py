@@ -25,6 +25,8 @@ from drivetrain.errors import ConfigError, DataError
 FILLS = ("median", "mode", "constant")
 SCALES = ("standard", "max")
 UNSEEN = ("missing", "mode", "error")
+MANY_LEVELS, FEWEST_ROWS = 20, 3
+"""In columns of more levels than the first, a level of fewer rows than the second is taken as unknown."""
 LONG_TAIL = 2.0
 """Skew above which log(1 + x) is suggested."""
 
@@ -61,6 +63,8 @@ class CategoryColumn:
     """Those that training has: code i + 1 is `levels[i]`; code 0 is missing or unseen."""
     mode: str | None = None
     """The commonest, of equals the first; stands for what is unseen where the policy is `mode`."""
+    rare: tuple[str, ...] = ()
+    """Those of too few training rows to learn from: they are taken as unknown."""
 
 
 @dataclass
@@ -150,6 +154,8 @@ class Preprocess:
             factor = frame.factor(column.name)
             codes = factor.recoded(column.levels).codes.astype(np.int64)
             is_unseen = (codes < 0) & (factor.codes >= 0)
+            if column.rare and is_unseen.any():
+                is_unseen &= factor.recoded(column.rare).codes < 0
             if is_unseen.any():
                 codes = self._unseen(column, factor, codes, is_unseen, notes)
             found[:, place] = codes + 1
@@ -252,7 +258,10 @@ class Preprocess:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {
-            "categories": [asdict(c) | {"levels": list(c.levels)} for c in self.categories],
+            "categories": [
+                asdict(c) | {"levels": list(c.levels), "rare": list(c.rare)}
+                for c in self.categories
+            ],
             "numbers": [asdict(c) for c in self.numbers],
             "scale": self.scale,
             "unseen": self.unseen,
@@ -266,7 +275,12 @@ class Preprocess:
         """
         try:
             categories = tuple(
-                CategoryColumn(str(c["name"]), tuple(map(str, c["levels"])), _word(c["mode"]))
+                CategoryColumn(
+                    str(c["name"]),
+                    tuple(map(str, c["levels"])),
+                    _word(c["mode"]),
+                    tuple(map(str, c["rare"])),
+                )
                 for c in record["categories"]
             )
             numbers = tuple(
@@ -298,6 +312,7 @@ def learn(
     unseen: str = "missing",
     log: Sequence[str] = (),
     levels: Mapping[str, Sequence[str]] | None = None,
+    rare: int | None = None,
 ) -> Preprocess:
     """Learn what is to be known of the columns; give it the training rows alone.
 
@@ -310,6 +325,8 @@ def learn(
         unseen: see `Preprocess.unseen`.
         log: columns of which log(1 + x) is taken, for nets and linear models; trees see no difference.
         levels: the order of a category's levels, where it has one; what is not named follows, sorted.
+        rare: levels of fewer training rows than this are taken as unknown. By default 3 in columns of
+            more than 20 levels, 1 in others.
 
     Raises: ConfigError: a setting is unknown, or names no such column. DataError: `log` of numbers
         below 0.
@@ -324,11 +341,13 @@ def learn(
     for name in (*log, *(levels or ())):
         if name not in frame:
             raise ConfigError(f"There is no column '{name}'.{did_you_mean(name, frame.names)}")
+    if rare is not None and rare < 1:
+        raise ConfigError(f"`rare` must be at least 1. Got {rare}.")
     categories, numbers = [], []
     for name in frame.names:
         values = frame[name]
         if isinstance(values, Factor):
-            categories.append(_category(name, values, (levels or {}).get(name, ())))
+            categories.append(_category(name, values, (levels or {}).get(name, ()), rare))
         elif values.dtype.kind == "f":
             numbers.append(_number(name, values, fill, constant, name in log))
         else:
@@ -366,14 +385,15 @@ def skew(values: np.ndarray) -> float:
     return plain * (count * (count - 1)) ** 0.5 / (count - 2)
 
 
-def _category(name: str, factor: Factor, order: Sequence[str]) -> CategoryColumn:
+def _category(name: str, factor: Factor, order: Sequence[str], rare: int | None) -> CategoryColumn:
     counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
-    present = [factor.levels[i] for i in np.flatnonzero(counts)]
-    first = [level for level in order if level in set(present)]
-    levels = tuple(first + sorted(set(present) - set(first), key=_natural))
     by_level = {factor.levels[i]: int(counts[i]) for i in np.flatnonzero(counts)}
+    least = rare if rare is not None else FEWEST_ROWS if len(by_level) > MANY_LEVELS else 1
+    present = {level for level, count in by_level.items() if count >= least}
+    first = [level for level in order if level in present]
+    levels = tuple(first + sorted(present - set(first), key=_natural))
     mode = max(levels, key=lambda level: by_level[level]) if levels else None
-    return CategoryColumn(name, levels, mode)
+    return CategoryColumn(name, levels, mode, tuple(sorted(set(by_level) - present)))
 
 
 def _natural(level: str) -> tuple[int, float, str]:
