@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.randomness import permutation
 
@@ -21,7 +23,7 @@ class Split:
     valid: tuple[int, ...]
     test: tuple[int, ...] = ()
     method: str = "given"
-    """`stratified`, `random`, `folders` or `given`."""
+    """`stratified`, `random`, `time`, `group`, `folders` or `given`."""
 
     def to_json(self, ids: Sequence[str]) -> dict[str, Any]:
         """The split by item id, so that it can be read and replayed: `{method, train, valid, test}`."""
@@ -65,6 +67,70 @@ def choose_of_each_class(labels: Sequence[str], *, valid: float, seed: int) -> l
     return sorted(chosen)
 
 
+def stratified_codes(codes: np.ndarray, *, valid: float = 0.2, seed: int = 42) -> Split:
+    """`stratified_split` for classes that are numbers, by whole columns.
+
+    Args:
+        codes: (N,) int64 the class of each item.
+        valid: share for validation, in (0, 1).
+    Raises: as `stratified_split`.
+    """
+    _check_share(valid)
+    order = np.argsort(codes, kind="stable")
+    classes, starts = np.unique(codes[order], return_index=True)
+    chosen = []
+    for code, members in zip(classes.tolist(), np.split(order, starts[1:]), strict=True):
+        if len(members) < 2:
+            continue
+        count = min(max(round(valid * len(members)), 1), len(members) - 1)
+        drawn = permutation(len(members), seed=seed, epoch=0, purpose=f"split {code}")
+        chosen.append(members[drawn[:count].numpy()])
+    if len(codes) == len(classes) > 1:
+        raise DataError(
+            f"Each of the {len(codes)} classes has a single item, so none can be set aside for "
+            "validation. Add items, or choose the validation items yourself."
+        )
+    return _of_mask(len(codes), np.concatenate(chosen) if chosen else codes[:0], "stratified")
+
+
+def time_split(times: np.ndarray, *, valid: float = 0.2) -> Split:
+    """The last items validate; items of one time stay on one side, items without a time train.
+
+    Args:
+        times: (N,) datetime64 or float64; NaT or NaN where there is none.
+        valid: share of the items with a time that validates, about: the cut lies between two times.
+    Raises: ConfigError: `valid` is out of range. DataError: all times are alike, or there are none.
+    """
+    _check_share(valid)
+    is_known = ~(np.isnat(times) if times.dtype.kind == "M" else np.isnan(times))
+    distinct, counts = np.unique(times[is_known], return_counts=True)
+    if len(distinct) < 2:
+        raise DataError(
+            "A split by time needs items of at least two different times. Split at random, or by group."
+        )
+    before = np.cumsum(counts)[:-1]  # items earlier than distinct[1], distinct[2] …
+    first = distinct[1 + int(np.abs(before - (1 - valid) * counts.sum()).argmin())]
+    return _of_mask(len(times), np.flatnonzero(is_known & (times >= first)), "time")
+
+
+def group_split(groups: np.ndarray, *, valid: float = 0.2, seed: int = 42) -> Split:
+    """Items of one group stay on one side; groups are drawn until the share is reached.
+
+    Args:
+        groups: (N,) what tells groups apart, such as int64 numbers.
+        valid: share of the items that validates, about: groups are not cut.
+    Raises: ConfigError: `valid` is out of range. DataError: there are fewer than two groups.
+    """
+    _check_share(valid)
+    names, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise DataError("A split by group needs at least two groups. Split at random.")
+    order = permutation(len(names), seed=seed, epoch=0, purpose="split groups").numpy()
+    reached = np.cumsum(counts[order])
+    taken = 1 + int(np.abs(reached[:-1] - valid * len(groups)).argmin())
+    return _of_mask(len(groups), np.flatnonzero(np.isin(codes, order[:taken])), "group")
+
+
 def random_split(count: int, *, valid: float = 0.2, seed: int = 42) -> Split:
     """Take `round(valid * count)` items for validation, at least one, whatever their labels."""
     _check_share(valid)
@@ -82,13 +148,27 @@ def split_by_part(parts: Sequence[str]) -> Split:
     return Split(**picked, method="folders")
 
 
+def _of_mask(count: int, chosen: np.ndarray, method: str) -> Split:
+    """The split in which the items at these places validate, made from whole columns."""
+    is_valid = np.zeros(count, dtype=bool)
+    is_valid[chosen] = True
+    train, valid = np.flatnonzero(~is_valid), np.flatnonzero(is_valid)
+    if not len(train) or not len(valid):
+        raise _too_few(count)
+    return Split(tuple(train.tolist()), tuple(valid.tolist()), method=method)
+
+
 def _complement(count: int, chosen: Sequence[int], method: str) -> Split:
     valid = set(chosen)
     train = tuple(i for i in range(count) if i not in valid)
     if not train or not valid:
-        items = "1 item is" if count == 1 else f"{count} items are"
-        raise DataError(f"{items} too few to split into training and validation. Add more items.")
+        raise _too_few(count)
     return Split(train=train, valid=tuple(sorted(valid)), method=method)
+
+
+def _too_few(count: int) -> DataError:
+    items = "1 item is" if count == 1 else f"{count} items are"
+    return DataError(f"{items} too few to split into training and validation. Add more items.")
 
 
 def _check_share(valid: float) -> None:
