@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a model on a folder of pictures, a table, or a sample.",
     "predict": "Say what is on pictures, or predict the rows of a table.",
     "evaluate": "Measure a trained model on labelled pictures or rows.",
+    "explain": "Ask a model of a table why: columns, curves, single rows.",
     "eject": "Write a run as a plain PyTorch script with the same weights.",
     "export": "Write a run as a bundle: a folder that predicts and proves itself.",
     "verify": "Prove a bundle: its files, and its answers.",

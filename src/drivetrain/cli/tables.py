@@ -90,11 +90,10 @@ def _train_net(
     with common.stdout_kept(), common.counter() as count:
         data = tabular.gather(path, target, report=count, **data_options)
         learner = tabular.learner(data, callbacks=given["callbacks"], announce=False, **own)
-        if dry_run:
-            memory = try_batch(learner)
-        else:
+        memory = try_batch(learner) if dry_run else None
+        if memory is None:
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
-    if dry_run:
+    if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
     assert learner.run is not None, "started above"

@@ -16,6 +16,7 @@ from drivetrain._lazy import install
 if TYPE_CHECKING:
     from drivetrain.tabular.answers import RowPrediction, RowPredictions
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
+    from drivetrain.tabular.explain import Explainer, explain
     from drivetrain.tabular.kinds import Column, Schema
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
     from drivetrain.tabular.learner import learner, reopen, resume
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Column",
+    "Explainer",
     "Leaderboard",
     "Preprocess",
     "RowPrediction",
@@ -31,6 +33,7 @@ __all__ = [
     "Schema",
     "TabularData",
     "TabularModel",
+    "explain",
     "fit",
     "from_csv",
     "from_frame",
@@ -46,6 +49,7 @@ __all__ = [
 _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
     "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
+    "explain": ("Explainer", "explain"),
     "kinds": ("Column", "Schema"),
     "leaderboard": ("Leaderboard", "leaderboard"),
     "learner": ("learner", "reopen", "resume"),

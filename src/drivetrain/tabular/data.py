@@ -36,8 +36,8 @@ from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.target import Target, find_target
 from drivetrain.train.choice import Choices
 
-Report = Callable[[int, int], None]
-"""Is told (rows done, rows in all)."""
+Report = Callable[[str, int, int | None], None]
+"""Is told (what is done, how many are done, how many there are)."""
 
 SPLITS = ("stratified", "random", "time", "group", "given")
 USED = ("number", "category", "date")
@@ -267,7 +267,7 @@ def gather(
         "drop": list(drop),
         "target_kind": target_kind,
         "log_target": log_target,
-        "valid": valid if isinstance(valid, float | str) else [int(v) for v in valid],
+        "valid": valid if isinstance(valid, float | int | str) else [int(v) for v in valid],
         "split": split,
         "because": because,
         "time": time,
@@ -295,7 +295,7 @@ def gather(
     frame, notes = parse_frame(table, schema, names=wanted, row_ids=opened.row_ids)
     del table
     if report is not None:
-        report(len(frame), len(frame))
+        report("rows read", len(frame), len(frame))
     if not features:
         raise DataError(
             f"{opened.report.source} has no column to predict '{names[0]}' from: all others are ids, "

@@ -155,7 +155,7 @@ class Leaderboard:
         primary = self.entries[0].measured.primary
         others = [name for name in self.entries[0].measured.metrics if name != primary]
         head = ("model", primary, "95% interval", *others, "seconds", "")
-        lines = [head]
+        lines: list[tuple[str, ...]] = [head]
         for entry in self.entries:
             measured = entry.measured
             low, high = measured.interval or (float("nan"), float("nan"))
@@ -227,7 +227,7 @@ def leaderboard(
 def _wanted(models: Sequence[str] | None, data: TabularData) -> list[str]:
     from drivetrain._registry import lookup
 
-    names = list(ALL) if models is None else list(models)
+    names: list[str] = list(ALL if models is None else models)
     for name in names:
         lookup(dict.fromkeys(ALL), name, what="model")
     if len(data.target.names) > 1:

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,7 @@ from drivetrain.tabular.answers import RowPrediction, RowPredictions
 from drivetrain.tabular.data import TabularData, gather
 from drivetrain.tabular.estimators import Estimator, Prepared, unpack
 from drivetrain.tabular.fitting import Fitted
+from drivetrain.tabular.kinds import parse_frame
 from drivetrain.tabular.measure import Measured, measure
 from drivetrain.tabular.preprocess import Notes, Preprocess
 from drivetrain.tabular.reading import open_table
@@ -41,6 +42,16 @@ from drivetrain.train.run import (
     versions,
     write_model,
 )
+
+
+class Labelled(NamedTuple):
+    """What was found where labelled rows were read."""
+
+    source: str
+    left_out: int
+    """Rows without a target that the model knows."""
+    notes: tuple[str, ...]
+
 
 RECORD: Mapping[str, Any] = {
     "name": str,
@@ -140,6 +151,24 @@ class TabularModel:
             if self.data is None:
                 raise DataError("A model that was loaded has no validation rows. Give a source.")
             return self.measured("valid").to_json()
+        frame, targets, said = self.labelled(source)
+        seen = Notes()
+        outputs = self.estimator.predict(Prepared(self.preprocess, frame, seen))
+        found = measure(self.target, outputs, targets)
+        return {
+            "source": said.source,
+            "model": self.name,
+            "items": found.count,
+            "left_out": said.left_out,
+            **found.to_json(),
+            "notes": [*said.notes, *seen.sentences()],
+        }
+
+    def labelled(self, source: Any) -> tuple[Frame, np.ndarray, Labelled]:
+        """Rows of a source whose target the model knows: a prepared frame, targets, what was found.
+
+        Raises: as `evaluate`.
+        """
         opened = open_table(source, missing=self.reader.missing)
         table = opened.read()
         names = table.column_names
@@ -147,8 +176,6 @@ class TabularModel:
         if gone:
             raise DataError(f"{opened.report.source} has no column '{gone[0]}', the target.")
         self.reader.check(names)
-        from drivetrain.tabular.kinds import parse_frame
-
         wanted = [*self.reader.features, *self.target.names]
         frame, notes = parse_frame(table, self.reader.schema, names=wanted, row_ids=opened.row_ids)
         targets = self.target.values(frame)
@@ -161,21 +188,13 @@ class TabularModel:
             )
         if opened.report.sha256 == self.trained_on:
             notes.append(
-                "This is what the model was trained on, its training rows among them: on new rows it will "
-                "do worse."
+                "This is what the model was trained on, its training rows among them: on new rows it "
+                "will do worse."
             )
-        seen = Notes()
+        left_out = int((~is_known).sum()) + len(opened.report.quarantined)
         used = self.reader.expand(frame.select(self.reader.features)).take(is_known)
-        outputs = self.estimator.predict(Prepared(self.preprocess, used, seen))
-        found = measure(self.target, outputs, targets[is_known])
-        return {
-            "source": opened.report.source,
-            "model": self.name,
-            "items": found.count,
-            "left_out": int((~is_known).sum()) + len(opened.report.quarantined),
-            **found.to_json(),
-            "notes": [*opened.report.notes, *notes, *seen.sentences()],
-        }
+        said = Labelled(opened.report.source, left_out, (*opened.report.notes, *notes))
+        return used, targets[is_known], said
 
     def measured(self, part: str) -> Measured:
         """Metrics on a part of the data that it was fitted on."""

@@ -133,16 +133,11 @@ class Reader:
         """A cell that is written as training's cells were, by the reader of whole columns."""
         opened = open_table({name: [text]}, missing=self.missing)
         frame, _ = parse_frame(opened.read(), self.schema, names=[name])
-        values = frame[name]
-        if (
-            isinstance(values, Factor) or np.isnat(values[0])
-            if values.dtype.kind == "M"
-            else (np.isnan(values[0]))
-        ):
-            raise DataError(
-                f"The column '{name}' holds {_KINDS[self.schema[name].kind]}. Got {text[:80]!r}."
-            )
-        return values[0]
+        value = frame[name][0]
+        if value != value:  # neither NaN nor NaT is equal to itself
+            what = _KINDS[self.schema[name].kind]
+            raise DataError(f"The column '{name}' holds {what}. Got {text[:80]!r}.")
+        return value
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
