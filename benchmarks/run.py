@@ -35,7 +35,7 @@ RECORD = HERE / "results.json"
 REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
-    *("predict", "imports", "optimizer", "resume", "guard"),
+    *("predict", "imports", "optimizer", "resume", "guard", "tables"),
 )
 SKIPPED = 77
 """Exit code of a case that cannot be measured here."""
@@ -47,6 +47,7 @@ PACKAGES_OF = {
         *("torch", "torchdata", "transformers"),
     ),
     "guard": ("numpy", "pillow", "timm", "torch"),
+    "tables": ("fastai", "numpy", "pandas", "pyarrow", "torch"),
 }
 """Of a case that measures others than `PACKAGES`."""
 

@@ -186,7 +186,8 @@ class Explainer:
             answer = answer[output]
         elif self.model.target.is_log:
             unit = f"log(1 + {unit})"
-        base, adds = self._taken_apart(one, output, walks)
+        base, adds, answered = self._taken_apart(one, output, walks)
+        answer = answer if answered is None else answered
         shown = [_shown(one, name) for name in self.model.preprocess.columns]
         return waterfall(
             base, adds, float(answer), self.model.preprocess.columns, shown=shown, unit=unit
@@ -248,8 +249,13 @@ class Explainer:
         rows = np.sort(draw.choice(len(self.frame), MOST_ROWS, replace=False))
         return self.frame.take(rows), self.targets[rows]
 
-    def _taken_apart(self, one: Frame, output: int | None, walks: int) -> tuple[float, np.ndarray]:
-        """Start, and what each column of the preprocessing adds, (K,)."""
+    def _taken_apart(
+        self, one: Frame, output: int | None, walks: int
+    ) -> tuple[float, np.ndarray, float | None]:
+        """Start, what each column of the preprocessing adds (K,), and the answer where it was asked anew.
+
+        In float32 a row among others is answered differently in the last bits than by itself.
+        """
         estimator, preprocess = self.model.estimator, self.model.preprocess
         place = {name: at for at, name in enumerate(preprocess.columns)}
         if isinstance(estimator, TreeEstimator) and estimator.ensemble.combine == "mean":
@@ -259,12 +265,12 @@ class Explainer:
             flagged = [column.name for column in preprocess.numbers if column.has_flag]
             for name, move in zip(flagged, chosen[len(place) :], strict=True):
                 adds[place[name]] += move
-            return float(base[output or 0]), adds
+            return float(base[output or 0]), adds, None
         if isinstance(estimator, LinearEstimator) and not estimator.is_class:
-            return self._by_weights(estimator, one)
+            return *self._by_weights(estimator, one), None
         asked = one.select(preprocess.columns)  # in the order of the background's
         found = contributions(self.predict, asked, 0, self._background, output=output, walks=walks)
-        return found.base, found.values
+        return found.base, found.values, found.prediction
 
     def _by_weights(self, estimator: LinearEstimator, one: Frame) -> tuple[float, np.ndarray]:
         """A linear model's weights times how far the row's columns are from the mean row's."""
