@@ -13,10 +13,11 @@ import hashlib
 import io
 import os
 import stat
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -120,9 +121,7 @@ def survey(path: Path, encoding: str | None = None) -> Survey:
     for magic, what in _FOREIGN:
         if start.startswith(magic):
             raise DataError(f"{path} is not a text table: it is {what}.")
-    compression = (
-        "gzip" if start.startswith(_GZIP) else "zstd" if start.startswith(_ZSTD) else None
-    )
+    compression = "gzip" if start.startswith(_GZIP) else "zstd" if start.startswith(_ZSTD) else None
     with _opened(path, compression) as file:
         head = file.read(1 << 16)
     if not head:
@@ -130,7 +129,7 @@ def survey(path: Path, encoding: str | None = None) -> Survey:
     has_bom, found = _encoding_of(head)
     if encoding is not None:
         found = _known(encoding)
-        has_bom = any(head.startswith(bom) and name == found for bom, name in _BOMS)
+        has_bom = any(head.startswith(bom) and name.startswith(found) for bom, name in _BOMS)
     if found is None or found == "utf-8":
         _check_is_text(path, head)
     digest = hashlib.sha256()
@@ -159,8 +158,8 @@ def survey(path: Path, encoding: str | None = None) -> Survey:
                 break
     if bad and encoding is not None:
         raise DataError(
-            f"{path} is not written in {encoding!r}: {bad} places in it cannot be read so. Leave `encoding` "
-            "out to have it found."
+            f"{path} is not written in {encoding!r}: it cannot be read so at {_places(bad)}. Leave "
+            "`encoding` out to have it found."
         )
     if found is None:
         # What is UTF-8 with a few damaged bytes stays UTF-8: another encoding would spoil all the rest.
@@ -173,23 +172,12 @@ def survey(path: Path, encoding: str | None = None) -> Survey:
         path, digest.hexdigest(), found, has_bom, nuls, bad, quotes, compression, "", False
     )
     with Utf8Stream(made) as stream:
-        data = stream.read_up_to(SAMPLE)
+        data = stream.read(SAMPLE) or b""
         is_whole = not stream.read(1)
     sample = data.decode("utf-8", errors="ignore")  # a character may be cut at the end
     if not sample.strip():
         raise DataError(f"{path} is empty: there is nothing but blanks in it.")
-    return Survey(
-        path,
-        made.sha256,
-        found,
-        has_bom,
-        nuls,
-        bad,
-        quotes,
-        compression,
-        sample,
-        is_whole,
-    )
+    return replace(made, sample=sample, is_whole=is_whole)
 
 
 class Utf8Stream(io.RawIOBase):
@@ -202,42 +190,41 @@ class Utf8Stream(io.RawIOBase):
 
     def __init__(self, found: Survey, skip: int = 0) -> None:
         super().__init__()
+        self._lock = threading.Lock()
         self._pieces = _utf8_pieces(found)
         self._rest = memoryview(b"")
-        while skip > 0:
-            skip -= len(self.read(skip) or b"") or skip
+        self.read(skip)
 
     def readable(self) -> bool:
         """Yes."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As `io.RawIOBase.readinto`."""
+        """Fill the buffer, and only at the end less: pyarrow takes each read for a block."""
         view = memoryview(buffer).cast("B")
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(view), len(self._rest))
-        view[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-    def read_up_to(self, count: int) -> bytes:
-        """`count` bytes, or all there are."""
-        data = bytearray()
-        while len(data) < count and (piece := self.read(count - len(data))):
-            data += piece
-        return bytes(data)
+        filled = 0
+        with self._lock:
+            while filled < len(view):
+                if not self._rest:
+                    piece = next(self._pieces, None)
+                    if piece is None:
+                        break
+                    self._rest = memoryview(piece)
+                count = min(len(view) - filled, len(self._rest))
+                view[filled : filled + count] = self._rest[:count]
+                self._rest = self._rest[count:]
+                filled += count
+        return filled
 
     def close(self) -> None:
         """Close the file."""
-        self._pieces.close()
+        with self._lock:  # pyarrow reads ahead in a thread of its own
+            self._pieces.close()
+            self._rest = memoryview(b"")
         super().close()
 
 
-def _utf8_pieces(found: Survey) -> Iterator[bytes]:
+def _utf8_pieces(found: Survey) -> Generator[bytes]:
     is_plain = found.encoding == "utf-8" and not found.undecodable and not found.nuls
     decoder = codecs.getincrementaldecoder(found.encoding)(errors="replace")
     is_first = True
@@ -266,7 +253,7 @@ def _opened(path: Path, compression: str | None) -> Iterator[BinaryIO]:
     file: Any = None
     try:
         if compression == "gzip":
-            file = gzip.open(path, "rb")
+            file = gzip.open(path, "rb")  # noqa: SIM115 (closed below, as the others are)
         elif compression == "zstd":
             file = require("pyarrow", extra="tabular").input_stream(str(path), compression="zstd")
         else:
@@ -295,13 +282,15 @@ def _encoding_of(head: bytes) -> tuple[bool, str | None]:
 
 def _known(encoding: str) -> str:
     try:
-        b"".decode(encoding)
+        b"abcd".decode(encoding, "replace")  # of no bytes at all, any codec makes a text
         name = codecs.lookup(encoding).name
     except (LookupError, ValueError, TypeError, UnicodeError):
         name = ""
-    if name in ("", "idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"):
+    no_files = ("", "idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+    if name in no_files:
         raise DataError(
-            f"The encoding {encoding!r} is unknown. Give one such as 'utf-8', 'cp1252', 'latin-1' or 'utf-16'."
+            f"The encoding {encoding!r} is unknown. Give one such as 'utf-8', 'cp1252', 'latin-1' or "
+            "'utf-16'."
         )
     return {"utf-8-sig": "utf-8"}.get(name, name)
 
@@ -309,11 +298,15 @@ def _known(encoding: str) -> str:
 def _check_is_text(path: Path, head: bytes) -> None:
     controls = len(head) - len(head.translate(None, _CONTROLS))
     nuls = head.count(0)
-    if controls > MOST_CONTROLS * len(head) or nuls > 0.1 * len(head):
+    if controls > max(MOST_CONTROLS * len(head), 3) or nuls > max(0.1 * len(head), 3):
         raise DataError(
             f"{path} is not a text table: {controls + nuls} of its first {len(head)} bytes stand for no "
             "character. Give a CSV or Parquet file."
         )
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count:,} places"
 
 
 def _neighbour(path: Path) -> str:

@@ -59,7 +59,9 @@ def find_dialect(sample: str, *, is_whole: bool, source: str, delimiter: str | N
             f"The delimiter is one character, such as ',' or '\\t', and no quote. Got {delimiter!r}."
         )
     if not sample[start:].strip():
-        raise DataError(f"{source} is empty: its first line names a delimiter, and nothing follows.")
+        raise DataError(
+            f"{source} is empty: its first line names a delimiter, and nothing follows."
+        )
     chosen = delimiter or _best_delimiter(sample, start, is_whole)
     records = _records(sample, chosen, start, is_whole)
     if not records:
@@ -72,8 +74,8 @@ def find_dialect(sample: str, *, is_whole: bool, source: str, delimiter: str | N
     names = unique_names([" ".join(name.split()) for name in header], notes)
     if all(_NUMBER.fullmatch(name.strip()) for name in header):
         notes.append(
-            f"The first row, taken as the columns' names, holds nothing but numbers ({names[0]!r} …): the "
-            "file may have no header. Put a row of names on top."
+            f"The first row, taken as the columns' names, holds nothing but numbers ({names[0]!r} …): "
+            "the file may have no header. Put a row of names on top."
         )
     return Dialect(chosen, names, after, _line_ends(sample), tuple(notes))
 
@@ -106,13 +108,11 @@ def unique_names(names: Sequence[str], notes: list[str]) -> tuple[str, ...]:
         seen[name] = count
         taken.add(new)
         found.append(new)
-    for which, what in (
-        (blank, "has no name in the header"),
-        (again, "has a name that another has, too"),
-    ):
+    for which, what in ((blank, "no name"), (again, "the name of an earlier one")):
         if which:
-            more = f" So do {len(which) - 1} more." if len(which) > 1 else ""
-            notes.append(f"A column {what}; it is called {which[0]!r} here.{more}")
+            have, are = ("column has", "is") if len(which) == 1 else ("columns have", "are")
+            shown = ", ".join(repr(name) for name in which[:5]) + (" …" if len(which) > 5 else "")
+            notes.append(f"{len(which)} {have} {what} and {are} called {shown} here.")
     return tuple(found)
 
 

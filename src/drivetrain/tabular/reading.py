@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +38,13 @@ from drivetrain._registry import did_you_mean
 from drivetrain.data.items import Quarantined
 from drivetrain.errors import DataError
 from drivetrain.store import file_sha256
+from drivetrain.tabular.arrow import as_arrow, first_line, hash_column, plain_column, plain_type
 from drivetrain.tabular.csv_bytes import Survey, Utf8Stream, check_file, first_bytes, survey
 from drivetrain.tabular.csv_dialect import Dialect, find_dialect, unique_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# fmt: skip
 DEFAULT_MISSING = (
     "", "?", "-", "--", ".", "NA", "N/A", "n/a", "na", "NaN", "nan", "-nan", "NULL", "null", "Null",
     "None", "NaT", "<NA>", "\\N", "#N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!",
@@ -61,6 +64,8 @@ SHOWN = 3
 """Names or words that a note lists."""
 NOTICED = 0.1
 """Share of a column's rows above which a word that was read as missing may be one that is meant."""
+SELDOM = 5
+"""Cells up to which it is not worth a note."""
 _SPARSE_MARKS = frozenset({"", "?", "NaN", "nan", "-nan", "NaT", "<NA>", "\\N"})
 """Words that never mean anything but a missing value."""
 
@@ -70,7 +75,7 @@ class ReadReport:
     """What reading a table found and repaired."""
 
     source: str
-    """The path as given, or `a data frame`."""
+    """The path, or `The data frame`."""
     format: str
     """`csv`, `parquet` or `frame`."""
     rows: int
@@ -114,6 +119,10 @@ class _Found:
     set_aside: array[int] = field(default_factory=lambda: array("q"))
     """Positions of the rows that were not, ascending."""
     records: list[Quarantined] = field(default_factory=list)
+    swallowed: int = 0
+    """Lines that stand in a row before them, since a quote was not closed."""
+    open_quote: str = ""
+    """What is wrong with the last row, where a quote is open at the end of the file."""
     stripped: Counter[str] = field(default_factory=Counter)
     """Column -> cells that had blanks around them."""
     missing: dict[str, Counter[str]] = field(default_factory=dict)
@@ -142,6 +151,8 @@ class TableSource(ABC):
         self._missing = {"", *(word.strip() for word in missing)}
         self._notes: list[str] = []
         self._found: _Found | None = None
+        if not self.names:
+            raise DataError(f"{source} has no column that can be used.")
 
     @abstractmethod
     def _pieces(self, rows: int, found: _Found) -> Iterator[pa.RecordBatch]:
@@ -160,14 +171,12 @@ class TableSource(ABC):
         """
         pa = require("pyarrow", extra="tabular")
         found = _Found()
-        pieces = list(self._pieces(ROWS, found))
-        whole = pa.Table.from_batches(pieces).combine_chunks()
-        del pieces
-        cleaned = self._clean(whole.to_batches()[0] if len(whole) else None, found)
+        pieces = [piece for piece in self._pieces(ROWS, found) if piece.num_rows]
+        if pieces:  # made one, so that words are cleaned once each, not once a batch
+            whole = pa.Table.from_batches(pieces).combine_chunks()
+            pieces = [self._clean(piece, found) for piece in whole.to_batches()]
         self._finish(found)
-        if cleaned is None:
-            raise AssertionError("a source without rows is refused above")
-        return pa.Table.from_batches([cleaned])
+        return pa.Table.from_batches(pieces)
 
     def batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """The table in pieces of at most `rows` rows, for tables larger than memory.
@@ -177,9 +186,7 @@ class TableSource(ABC):
         found = _Found()
         for piece in self._pieces(rows, found):
             for start in range(0, piece.num_rows, rows):
-                cleaned = self._clean(piece.slice(start, rows), found)
-                if cleaned is not None:
-                    yield cleaned
+                yield self._clean(piece.slice(start, rows), found)
         self._finish(found)
 
     @property
@@ -191,7 +198,7 @@ class TableSource(ABC):
         kept[np.array(found.set_aside, dtype=np.int64)] = False
         return np.flatnonzero(kept).astype(np.int64)
 
-    @property
+    @cached_property
     def report(self) -> ReadReport:
         """What was found and repaired; the table is read for it, if it has not been."""
         found = self._whole()
@@ -213,10 +220,8 @@ class TableSource(ABC):
             raise AssertionError("a pass to the end leaves what it found")
         return self._found
 
-    def _clean(self, piece: pa.RecordBatch | None, found: _Found) -> pa.RecordBatch | None:
+    def _clean(self, piece: pa.RecordBatch, found: _Found) -> pa.RecordBatch:
         """Words stripped, missing ones null."""
-        if piece is None or not piece.num_rows:
-            return None
         pa = require("pyarrow", extra="tabular")
         found.rows += piece.num_rows
         columns = []
@@ -227,14 +232,24 @@ class TableSource(ABC):
 
     def _finish(self, found: _Found) -> None:
         aside = len(found.set_aside)
+        if found.swallowed > found.rows:
+            worst = found.open_quote or found.records[0].detail
+            raise DataError(
+                f"{self.source} cannot be cut into rows: {worst} "
+                f"{_count(found.swallowed, 'line')} ran into others that way. Close the quote, or take "
+                "it out."
+            )
         if aside > found.rows:
             raise DataError(
-                f"{aside:,} of the {aside + found.rows:,} rows of {self.source} do not have the header's "
-                f"{len(self.names)} fields: {found.records[0].detail} {self._advice()}"
+                f"{aside:,} of the {aside + found.rows:,} rows of {self.source} have more or fewer "
+                f"fields than the header. {found.records[0].detail} {self._advice()}"
             )
         if not found.rows:
-            columns = "1 column" if len(self.names) == 1 else f"{len(self.names)} columns"
-            raise DataError(f"{self.source} names {columns} and has no rows.")
+            raise DataError(
+                f"{self.source} names {_count(len(self.names), 'column')} and has no rows."
+            )
+        if found.open_quote:
+            found.repairs[found.open_quote] = None
         if aside > len(found.records):
             more = aside - len(found.records)
             found.repairs[f"{more:,} more rows were set aside than are listed."] = None
@@ -329,7 +344,7 @@ class _CsvSource(TableSource):
         done, block, last = 0, BLOCK, None
         while True:
             passed = 0
-            found.set_aside, found.records = array("q"), []
+            found.set_aside, found.records, found.swallowed = array("q"), [], 0
             try:
                 for piece in self._parsed(block, found):
                     fresh = piece.slice(min(max(done - passed, 0), piece.num_rows))
@@ -339,7 +354,7 @@ class _CsvSource(TableSource):
                         yield fresh
             except pa.ArrowInvalid as error:
                 if "straddl" not in str(error):
-                    raise DataError(f"{self.source} cannot be read: {_first_line(error)}") from None
+                    raise DataError(f"{self.source} cannot be read: {first_line(error)}") from None
                 if block < LONGEST_ROW:  # begin again with longer blocks, and skip what is done
                     block *= 8
                     continue
@@ -348,13 +363,21 @@ class _CsvSource(TableSource):
                     f"{LONGEST_ROW >> 20} MB. Perhaps a quote that opens in it is never closed."
                 ) from None
             break
-        if self._survey.quotes % 2 and last is not None and not found.set_aside:
-            lines = _lines_within(last)
-            if lines:
-                found.repairs[
-                    f"A quote that opens in the last row is never closed: {lines + 1} lines were read as "
-                    "one cell. Correct the file."
-                ] = None
+        if self._survey.quotes % 2 and last is not None:
+            position = done + len(found.set_aside) - 1
+            if not found.set_aside or found.set_aside[-1] < position:  # it is the last of all
+                self._check_last(last, position, found)
+
+    def _check_last(self, last: pa.RecordBatch, position: int, found: _Found) -> None:
+        """A quote that opens in the last row and is never closed makes one cell of all that follows."""
+        cells = [column[-1].as_py() or "" for column in last.columns]
+        lines = max(map(_lines, cells))
+        if lines > 1:
+            found.swallowed += lines - 1
+            row = f"Row {position + 1}"
+            found.open_quote = (
+                f"{row} has a quote that is never closed: {lines:,} lines are one cell."
+            )
 
     def _parsed(self, block: int, found: _Found) -> Iterator[pa.RecordBatch]:
         pa = require("pyarrow", extra="tabular")
@@ -364,14 +387,14 @@ class _CsvSource(TableSource):
 
         def set_aside(row: Any) -> str:
             found.set_aside.append(row.number - 1)
+            found.swallowed += _lines(row.text) - 1
             if len(found.records) < MOST_RECORDS:
                 found.records.append(_ragged(row))
             return "skip"
 
         with Utf8Stream(self._survey, skip) as stream:
-            body = stream.read_up_to(2)
-            if not body:
-                return
+            if not stream.read(1):
+                return  # pyarrow refuses nothing at all
         with Utf8Stream(self._survey, skip) as stream:
             reader = csv.open_csv(
                 stream,
@@ -398,33 +421,23 @@ class _ParquetSource(TableSource):
 
     format = "parquet"
 
-    def __init__(
-        self, path: Path, missing: Iterable[str], columns: Sequence[str] | None
-    ) -> None:
+    def __init__(self, path: Path, missing: Iterable[str], columns: Sequence[str] | None) -> None:
         self._path = path
-        with self._told_as_damage():
-            with self._open() as file:
-                schema = file.schema_arrow
-                dropped = [name for name in schema.names if name.startswith("__index_level_")]
-                raw = [name for name in schema.names if name not in dropped]
-        notes: list[str] = []
+        with _damage(path), self._open() as file:
+            schema = file.schema_arrow
+        raw = [name for name in schema.names if not name.startswith("__index_level_")]
         if len(set(raw)) != len(raw):
             raise DataError(f"{path} has two columns of one name, which cannot be told apart.")
+        notes: list[str] = []
         names = unique_names(raw, notes)
         self._raw = dict(zip(names, raw, strict=True))
-        super().__init__(str(path), _chosen(names, columns, str(path)), missing)
+        names = _usable(schema, _chosen(names, columns, str(path)), self._raw, notes)
+        super().__init__(str(path), names, missing)
         self._notes += notes
-        self.names, gone = _plain_names(schema, self.names, self._raw)
-        self._notes += gone
-        if not self.names:
-            raise DataError(f"{path} has no column that can be used.")
 
     def _open(self) -> Any:
         parquet = require("pyarrow.parquet", extra="tabular")
         return parquet.ParquetFile(str(self._path), page_checksum_verification=True)
-
-    def _told_as_damage(self) -> Any:
-        return _DamageToDataError(self._path)
 
     def _sha256(self) -> str:
         try:
@@ -434,7 +447,7 @@ class _ParquetSource(TableSource):
 
     def _pieces(self, rows: int, found: _Found) -> Iterator[pa.RecordBatch]:
         wanted = [self._raw[name] for name in self.names]
-        with self._told_as_damage(), self._open() as file:
+        with _damage(self._path), self._open() as file:
             for piece in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 piece.validate(full=True)
                 yield _plain_batch(piece.select(wanted), self.names, found)
@@ -443,55 +456,49 @@ class _ParquetSource(TableSource):
 class _FrameSource(TableSource):
     """A table that is in memory already."""
 
-    def __init__(
-        self, frame: Any, missing: Iterable[str], columns: Sequence[str] | None
-    ) -> None:
+    def __init__(self, frame: Any, missing: Iterable[str], columns: Sequence[str] | None) -> None:
         notes: list[str] = []
-        table = _as_arrow(frame, notes)
+        table = as_arrow(frame, notes)
         names = unique_names([str(name) for name in table.schema.names], notes)
         table = table.rename_columns(list(names))
-        super().__init__("The data frame", _chosen(names, columns, "The data frame"), missing)
+        same = {name: name for name in names}
+        names = _usable(table.schema, _chosen(names, columns, "The data frame"), same, notes)
+        super().__init__("The data frame", names, missing)
         self._notes += notes
-        self.names, gone = _plain_names(
-            table.schema, self.names, {name: name for name in self.names}
-        )
-        self._notes += gone
-        if not self.names:
-            raise DataError("The data frame has no column that can be used.")
-        self._table = table.select(list(self.names))
+        self._table = table.select(list(names))
 
     def _pieces(self, rows: int, found: _Found) -> Iterator[pa.RecordBatch]:
         pa = require("pyarrow", extra="tabular")
         for piece in self._table.to_batches(max_chunksize=rows):
             try:
                 piece.validate(full=True)
-                yield _plain_batch(piece, self.names, found)
+                plain = _plain_batch(piece, self.names, found)
             except pa.ArrowException as error:
-                raise DataError(f"The data frame is damaged: {_first_line(error)}") from None
+                raise DataError(f"The data frame is damaged: {first_line(error)}") from None
+            yield plain
 
     def _sha256(self) -> str:
         digest = hashlib.sha256()
         for name, column in zip(self.names, self.read().columns, strict=True):
-            _hash_column(digest, name, column)
+            hash_column(digest, name, column)
         return digest.hexdigest()
 
 
-class _DamageToDataError:
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
     """Whatever a decoder says to foreign bytes means one thing: the file is damaged."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, DataError | GeneratorExit):
-            return
-        if isinstance(error, OSError | ValueError | OverflowError | LookupError | MemoryError | NotImplementedError):
-            raise DataError(
-                f"{self._path} is not a Parquet file that can be read: {_first_line(error)}"
-            ) from None
+    pa = require("pyarrow", extra="tabular")
+    try:
+        yield
+    except DataError:
+        raise
+    except (
+        pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError, MemoryError,
+        NotImplementedError,
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"{path} is not a Parquet file that can be read: {first_line(error)}"
+        ) from None
 
 
 def _chosen(names: Sequence[str], columns: Sequence[str] | None, source: str) -> tuple[str, ...]:
@@ -525,7 +532,8 @@ def _encoding_notes(found: Survey, asked: str | None) -> list[str]:
             "U+FFFD (\ufffd) stands there."
         )
     if found.nuls:
-        notes.append(f"{_count(found.nuls, 'NUL character')} were taken out.".replace("1 NUL character were", "1 NUL character was"))
+        were = "was" if found.nuls == 1 else "were"
+        notes.append(f"{_count(found.nuls, 'NUL character')} {were} taken out.")
     return notes
 
 
@@ -535,7 +543,7 @@ def _ragged(row: Any) -> Quarantined:
     start = start if len(start) <= 60 else f"{start[:59]}…"
     code = "too-few-fields" if row.actual_columns < row.expected_columns else "too-many-fields"
     fields = _count(row.actual_columns, "field")
-    lines = text.count("\n") + 1
+    lines = _lines(text)
     over = f" over {lines:,} lines, perhaps by a quote that is not closed" if lines > 1 else ""
     return Quarantined(
         f"row {row.number}",
@@ -544,10 +552,8 @@ def _ragged(row: Any) -> Quarantined:
     )
 
 
-def _lines_within(last: pa.RecordBatch) -> int:
-    """Line ends in the last row's cells."""
-    cells = [column[-1].as_py() for column in last.columns]
-    return max(cell.count("\n") if cell else 0 for cell in cells)
+def _lines(text: str) -> int:
+    return len(re.split(r"\r\n|\r|\n", text.rstrip("\r\n")))
 
 
 def _cleaned(name: str, column: pa.Array, missing: set[str], found: _Found) -> pa.Array:
@@ -587,230 +593,49 @@ def _told(found: _Found) -> list[str]:
             f"Blanks around {_count(cells, 'word')} were taken off, in {_listed(found.stripped)}."
         )
     totals: Counter[str] = Counter()
-    for name, words in found.missing.items():
-        for word, count in words.items():
-            if not word:
-                continue
-            totals[word] += count
+    for words in found.missing.values():
+        totals.update({word: count for word, count in words.items() if word})
     for word, count in totals.most_common(SHOWN):
         where = [name for name, words in found.missing.items() if word in words]
         notes.append(f"{word!r} was read as missing: {_count(count, 'cell')}, in {_listed(where)}.")
-    for name, words in found.missing.items():
-        rows = found.words[name] + sum(words.values())
-        for word, count in words.items():
-            if word not in _SPARSE_MARKS and count > NOTICED * rows and found.words[name]:
-                notes.append(
-                    f"{word!r} stands in {count:,} of the {rows:,} rows of {name!r} and was read as "
-                    "missing. If it is a value like others, leave it out of `missing`."
-                )
+    for word in totals:
+        if word in _SPARSE_MARKS:
+            continue
+        often = [
+            name
+            for name, words in found.missing.items()
+            if found.words[name]
+            and words[word] > max(NOTICED * (found.words[name] + words.total()), SELDOM)
+        ]
+        if often:
+            notes.append(
+                f"{word!r} stands in many rows of {_listed(often)} and was read as missing. If it is a "
+                "value like others, leave it out of `missing`."
+            )
     return notes
 
 
-def _plain_names(
-    schema: pa.Schema, names: Sequence[str], raw: Mapping[str, str]
-) -> tuple[tuple[str, ...], list[str]]:
-    """The columns that can be used, and notes on the others."""
-    kept, notes = [], []
+def _usable(
+    schema: pa.Schema, names: Sequence[str], raw: Mapping[str, str], notes: list[str]
+) -> tuple[str, ...]:
+    """The columns that have a plain type; notes say what the others hold."""
+    kept = []
     for name in names:
         kind = schema.field(raw[name]).type
-        if _target_type(kind) is None:
-            notes.append(f"The column {name!r} holds {kind} and was left out.")
+        if plain_type(kind) is None:
+            notes.append(f"The column {name!r} holds {str(kind)[:80]} and was left out.")
         else:
             kept.append(name)
-    return tuple(kept), notes
+    return tuple(kept)
 
 
-def _target_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type that a column is brought to; None where it is left out."""
-    pa = require("pyarrow", extra="tabular")
-    types = pa.types
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    if isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    if types.is_null(kind) or types.is_string(kind) or types.is_large_string(kind):
-        return pa.string()
-    if kind == pa.string_view():
-        return pa.string()
-    if types.is_boolean(kind) or types.is_integer(kind):
-        return kind
-    if types.is_floating(kind) or types.is_decimal(kind):
-        return pa.float64()
-    if types.is_timestamp(kind):
-        return pa.timestamp("us", tz=kind.tz)
-    if types.is_date(kind):
-        return pa.timestamp("us")
-    if types.is_duration(kind) or types.is_time(kind):
-        return pa.float64()
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return pa.string()
-    return None
-
-
-def _plain_batch(
-    piece: pa.RecordBatch, names: Sequence[str], found: _Found
-) -> pa.RecordBatch:
+def _plain_batch(piece: pa.RecordBatch, names: Sequence[str], found: _Found) -> pa.RecordBatch:
     pa = require("pyarrow", extra="tabular")
     columns = [
-        _plain(name, column, found) for name, column in zip(names, piece.columns, strict=True)
+        plain_column(name, column, found.repairs)
+        for name, column in zip(names, piece.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, names=list(names))
-
-
-def _plain(name: str, column: pa.Array, found: _Found) -> pa.Array:
-    pa = require("pyarrow", extra="tabular")
-    pc = require("pyarrow.compute", extra="tabular")
-    types = pa.types
-    wanted = _target_type(column.type)
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = column.storage
-    if types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if kind == wanted:
-        return column
-    if types.is_duration(kind) or types.is_time(kind):
-        what = "a length of time" if types.is_duration(kind) else "a time of day"
-        found.repairs[f"The column {name!r} holds {what}, read as a number of seconds."] = None
-        per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
-        width = pa.int32() if kind.bit_width == 32 else pa.int64()
-        whole = pc.cast(column.view(width), pa.float64(), safe=False)
-        return pc.divide(whole, float(per_second))
-    if types.is_date(kind):
-        column = pc.cast(column, pa.timestamp("s"), safe=False)
-        kind = column.type
-    if types.is_timestamp(kind):
-        return _microseconds(name, column, wanted, found)
-    if wanted == pa.string() and not types.is_string(kind):
-        try:
-            return pc.cast(column, wanted)
-        except pa.ArrowInvalid:
-            found.repairs[
-                f"The column {name!r} holds bytes that are no text; they are shown as hexadecimal digits."
-            ] = None
-            cells = [None if cell is None else cell.hex() for cell in column.to_pylist()]
-            return pa.array(cells, pa.string())
-    return pc.cast(column, wanted, safe=False)
-
-
-_FIRST, _LAST = -62_135_596_800, 253_402_300_799
-"""Seconds from 1970 to the years 1 and 9999: what a date of Python can be."""
-
-
-def _microseconds(name: str, column: pa.Array, wanted: pa.DataType, found: _Found) -> pa.Array:
-    pa = require("pyarrow", extra="tabular")
-    pc = require("pyarrow.compute", extra="tabular")
-    whole = column.view(pa.int64())
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
-    low, high = max(_FIRST * per_second, -(2**63)), min(_LAST * per_second, 2**63 - 1)
-    inside = pc.and_(pc.greater_equal(whole, low), pc.less_equal(whole, high))
-    outside = int(pc.sum(pc.invert(inside)).as_py() or 0)
-    if outside:
-        found.repairs[f"Dates of {name!r} outside the years 1 to 9999 were read as missing."] = None
-        column = pc.if_else(inside, column, pa.scalar(None, column.type))
-    return pc.cast(column, wanted, safe=False)
-
-
-def _as_arrow(frame: Any, notes: list[str]) -> pa.Table:
-    """Any frame as an Arrow table; columns that Arrow cannot type become text."""
-    pa = require("pyarrow", extra="tabular")
-    if isinstance(frame, pa.Table):
-        return frame
-    if isinstance(frame, pa.RecordBatch):
-        return pa.Table.from_batches([frame])
-    home = type(frame).__module__.partition(".")[0]
-    if home == "pandas" and hasattr(frame, "columns"):
-        return _from_pandas(frame, notes)
-    if home == "polars" and hasattr(frame, "collect"):
-        frame = frame.collect()
-    if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
-        try:
-            return pa.table(frame)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise DataError(
-                f"The {type(frame).__name__} is not a table with columns: {_first_line(error)}"
-            ) from None
-    if isinstance(frame, Mapping):
-        return _from_columns({str(name): values for name, values in frame.items()}, notes)
-    if isinstance(frame, Sequence) and frame and all(isinstance(row, Mapping) for row in frame):
-        names = list(dict.fromkeys(name for row in frame for name in row))
-        return _from_columns(
-            {str(name): [row.get(name) for row in frame] for name in names}, notes
-        )
-    raise DataError(
-        f"A table is a path, a frame of pandas, polars or Arrow, or a dict of columns. Got "
-        f"{type(frame).__name__}."
-    )
-
-
-def _from_pandas(frame: Any, notes: list[str]) -> pa.Table:
-    pa = require("pyarrow", extra="tabular")
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index(allow_duplicates=True)
-    names = [
-        " ".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
-        for name in frame.columns
-    ]
-    columns = []
-    for place, name in enumerate(names):
-        series = frame.iloc[:, place]
-        try:
-            columns.append(pa.Array.from_pandas(series))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            columns.append(_as_words(series.tolist(), name, notes))
-    flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
-    return pa.Table.from_arrays(flat, names=names)
-
-
-def _from_columns(columns: Mapping[str, Any], notes: list[str]) -> pa.Table:
-    pa = require("pyarrow", extra="tabular")
-    made: dict[str, Any] = {}
-    for name, values in columns.items():
-        if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-            raise DataError(
-                f"The column {name!r} is a list or an array of values. Got {type(values).__name__}."
-            )
-        if isinstance(values, np.ndarray) and values.ndim != 1:
-            raise DataError(f"The column {name!r} is one value a row. Got shape {values.shape}.")
-        try:
-            made[name] = pa.array(values, from_pandas=True)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            made[name] = _as_words(list(values), name, notes)
-    lengths = {name: len(values) for name, values in made.items()}
-    if len(set(lengths.values())) > 1:
-        first, *others = lengths
-        other = next(name for name in others if lengths[name] != lengths[first])
-        raise DataError(
-            f"The column {other!r} has {lengths[other]} rows, and {first!r} has {lengths[first]}."
-        )
-    flat = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in made.values()]
-    return pa.Table.from_arrays(flat, names=list(made))
-
-
-def _as_words(values: Sequence[Any], name: str, notes: list[str]) -> pa.Array:
-    pa = require("pyarrow", extra="tabular")
-    notes.append(f"The column {name!r} mixes values of several types; all were read as text.")
-    words = [None if value is None or value != value else str(value) for value in values]
-    return pa.array(words, pa.string())
-
-
-def _hash_column(digest: Any, name: str, column: pa.ChunkedArray) -> None:
-    pa = require("pyarrow", extra="tabular")
-    pc = require("pyarrow.compute", extra="tabular")
-    values = pa.concat_arrays(column.chunks)
-    digest.update(repr((name, str(values.type), len(values))).encode())
-    digest.update(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)).tobytes())
-    if pa.types.is_string(values.type):
-        values = pc.fill_null(values, "")
-        digest.update(pc.binary_length(values).to_numpy().tobytes())
-        offsets, data = values.buffers()[1:]
-        places = np.frombuffer(offsets, dtype=np.int32)[values.offset :][: len(values) + 1]
-        digest.update(memoryview(data or b"")[places[0] : places[-1]])
-        return
-    if pa.types.is_timestamp(values.type):
-        values = values.view(pa.int64())
-    values = pc.fill_null(values, False if pa.types.is_boolean(values.type) else 0)
-    digest.update(values.to_numpy(zero_copy_only=False).tobytes())
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -822,9 +647,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _count(count: int, what: str) -> str:
     return f"1 {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    line = text.splitlines()[0][:200]
-    return line if line.endswith(".") else f"{line}."
