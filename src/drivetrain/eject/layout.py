@@ -37,6 +37,7 @@ _SECTION_OF = {
     "drivetrain.vision.geometry": "augment",
     "drivetrain.vision.normalise": "data",
     "drivetrain.vision": "data",
+    "drivetrain.tabular": "data",
     "drivetrain.models": "model",
     "drivetrain.nn": "model",
     "drivetrain.losses": "loss",

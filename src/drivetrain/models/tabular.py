@@ -63,17 +63,20 @@ class TabularNet(nn.Module):
         squeeze: bool = False,
     ) -> None:
         super().__init__()
-        dims = [embedding_dim(count) for count in level_counts]
-        self.embeddings = nn.ModuleList(
-            [nn.Embedding(count, dim) for count, dim in zip(level_counts, dims, strict=True)]
-        )
+        self.embeddings = nn.ModuleList()
+        width = num_numbers
+        for count in level_counts:
+            self.embeddings.append(nn.Embedding(count, embedding_dim(count)))
+            width += embedding_dim(count)
         for embedding in self.embeddings:
             assert isinstance(embedding, nn.Embedding)
             nn.init.trunc_normal_(embedding.weight, std=0.01, a=-0.02, b=0.02)
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
+        self.embedding_dropout = (
+            nn.Dropout(embedding_dropout) if embedding_dropout else nn.Identity()
+        )
+        self.has_numbers = num_numbers > 0
         self.normalise = nn.BatchNorm1d(num_numbers) if num_numbers else nn.Identity()
         blocks: list[nn.Module] = []
-        width = sum(dims) + num_numbers
         for size in layers:
             # the batchnorm shifts anyway, so the layer before it needs no bias
             blocks += [nn.Linear(width, size, bias=False), nn.ReLU(), nn.BatchNorm1d(size)]
@@ -97,14 +100,13 @@ class TabularNet(nn.Module):
 
         Returns: (B, num_outputs) float32; (B,) with `squeeze`.
         """
-        parts = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
-        if parts:
-            joined = torch.cat(
-                [self.embedding_dropout(torch.cat(parts, 1)), self.normalise(numbers)], 1
-            )
-        else:
-            joined = self.normalise(numbers)
-        scores = self.head(self.hidden(joined))  # (B, num_outputs)
+        parts: list[Tensor] = []
+        if len(self.embeddings):
+            vectors = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
+            parts.append(self.embedding_dropout(torch.cat(vectors, 1)))
+        if self.has_numbers:
+            parts.append(self.normalise(numbers))
+        scores = self.head(self.hidden(torch.cat(parts, 1)))  # (B, num_outputs)
         if self.has_range:
             scores = self.low + self.span * torch.sigmoid(scores)
         return scores.squeeze(1) if self.squeeze else scores

@@ -11,7 +11,7 @@ counted in `Notes`. A `Preprocess` is plain JSON, and holds no data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -152,13 +152,12 @@ class Preprocess:
         found = np.empty((len(frame), len(self.categories)), dtype=np.int64)
         for place, column in enumerate(self.categories):
             factor = frame.factor(column.name)
-            codes = factor.recoded(column.levels).codes.astype(np.int64)
-            is_unseen = (codes < 0) & (factor.codes >= 0)
-            if column.rare and is_unseen.any():
-                is_unseen &= factor.recoded(column.rare).codes < 0
-            if is_unseen.any():
-                codes = self._unseen(column, factor, codes, is_unseen, notes)
-            found[:, place] = codes + 1
+            codes = level_codes(factor, column.levels)
+            if ((codes == 0) & (factor.codes >= 0)).any():
+                self._note_unseen(column, factor, unseen_rows(factor, column), notes)
+                if self.unseen == "mode" and column.mode is not None:
+                    codes = mode_codes(factor, column)
+            found[:, place] = codes
         return found
 
     def filled(self, frame: Frame, notes: Notes | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +177,7 @@ class Preprocess:
                 outside = int(((values < column.low) | (values > column.high)).sum())
                 if outside:
                     notes.outside[column.name] = outside
-            numbers[:, place] = np.where(is_missing, column.fill, values)
+            numbers[:, place] = filled(values, column.fill)
         return numbers, flags
 
     def design(self, frame: Frame, notes: Notes | None = None) -> np.ndarray:
@@ -188,72 +187,40 @@ class Preprocess:
 
     def net_inputs(self, frame: Frame, notes: Notes | None = None) -> tuple[np.ndarray, np.ndarray]:
         """What nets see: codes (N, C) int64, and standardised numbers with flags (N, D) float32."""
-        numbers, flags = self.filled(frame, notes)
-        scaled = (self._logged(numbers) - self._means) / self._stds
-        return self.codes(frame, notes), np.concatenate([scaled, flags], axis=1).astype(np.float32)
+        _, flags = self.filled(frame, notes)
+        scaled = [standardised(frame.numbers(column.name), column) for column in self.numbers]
+        numbers = np.empty((len(frame), self.num_net_numbers), dtype=np.float32)
+        for place, values in enumerate((*scaled, *flags.T)):
+            numbers[:, place] = values
+        return self.codes(frame, notes), numbers
 
     def linear(self, frame: Frame, notes: Notes | None = None) -> np.ndarray:
         """What linear models see, (N, K) float64: scaled numbers, flags, a column a level.
 
         A level that training never saw is zero in all columns of its category.
         """
-        numbers, flags = self.filled(frame, notes)
-        numbers = self._logged(numbers)
-        if self.scale == "max":
-            scaled = numbers / self._largest
-        else:
-            scaled = (numbers - self._means) / self._stds
+        _, flags = self.filled(frame, notes)
+        scale = standardised if self.scale == "standard" else by_largest
+        scaled = [scale(frame.numbers(column.name), column) for column in self.numbers]
         codes = self.codes(frame, notes)
         dummies = [
-            codes[:, place, None] == np.arange(1, len(column.levels) + 1)
+            level_dummies(codes[:, place], len(column.levels))
             for place, column in enumerate(self.categories)
         ]
-        return np.concatenate([scaled, flags, *dummies], axis=1, dtype=np.float64)
+        parts = [*(values[:, None] for values in scaled), flags, *dummies]
+        return np.concatenate(parts, axis=1, dtype=np.float64)
 
-    @cached_property
-    def _means(self) -> np.ndarray:
-        return np.array([c.mean for c in self.numbers])
-
-    @cached_property
-    def _stds(self) -> np.ndarray:
-        return np.array([c.std for c in self.numbers])
-
-    @cached_property
-    def _largest(self) -> np.ndarray:
-        return np.array([c.largest for c in self.numbers])
-
-    @cached_property
-    def _logs(self) -> np.ndarray:
-        return np.array([c.is_log for c in self.numbers], dtype=bool)
-
-    def _logged(self, numbers: np.ndarray) -> np.ndarray:
-        """log(1 + x) of the columns that want it; a number below 0 counts as 0 there."""
-        if not self._logs.any():
-            return numbers
-        found = numbers.copy()
-        found[:, self._logs] = np.log1p(np.maximum(found[:, self._logs], 0.0))
-        return found
-
-    def _unseen(
-        self,
-        column: CategoryColumn,
-        factor: Factor,
-        codes: np.ndarray,
-        is_unseen: np.ndarray,
-        notes: Notes | None,
-    ) -> np.ndarray:
-        counts = np.bincount(factor.codes[is_unseen], minlength=len(factor.levels))
-        levels = {factor.levels[i]: int(counts[i]) for i in np.flatnonzero(counts)}
-        if self.unseen == "error":
+    def _note_unseen(
+        self, column: CategoryColumn, factor: Factor, is_unseen: np.ndarray, notes: Notes | None
+    ) -> None:
+        levels = rows_of_levels(factor[is_unseen])
+        if levels and self.unseen == "error":
             raise DataError(
                 f"The column '{column.name}' has {next(iter(levels))!r}, which training never saw. Train "
                 "with it, or choose `unseen='missing'`."
             )
-        if notes is not None:
+        if levels and notes is not None:
             notes.unseen[column.name] = levels
-        if self.unseen == "mode" and column.mode is not None:
-            return np.where(is_unseen, column.levels.index(column.mode), codes)
-        return codes
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -347,9 +314,12 @@ def learn(
     for name in frame.names:
         values = frame[name]
         if isinstance(values, Factor):
-            categories.append(_category(name, values, (levels or {}).get(name, ()), rare))
+            order = (levels or {}).get(name, ())
+            categories.append(learn_category(name, values, order=order, rare=rare))
         elif values.dtype.kind == "f":
-            numbers.append(_number(name, values, fill, constant, name in log))
+            numbers.append(
+                learn_number(name, values, fill=fill, constant=constant, is_log=name in log)
+            )
         else:
             raise DataError(f"The column '{name}' holds dates. Expand them first.")
     return Preprocess(tuple(categories), tuple(numbers), scale, unseen)
@@ -385,15 +355,128 @@ def skew(values: np.ndarray) -> float:
     return plain * (count * (count - 1)) ** 0.5 / (count - 2)
 
 
-def _category(name: str, factor: Factor, order: Sequence[str], rare: int | None) -> CategoryColumn:
-    counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
-    by_level = {factor.levels[i]: int(counts[i]) for i in np.flatnonzero(counts)}
-    least = rare if rare is not None else FEWEST_ROWS if len(by_level) > MANY_LEVELS else 1
-    present = {level for level, count in by_level.items() if count >= least}
-    first = [level for level in order if level in present]
-    levels = tuple(first + sorted(present - set(first), key=_natural))
-    mode = max(levels, key=lambda level: by_level[level]) if levels else None
-    return CategoryColumn(name, levels, mode, tuple(sorted(set(by_level) - present)))
+# --- one column: plain functions, so that an ejected script has the same ones
+
+
+def learn_category(
+    name: str, words: Factor, *, order: Sequence[str] = (), rare: int | None = None
+) -> CategoryColumn:
+    """What is to be known of a column of words, from its training rows; see `learn`."""
+    levels = learn_levels(words, order=order, rare=rare)
+    counts = rows_of_levels(words)
+    return CategoryColumn(
+        name,
+        levels,
+        mode=max(levels, key=counts.__getitem__) if levels else None,
+        rare=tuple(sorted(set(counts) - set(levels))),
+    )
+
+
+def learn_levels(
+    words: Factor, *, order: Sequence[str] = (), rare: int | None = None
+) -> tuple[str, ...]:
+    """The levels that training rows have, in order: the i-th has the code i + 1."""
+    return in_order(not_rare(rows_of_levels(words), rare), order)
+
+
+def rows_of_levels(words: Factor) -> dict[str, int]:
+    """Rows of each level that occurs."""
+    counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
+    return {words.levels[i]: int(counts[i]) for i in np.flatnonzero(counts)}
+
+
+def not_rare(counts: dict[str, int], rare: int | None) -> dict[str, int]:
+    """Without levels of so few rows that nothing can be learnt of them."""
+    least = rare if rare is not None else FEWEST_ROWS if len(counts) > MANY_LEVELS else 1
+    return {level: count for level, count in counts.items() if count >= least}
+
+
+def in_order(levels: Collection[str], order: Sequence[str]) -> tuple[str, ...]:
+    """As `order` has them; then numbers by their size, then other words by their letters."""
+    first = [level for level in order if level in levels]
+    return (*first, *sorted((level for level in levels if level not in first), key=_natural))
+
+
+def level_codes(words: Factor, levels: Sequence[str]) -> np.ndarray:
+    """(N,) int64: i + 1 for the i-th level, 0 where a row has none of them."""
+    return words.recoded(levels).codes.astype(np.int64) + 1
+
+
+def mode_codes(words: Factor, column: CategoryColumn) -> np.ndarray:
+    """As `level_codes`; a level that no training row had counts as the commonest."""
+    codes = level_codes(words, column.levels)
+    return np.where(unseen_rows(words, column), column.levels.index(column.mode or "") + 1, codes)
+
+
+def unseen_rows(words: Factor, column: CategoryColumn) -> np.ndarray:
+    """(N,) bool: where a row has a level that no training row had."""
+    known = words.recoded((*column.levels, *column.rare))
+    return (known.codes < 0) & (words.codes >= 0)
+
+
+def level_dummies(codes: np.ndarray, count: int) -> np.ndarray:
+    """(N, L) bool: which of its levels each row has."""
+    return codes[:, None] == np.arange(1, count + 1)
+
+
+def learn_number(
+    name: str,
+    values: np.ndarray,
+    *,
+    fill: str = "median",
+    constant: float = 0.0,
+    is_log: bool = False,
+) -> NumberColumn:
+    """What is to be known of a column of numbers, from its training rows; see `learn`."""
+    present = values[~np.isnan(values)]
+    if is_log and len(present) and present.min() < 0:
+        raise DataError(f"The column '{name}' holds numbers below 0, which have no log(1 + x).")
+    stand_in = fill_value(present, fill=fill, constant=constant)
+    full = filled(values, stand_in)
+    if is_log:
+        full = np.log1p(full)
+    std, largest = float(full.std()), float(np.abs(full).max(initial=0.0))
+    return NumberColumn(
+        name=name,
+        fill=stand_in,
+        has_flag=len(present) < len(values),
+        mean=float(full.mean()) if len(full) else 0.0,
+        std=std if std > 0 else 1.0,
+        largest=largest if largest > 0 else 1.0,
+        is_log=is_log,
+        low=float(present.min(initial=stand_in)),
+        high=float(present.max(initial=stand_in)),
+    )
+
+
+def fill_value(present: np.ndarray, *, fill: str, constant: float) -> float:
+    """What stands for missing numbers: the median, the mode or a constant."""
+    if fill == "constant" or not len(present):
+        return constant
+    if fill == "mode":
+        distinct, counts = np.unique(present, return_counts=True)
+        return float(distinct[counts.argmax()])  # of equals the first: np.unique sorts
+    return float(np.median(present))
+
+
+def filled(values: np.ndarray, stand_in: float) -> np.ndarray:
+    """(N,) with a number in the place of each missing one."""
+    return np.where(np.isnan(values), stand_in, values)
+
+
+def standardised(values: np.ndarray, column: NumberColumn) -> np.ndarray:
+    """(N,) filled, of mean 0 and standard deviation 1 over the training rows."""
+    return (_logged(filled(values, column.fill), column) - column.mean) / column.std
+
+
+def by_largest(values: np.ndarray, column: NumberColumn) -> np.ndarray:
+    """(N,) filled, of magnitude 1 at most over the training rows."""
+    return _logged(filled(values, column.fill), column) / column.largest
+
+
+def _logged(values: np.ndarray, column: NumberColumn) -> np.ndarray:
+    """log(1 + x) where that is wanted; a number below 0, which training had none of, counts as 0."""
+    return np.log1p(np.maximum(values, 0.0)) if column.is_log else values
 
 
 def _natural(level: str) -> tuple[int, float, str]:
@@ -402,37 +485,6 @@ def _natural(level: str) -> tuple[int, float, str]:
         return (0, float(level), level)
     except ValueError:
         return (1, 0.0, level)
-
-
-def _number(
-    name: str, values: np.ndarray, fill: str, constant: float, is_log: bool
-) -> NumberColumn:
-    is_missing = np.isnan(values)
-    present = values[~is_missing]
-    if fill == "constant" or not len(present):
-        stand_in = constant
-    elif fill == "mode":
-        distinct, counts = np.unique(present, return_counts=True)
-        stand_in = float(distinct[counts.argmax()])  # of equals the first: np.unique sorts
-    else:
-        stand_in = float(np.median(present))
-    if is_log and len(present) and present.min() < 0:
-        raise DataError(f"The column '{name}' holds numbers below 0, which have no log(1 + x).")
-    full = np.where(is_missing, stand_in, values)
-    if is_log:
-        full = np.log1p(full)
-    std, largest = float(full.std()), float(np.abs(full).max(initial=0.0))
-    return NumberColumn(
-        name=name,
-        fill=stand_in,
-        has_flag=bool(is_missing.any()),
-        mean=float(full.mean()) if len(full) else 0.0,
-        std=std if std > 0 else 1.0,
-        largest=largest if largest > 0 else 1.0,
-        is_log=is_log,
-        low=float(present.min(initial=stand_in)),
-        high=float(present.max(initial=stand_in)),
-    )
 
 
 def _word(value: Any) -> str | None:

@@ -1,0 +1,264 @@
+"""Trees as arrays: bit-equal to the library that grew them, and explained column by column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
+
+from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.trees.ensemble import TreeEnsemble
+from drivetrain.trees.grow import boosting, extra_trees, forest, tree
+from tests.trees.families import FAMILIES, asked, table, target
+
+ROWS = table(0, 300)
+ASKED = asked()
+NUMBERS = target(ROWS, 0)
+
+
+def path_by_hand(trees: TreeEnsemble, row: np.ndarray, root: int) -> list[int]:
+    """The nodes that a row passes, one comparison at a time."""
+    path = [int(root)]
+    while trees.feature[path[-1]] >= 0:
+        node = path[-1]
+        value = np.dtype(trees.precision).type(row[trees.feature[node]])
+        if np.isnan(value):
+            goes_left = trees.default_left[node]
+        else:
+            goes_left = float(value) <= trees.threshold[node]
+        path.append(int(trees.left[node] if goes_left else trees.right[node]))
+    return path
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_predictions_are_bit_equal_to_the_librarys(name):
+    family = FAMILIES[name]
+    trees, library = family.grown(ROWS).ensemble, family.oracle(ROWS)
+    for rows in (ROWS, ASKED, ASKED[:1], ASKED[20:21], ASKED[:0]):
+        found = trees.predict(rows)
+        # Libraries refuse an empty table; ours has no rows to answer for.
+        expected = library(rows) if len(rows) else found[:0]
+        np.testing.assert_array_equal(found, expected, strict=True)
+        shape = (len(rows), family.num_classes) if family.num_classes else (len(rows),)
+        assert found.shape == shape
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_row_does_not_depend_on_the_rows_beside_it(name):
+    trees = FAMILIES[name].grown(ROWS).ensemble
+    alone = np.concatenate([trees.outputs(ASKED[i : i + 1]) for i in range(40)])
+    np.testing.assert_array_equal(alone, trees.outputs(ASKED)[:40])
+
+
+@pytest.mark.row(95)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_base_and_contributions_add_up_to_the_outputs(name):
+    grown = FAMILIES[name].grown(ROWS)
+    base, moves = grown.ensemble.contributions(ASKED)
+    assert moves.shape == (len(ASKED), 5, grown.ensemble.num_outputs)
+    np.testing.assert_allclose(
+        base + moves.sum(axis=1), grown.ensemble.outputs(ASKED), rtol=0, atol=1e-9
+    )
+
+
+@pytest.mark.row(95)
+@pytest.mark.parametrize("name", ["tree, numbers", "forest, 4 classes", "histograms, 9 classes"])
+def test_contributions_are_the_steps_of_the_paths(name):
+    trees = FAMILIES[name].grown(ROWS).ensemble
+    base, moves = trees.contributions(ASKED[:12])
+    expected = np.zeros_like(moves)
+    start = trees.base.copy()
+    for tree_index, root in enumerate(trees.starts[:-1]):
+        output = trees.output[tree_index]
+        outputs = slice(None) if output < 0 else slice(output, output + 1)
+        start[outputs] += trees.value[root]
+        for i, row in enumerate(ASKED[:12]):
+            path = path_by_hand(trees, row, root)
+            for node, following in zip(path, path[1:], strict=False):
+                step = trees.value[following] - trees.value[node]
+                expected[i, trees.feature[node], outputs] += step
+    share = trees.num_trees if trees.combine == "mean" else 1
+    np.testing.assert_allclose(moves, expected / share, atol=1e-12)
+    np.testing.assert_allclose(base, start / share, atol=1e-12)
+
+
+@pytest.mark.row(95)
+@pytest.mark.parametrize("name", ["tree, numbers", "lightgbm, numbers", "histograms, 2 classes"])
+def test_base_is_the_mean_over_the_training_rows(name):
+    trees = FAMILIES[name].grown(ROWS).ensemble
+    base, _ = trees.contributions(ROWS)
+    np.testing.assert_allclose(base, trees.outputs(ROWS).mean(axis=0), atol=1e-9)
+
+
+def test_leaves_are_those_of_the_library():
+    grown = forest(ROWS, NUMBERS, num_trees=5, seed=1)
+    library = FAMILIES["forest, numbers"].oracle(ROWS, num_trees=5, seed=1).__self__
+    for ours, theirs in zip(grown.ensemble.leaves(ASKED).T, library.apply(ASKED).T, strict=True):
+        pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
+        assert len(pairs) == len(set(ours.tolist())) == len(set(theirs.tolist()))
+
+
+def test_a_leaf_is_the_end_of_the_path():
+    trees = FAMILIES["lightgbm, numbers"].grown(ROWS).ensemble
+    leaves = trees.leaves(ASKED[:15])
+    for i, row in enumerate(ASKED[:15]):
+        ends = [path_by_hand(trees, row, root)[-1] for root in trees.starts[:-1]]
+        assert leaves[i].tolist() == ends
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_outputs_are_the_trees_added_in_order(name):
+    trees = FAMILIES[name].grown(ROWS).ensemble
+    total = np.zeros((len(ASKED), trees.num_outputs)) + trees.base
+    for one in trees.tree_outputs(ASKED):
+        total += one
+    if trees.combine == "mean":
+        total /= trees.num_trees
+    np.testing.assert_array_equal(trees.outputs(ASKED), total)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_last_stage_is_the_prediction(name):
+    grown = FAMILIES[name].grown(ROWS)
+    stages = list(grown.ensemble.staged(ASKED))
+    outputs = grown.ensemble.num_outputs if grown.ensemble.output[0] >= 0 else 1
+    assert len(stages) == grown.ensemble.num_trees // outputs
+    np.testing.assert_array_equal(stages[-1], grown.ensemble.predict(ASKED))
+
+
+@pytest.mark.row(93)
+def test_importance_is_scikit_learns_and_adds_up_to_one():
+    y = target(ROWS, 4)
+    settings = {"min_samples_leaf": 3, "random_state": 5}
+    library = RandomForestClassifier(30, **settings).fit(ROWS, y)
+    trees = forest(ROWS, y, num_classes=4, num_trees=30, min_samples_leaf=3, seed=5).ensemble
+    np.testing.assert_allclose(trees.importance(), library.feature_importances_, atol=1e-12)
+    assert trees.importance().sum() == pytest.approx(1, abs=1e-12)
+    weights = np.random.default_rng(0).random(len(ROWS))
+    numbers = ExtraTreesRegressor(9, **settings).fit(ROWS, NUMBERS, sample_weight=weights)
+    ours = extra_trees(
+        ROWS, NUMBERS, num_trees=9, min_samples_leaf=3, seed=5, sample_weight=weights
+    ).ensemble
+    np.testing.assert_allclose(ours.importance(), numbers.feature_importances_, atol=1e-12)
+    np.testing.assert_array_equal(ours.predict(ASKED), numbers.predict(ASKED))
+
+
+@pytest.mark.row(93)
+def test_importance_of_lightgbm_is_the_share_of_gain():
+    library = FAMILIES["lightgbm, 4 classes"].oracle(ROWS)
+    booster = next(c.cell_contents for c in library.__closure__ if hasattr(c.cell_contents, "eval"))
+    gain = booster.feature_importance("gain")
+    ours = FAMILIES["lightgbm, 4 classes"].grown(ROWS).ensemble.importance()
+    # LightGBM writes gains with six digits.
+    np.testing.assert_allclose(ours, gain / gain.sum(), rtol=1e-5)
+
+
+def test_importance_is_zero_where_no_tree_splits():
+    trees = tree(ROWS, np.ones(len(ROWS))).ensemble
+    assert trees.importance().tolist() == [0.0] * 5
+    assert trees.num_nodes == 1
+
+
+@pytest.mark.row(94)
+def test_trees_spread_where_there_is_no_training_data():
+    # Both columns are the same in training. Off the diagonal, a tree answers by the one it asked.
+    draw = np.random.default_rng(0)
+    x = draw.random(400)
+    trees = forest(
+        np.stack([x, x], axis=1), x, num_trees=60, max_features=1, min_samples_leaf=5
+    ).ensemble
+    near = np.repeat(np.linspace(0.1, 0.9, 20)[:, None], 2, axis=1)
+    far = np.stack([np.linspace(0.0, 0.2, 20), np.linspace(0.8, 1.0, 20)], axis=1)
+    assert trees.spread(far).min() > 5 * trees.spread(near).max()
+
+
+@pytest.mark.row(94)
+def test_trees_spread_within_a_gap():
+    # Thresholds drawn within the gap send a row in it to one edge or the other, 3 or 7.
+    x = np.concatenate([np.linspace(0.0, 0.3, 150), np.linspace(0.7, 1.0, 150)])
+    trees = extra_trees(x[:, None], 10 * x, num_trees=100, min_samples_leaf=3).ensemble
+    spread = trees.spread(np.array([[0.15], [0.5], [0.85]]))[:, 0]
+    assert spread[1] > 1.0 > 5 * max(spread[0], spread[2])
+
+
+@pytest.mark.row(94)
+def test_spread_is_the_standard_deviation_over_trees():
+    trees = FAMILIES["forest, 4 classes"].grown(ROWS).ensemble
+    np.testing.assert_allclose(
+        trees.spread(ASKED), trees.tree_outputs(ASKED).std(axis=0), atol=1e-12
+    )
+
+
+def test_trees_that_add_up_have_no_spread():
+    trees = FAMILIES["lightgbm, numbers"].grown(ROWS).ensemble
+    with pytest.raises(
+        ConfigError,
+        match=r"^`spread` compares trees that each predict alone\. Those of boosting add up, so that "
+        r"they differ says nothing\. Grow a forest\.$",
+    ):
+        trees.spread(ASKED)
+
+
+@pytest.mark.parametrize("method", ["predict", "leaves", "contributions", "tree_outputs"])
+def test_other_columns_are_refused(method):
+    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    with pytest.raises(
+        ShapeError,
+        match=r"^The tree got an array of shape \(400, 4\) and float64, expected numbers of shape "
+        r"\(N, 5\): a row each, with the columns it was grown on\.$",
+    ):
+        getattr(trees, method)(ASKED[:, :4])
+
+
+def test_words_are_refused():
+    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    with pytest.raises(ShapeError, match=r"and <U1, expected numbers"):
+        trees.predict(np.full((2, 5), "a"))
+
+
+@pytest.mark.row(89)
+@pytest.mark.parametrize("transform", [np.exp, lambda x: x**3 + x, lambda x: 7 * x - 100])
+def test_monotone_transforms_leave_predictions_unchanged(transform):
+    # Each column takes 150 values. A threshold lies midway between two of them, so what is unchanged is
+    # the answer for values that training held; between them the middle moves.
+    draw = np.random.default_rng(1)
+    X = draw.integers(-75, 75, (500, 3)) / 25
+    y = X[:, 0] * X[:, 1] - X[:, 2] + draw.normal(size=500)
+    classes = (y > 0).astype(int)
+    changed = X.copy()
+    changed[:, 1] = transform(X[:, 1])
+    for grow, settings in (
+        (tree, {}),
+        (forest, {"num_trees": 15, "min_samples_leaf": 3}),
+        (boosting, {"library": "lightgbm", "num_trees": 15}),
+        (boosting, {"library": "scikit-learn", "num_trees": 15}),
+    ):
+        for of, num_classes in ((y, 0), (classes, 2)):
+            before = grow(X, of, num_classes=num_classes, **settings).ensemble
+            after = grow(changed, of, num_classes=num_classes, **settings).ensemble
+            np.testing.assert_array_equal(before.predict(X), after.predict(changed))
+
+
+@pytest.mark.row(91)
+def test_more_trees_are_better_and_ever_less_so():
+    draw = np.random.default_rng(2)
+    X = draw.random((700, 6))
+    y = 10 * np.sin(np.pi * X[:, 0] * X[:, 1]) + 5 * X[:, 2] + draw.normal(size=700)
+    trees = forest(X[:400], y[:400], num_trees=200).ensemble
+    error = np.array([((one - y[400:]) ** 2).mean() for one in trees.staged(X[400:])])
+    blocks = error.reshape(20, 10).mean(axis=1)
+    assert error[0] > error[4] > error[19] > error[199]
+    assert (np.diff(blocks) < 0.01 * error[199]).all()  # never up by more than noise
+    assert error[0] - error[19] > 10 * abs(error[19] - error[199])
+
+
+def test_arrays_cannot_be_changed():
+    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    with pytest.raises(ValueError, match="read-only"):
+        trees.value[0] = 1
+
+
+def test_it_says_what_it_is():
+    assert repr(tree(ROWS, NUMBERS, max_leaf_nodes=3).ensemble) == (
+        "TreeEnsemble(tree: 1 trees, 5 nodes, 5 columns, no classes)"
+    )
