@@ -51,6 +51,8 @@ class Row:
     """Decimals to print."""
     higher_is_better: bool = False
     """Lying above the published range is met as well."""
+    lower_is_better: bool = False
+    """Lying below the published range is met as well."""
     fails: bool = False
     """The published figure is a failure that depends on chance: met when the lowest seed shows it."""
 
@@ -70,7 +72,7 @@ class Row:
         if self.value > max(self.published) + self.allowed:
             return "better" if self.higher_is_better else "NOT met"
         if self.value < min(self.published) - self.allowed and not self.fails:
-            return "NOT met"
+            return "better" if self.lower_is_better else "NOT met"
         return "met"
 
     def cells(self) -> list[str]:

@@ -111,7 +111,8 @@ def test_an_unknown_command_is_answered_with_the_nearest(run) -> None:
         ),
         (
             ["train", "--valid", "1"],
-            "Invalid value for '--valid': 1.0 is not in the range 0<x<1. See: drivetrain train --help",
+            "Invalid value for '--valid': '1' is not a share between 0 and 1 such as 0.2, nor a date "
+            "such as 2012-04-01. See: drivetrain train --help",
         ),
         (
             ["train", "--set", "batch_size"],

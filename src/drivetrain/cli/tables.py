@@ -64,7 +64,7 @@ def train(
             f"Which column of {path} is to be predicted? Say so with --target COLUMN. It has: "
             f"{layout.shorten(_columns(path), most=40)}."
         )
-    given["kinds"] = _kinds(given["kinds"])
+    given["kinds"] = kinds_of(given["kinds"])
     names = [name.strip() for name in target.split(",")] if "," in target else target
     model = given.pop("model", None)
     minutes = given.pop("minutes", None)
@@ -208,7 +208,11 @@ def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
     return (", ".join(f"{value:,.6g}" for value in values),)
 
 
-def _kinds(pairs: tuple[str, ...]) -> dict[str, str]:
+def kinds_of(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`("zip=category",)` -> `{"zip": "category"}`.
+
+    Raises: UsageError: a pair is none, or its kind is.
+    """
     found = {}
     for pair in pairs:
         column, equals, kind = pair.rpartition("=")

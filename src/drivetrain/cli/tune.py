@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=2),
     default=3,
     show_default=True,
+    metavar="NUMBER",
     help="Parts of the training rows that take turns in validating a trial.",
 )
 @click.option(
@@ -79,7 +80,8 @@ if TYPE_CHECKING:
 )
 @common.options(
     out="Folder of the run; by default runs/<date>-<name>.",
-    seed="Of everything random; the same seed and trials give the same settings. By default 42.",
+    seed="Of everything random; the same seed gives the same settings, where the time suffices for all "
+    "trials. By default 42.",
 )
 def command(
     table: Path,
@@ -116,7 +118,7 @@ def command(
         raise click.UsageError(f"'{wrong[0]}': not for tuning.")
     if seed is not None:
         data_options["seed"] = seed
-    data_options |= {"drop": drop, "kinds": tables._kinds(kinds)}
+    data_options |= {"drop": drop, "kinds": tables.kinds_of(kinds)}
     names = [name.strip() for name in target.split(",")] if "," in target else target
 
     from drivetrain import tabular

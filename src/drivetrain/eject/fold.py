@@ -44,7 +44,7 @@ from drivetrain.eject import tree
 from drivetrain.eject.tree import dotted, same
 from drivetrain.errors import DrivetrainError
 
-CHECKS = re.compile(r"_?(check|refuse)(_|$)")
+CHECKS = re.compile(r"_?(check|refuse|same_shape)(_|$)")
 """Names of functions that only look whether something is as it must be."""
 
 UNKNOWN: Any = type("Unknown", (), {"__repr__": lambda self: "UNKNOWN"})()
@@ -397,7 +397,7 @@ class Folder:
                 if not isinstance(target, ast.Name):
                     continue
                 if value is not None and loads.get(target.id, 0) == 0:
-                    if is_pure(value):
+                    if is_idle(value):
                         body.remove(one)
                     elif isinstance(value, ast.Call):
                         position = body.index(one)
@@ -825,7 +825,7 @@ def _is_bool(node: ast.expr) -> bool:
 
 
 def _filled_at_once(body: list[ast.stmt]) -> None:
-    """`x = nn.Sequential()` and `x.append(y)` as `x = nn.Sequential(y)`."""
+    """`x = nn.Sequential()` and `x.append(y)` as `x = nn.Sequential(y)`; the same of lists."""
     index = 0
     while index + 1 < len(body):
         before: Any = body[index]
@@ -838,8 +838,20 @@ def _filled_at_once(body: list[ast.stmt]) -> None:
             is_one = called == f"{name}.append"
             made.args += call.args if is_one else [ast.Starred(a, ast.Load()) for a in call.args]
             del body[index + 1]
+        elif call and _appends_to(before, call):
+            before.value.elts += call.args  # pyright: ignore[reportAttributeAccessIssue]
+            del body[index + 1]
         else:
             index += 1
+
+
+def _appends_to(before: Any, call: ast.Call) -> bool:
+    """Whether a call is `x.append(y)` right after `x = […]`, where y does not read x."""
+    is_list = isinstance(before, ast.Assign) and isinstance(before.value, ast.List)
+    name = dotted(before.targets[0]) if is_list and len(before.targets) == 1 else None
+    if name is None or dotted(call.func) != f"{name}.append" or len(call.args) != 1:
+        return False
+    return not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(call.args[0]))
 
 
 def _call_of(node: Any) -> ast.Call | None:
@@ -1002,6 +1014,27 @@ def is_pure(node: ast.expr) -> bool:
         and not (isinstance(part, ast.Call) and dotted(part.func) in _WITHOUT_EFFECT)
         for part in ast.walk(node)
     )
+
+
+_ASKED = frozenset("any all min max sum mean std argmax".split())
+"""Methods of arrays and tensors that change nothing."""
+
+
+def is_idle(node: ast.expr) -> bool:
+    """Whether an expression may be left out where nobody reads it; it may be moved only if `is_pure`."""
+    return not any(
+        isinstance(part, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
+        and not (isinstance(part, ast.Call) and _is_idle_call(part))
+        for part in ast.walk(node)
+    )
+
+
+def _is_idle_call(node: ast.Call) -> bool:
+    name = dotted(node.func) or ""
+    if name in ("nn.ModuleList", "nn.Identity"):
+        return not node.args
+    is_asked = isinstance(node.func, ast.Attribute) and node.func.attr in _ASKED
+    return is_asked or name in _WITHOUT_EFFECT or name in ("sorted", "np.abs", "np.isnan")
 
 
 def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:

@@ -89,7 +89,7 @@ def put_together(
     texts: dict[str, list[str]] = {key: [] for key, _ in sections}
     texts["settings"] = [_setting(one) for one in _used(settings, program)]
     for piece in program.lifter.pieces.values():
-        texts[(section_of or _section_of)(piece.module)].append(tree.render([piece.node]))
+        texts[(section_of or _section_of)(piece.module)].append(_lifted(piece.node))
     for section, piece in written:
         texts[section].append(tree.render([piece.node]))
     body = _ordered(texts, sections)
@@ -117,9 +117,44 @@ def _setting(one: Setting) -> str:
     value = _shown(one.value)
     line = f"{one.name} = {value}{reason}"
     if len(line) <= WIDTH or not reason:
-        return line + "\n"
-    wrapped = textwrap.wrap(one.reason, WIDTH - 2)
-    return "".join(f"# {part}\n" for part in wrapped) + f"{one.name} = {value}\n"
+        return _wrapped(one.name, one.value) or line + "\n"
+    comment = "".join(f"# {part}\n" for part in textwrap.wrap(one.reason, WIDTH - 2))
+    return comment + (_wrapped(one.name, one.value) or f"{one.name} = {value}\n")
+
+
+def _wrapped(name: str, value: Any) -> str:
+    """A constant that lists more words or numbers than one line holds, as many a line as fit."""
+    is_plain = type(value) is tuple and all(isinstance(part, str | int | float) for part in value)
+    if not is_plain or len(f"{name} = {value!r}") <= WIDTH:
+        return ""
+    # words hold together while the lines are made
+    parts = [f"{_quoted(part)},".replace(" ", "\0") for part in value]
+    lines = textwrap.wrap(
+        " ".join(parts), WIDTH - 4, break_long_words=False, break_on_hyphens=False
+    )
+    body = "".join(f"    {line}\n" for line in lines).replace("\0", " ")
+    return f"{name} = (\n{body})  # fmt: skip\n"
+
+
+def _quoted(value: Any) -> str:
+    """As ruff would write it."""
+    text = repr(value)
+    if isinstance(value, str) and text.startswith("'") and '"' not in value:
+        return f'"{text[1:-1]}"'
+    return text
+
+
+def _lifted(node: Any) -> str:
+    """The text of a piece; of a long constant, in few lines."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            return tree.render([node])
+        text = _wrapped(ast.unparse(node.targets[0]), value)
+        if text:
+            return "".join(f"{line}\n" for line in getattr(node, "before", ())) + text
+    return tree.render([node])
 
 
 def _shown(value: Any) -> str:

@@ -142,6 +142,8 @@ class Lifter:
         """Whether all of the run's tensors lie on the CPU."""
         self.raises: frozenset[str] = frozenset()
         """Errors of the library that the script raises too, by name."""
+        self.called_as: dict[str, str] = {}
+        """By "module:name" of a piece, another name for it in the script."""
         self.made: dict[str, str] = {}
         """Objects of the script's own, such as a loss: by name, the text that makes them."""
         self._modules: dict[str, Module] = {}
@@ -388,7 +390,7 @@ class Lifter:
         return module, name
 
     def _claim(self, name: str, key: tuple[str, str]) -> str:
-        called = name
+        called = self.called_as.get(":".join(key), name)
         while called in self.pieces or called in self.constants or called in self.imports:
             called = f"{called}_{key[0].rpartition('.')[2]}"
         self._called[key] = called

@@ -107,6 +107,8 @@ class Surroundings:
     validate: str
     """An expression of the row that a validation adds; empty where there is none."""
     metrics: Sequence[Any]
+    draws: bool = True
+    """Whether anything draws from torch's global generator while it trains."""
     form: Form = PAIR
     is_one_group: bool = False
     """All parameters have one rate, and there are some that are decayed and some that are not."""
@@ -259,6 +261,12 @@ class Loops:
         )
         _put_batches(function, around)
         parameters = [name for name, known in values.items() if known.text == name]
+        if not around.draws:
+            _replace_call(function, "set_generators", [])
+            is_read = any(
+                n.id == "first_step" for n in ast.walk(function) if isinstance(n, ast.Name)
+            )
+            parameters = [name for name in parameters if name != "first_step" or is_read]
         if len(keeping) == 2:
             parameters.append("in_eval")
         function.args.kwonlyargs = [

@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from drivetrain.data.loaders import BatchLoader
 from drivetrain.eject.choices import loss_text
 from drivetrain.eject.fold import literal
 from drivetrain.eject.inline import PAIR, Form
@@ -18,8 +21,10 @@ from drivetrain.errors import EjectError
 from drivetrain.losses import LOSSES
 from drivetrain.metrics import METRICS
 from drivetrain.metrics.classification import Accuracy, ErrorRate
+from drivetrain.metrics.regression import MAE, MSE, RMSE
 from drivetrain.optim.schedules import SCHEDULES
 from drivetrain.optim.steppers import STEPPERS
+from drivetrain.train.batches import call_of, to_device
 
 EVALUATE = '''
 def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
@@ -39,7 +44,9 @@ def evaluate(model: nn.Module{parameter}) -> dict[str, float]:
 METRIC_LIKE = frozenset(LOSSES) | frozenset(STEPPERS) | frozenset(SCHEDULES)
 """Functions of the library that are called as some metrics are."""
 
-_TAKEN = frozenset("model losses counts preds targets inputs valid epoch num_right batch".split())
+_TAKEN = frozenset(
+    "model losses counts preds targets inputs valid epoch num_right batch squares distances".split()
+)
 
 
 @dataclass
@@ -90,7 +97,14 @@ def validation(
             if _are_classes(learner)
             else "num_right += int(((preds > 0) == (targets > 0.5)).sum())"
         )
+    means = _Means(learner)
     for metric in learner.metrics:
+        if means.takes(metric):
+            first, step, answer = means.texts(metric)
+            before += [first] if first not in before else []
+            each += [step] if step not in each else []
+            answers.append(f"{metric.name!r}: {answer}")
+            continue
         if metric in plain:
             share = "num_right" if type(metric) is Accuracy else "(sum(counts) - num_right)"
             answers.append(f"{metric.name!r}: {share} / sum(counts)")
@@ -127,17 +141,70 @@ def validation(
     return Validation([written], "{}", '{{"loss": row.pop("valid_loss"), **row}}')
 
 
+PARTS, ITEMS = 64, 1 << 16
+"""Batches, and items, after which `metrics.base.Pending` lets no more wait."""
+
+
+class _Means:
+    """MSE, RMSE and MAE without their classes, where the sums are the same to the last bit.
+
+    The classes add numbers up in pieces: of several numbers an item, batch by batch; of one, as many
+    batches at once as `Pending` lets wait. So the loader has to tell how long its batches are.
+    """
+
+    def __init__(self, learner: Any) -> None:
+        self.learner = learner
+        loader = learner.loaders.valid
+        is_ours = type(loader) is BatchLoader and loader.transform is None
+        self.batch_size = loader.batch_size if is_ours and not loader.shuffle else 0
+        self._shape: tuple[int, ...] | None = None
+
+    def takes(self, metric: Any) -> bool:
+        """Whether a metric may be written so."""
+        if type(metric) not in _COSTS or metric.ignore_index is not None or not self.batch_size:
+            return False
+        if self._shape is None:
+            self._shape = tuple(_first_preds(self.learner).shape)
+        return len(self._shape) in (1, 2)
+
+    def texts(self, metric: Any) -> tuple[str, str, str]:
+        """What stands before the loop, in it, and as the answer."""
+        name, cost = _COSTS[type(metric)]
+        made = cost.format("(preds.double() - targets.double())")
+        assert self._shape is not None, "asked by `takes`"
+        if len(self._shape) == 2:
+            first, step = f"{name} = 0.0", f"{name} = {name} + {made}.sum(dim=1).sum()"
+            mean = f"float({name}) / (sum(counts) * {self._shape[1]})"
+        else:
+            first, step = f"{name} = []", f"{name}.append({made})"
+            waits = min(PARTS, -(-ITEMS // self.batch_size)) * self.batch_size
+            total = f"torch.cat({name}).sum()"
+            if len(self.learner.loaders.valid.data) > waits:
+                # in pieces, as the metric of the run added them up
+                total = f"sum(part.sum() for part in torch.cat({name}).split({waits}))"
+            mean = f"float({total}) / sum(counts)"
+        return first, step, f"({mean}) ** 0.5" if type(metric) is RMSE else mean
+
+
+_COSTS: dict[type, tuple[str, str]] = {
+    MSE: ("squares", "{}.square()"),
+    RMSE: ("squares", "{}.square()"),
+    MAE: ("distances", "{}.abs()"),
+}
+
+
 def _are_classes(learner: Any) -> bool:
-    import torch
+    preds = _first_preds(learner)
+    return preds.ndim > 1 and preds.shape[1] > 1
 
-    from drivetrain.train.batches import call_of, to_device
 
+def _first_preds(learner: Any) -> Any:
+    """The outputs of the first validation batch."""
     batch = to_device(next(iter(learner.loaders.valid)), learner.device)
     args, kwargs, _ = call_of(batch)
     learner.model.eval()
     with torch.inference_mode():
-        preds = learner.model(*args, **kwargs)
-    return preds.ndim > 1 and preds.shape[1] > 1
+        return learner.model(*args, **kwargs)
 
 
 def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:

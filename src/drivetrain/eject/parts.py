@@ -60,6 +60,8 @@ class Part:
     data_help: str = "where the data lies"
     needs_data: bool = True
     """Whether the script reads what `--data` names."""
+    draws: bool = True
+    """Whether anything draws from torch's global generator while it trains, such as dropout."""
     note: str = ""
     """A second paragraph for the script's docstring."""
     parameters: Sequence[tuple[str, str]] = ()

@@ -19,7 +19,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import UNKNOWN, Known, is_captured, is_pure, literal, replace_name
+from drivetrain.eject.fold import (
+    UNKNOWN,
+    Known,
+    is_captured,
+    is_idle,
+    is_pure,
+    literal,
+    replace_name,
+)
 from drivetrain.eject.lift import (
     OURS,
     RUN_BY_PYTHON,
@@ -469,7 +477,6 @@ class Program:
                         isinstance(one, ast.AnnAssign)
                         and isinstance(one.target, ast.Name)
                         and one.target.id not in read
-                        and one.value is not None
                         and "NamedTuple" not in {dotted(base) for base in piece.node.bases}
                         and self._forget_field(piece, one.target.id)
                     )
@@ -487,7 +494,7 @@ class Program:
             return False
         for call in calls:
             for keyword in call.keywords:
-                if keyword.arg == name and not is_pure(keyword.value):
+                if keyword.arg == name and not is_idle(keyword.value):
                     return False
         for call in calls:
             call.keywords = [k for k in call.keywords if k.arg != name]
@@ -1076,7 +1083,7 @@ def _stores_unread(node: ast.stmt, read: set[str]) -> bool:
         and dotted(target.value) == "self"
         and target.attr not in read
         and value is not None
-        and is_pure(value)
+        and is_idle(value)
     )
 
 

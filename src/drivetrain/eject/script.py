@@ -181,6 +181,7 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         num_batches=part.num_batches,
         validate=part.validate,
         metrics=metrics,
+        draws=part.draws,
         form=part.form,
         named=asks_groups(learner.optimizer),
         frozen=any(stage.kind == "freeze" and stage.frozen_groups for stage in learner.journal),

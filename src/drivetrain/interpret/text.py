@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 LONGEST = 32
-"""Letters of a name in a printed table or a picture; the rest is cut off."""
+"""Letters of a name in a printed table or a picture; of a longer one the middle is cut out."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
@@ -98,9 +98,16 @@ def listed(words: Sequence[str], most: int = 5) -> str:
 
 
 def cut(name: str, longest: int = LONGEST) -> str:
-    """The name on one line; its end as `…` where it is longer."""
+    """The name on one line; where it is longer, its middle as `…`, since long names differ at the end.
+
+    >>> cut("Undercarriage_Pad_Width", 12)
+    'Undercar…dth'
+    """
     plain = " ".join(name.split())
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    if len(plain) <= longest:
+        return plain
+    tail = (longest - 1) // 3
+    return f"{plain[: longest - 1 - tail]}…{plain[len(plain) - tail :]}"
 
 
 def rows(count: int) -> str:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from drivetrain.levers.decision import Decision
     from drivetrain.levers.experiment import ExperimentSize, sample_size
     from drivetrain.levers.expression import Expression, parse
-    from drivetrain.levers.problem import Experiment, Lever, Limit, Problem, read_problem
+    from drivetrain.levers.problem import (
+        Experiment,
+        Lever,
+        Limit,
+        Problem,
+        read_experiment,
+        read_problem,
+    )
     from drivetrain.levers.rows import read_rows
     from drivetrain.levers.uplift import Ranking, Uplift, fit_uplift
 
@@ -35,6 +42,7 @@ __all__ = [
     "fit_uplift",
     "optimise",
     "parse",
+    "read_experiment",
     "read_problem",
     "read_rows",
     "sample_size",
@@ -45,7 +53,7 @@ _HOMES = {
     "decision": ("Decision",),
     "experiment": ("ExperimentSize", "sample_size"),
     "expression": ("Expression", "parse"),
-    "problem": ("Experiment", "Lever", "Limit", "Problem", "read_problem"),
+    "problem": ("Experiment", "Lever", "Limit", "Problem", "read_experiment", "read_problem"),
     "rows": ("read_rows",),
     "uplift": ("Ranking", "Uplift", "fit_uplift"),
 }

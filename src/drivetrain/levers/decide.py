@@ -31,7 +31,7 @@ from drivetrain.levers.rows import read_rows
 from drivetrain.levers.search import Archive, Judge, polish, refine, search
 from drivetrain.levers.simulate import Bound, Model, Predict, Simulation
 
-SEARCH_ROWS = 64
+SEARCH_ROWS = 32
 REFINE_ROWS = 256
 POLISH_ROWS = 5_000
 ALL_ROWS = 20_000
@@ -80,7 +80,7 @@ def optimise(
         rows = read_rows(problem.rows, like=data)
     simulation = Simulation(problem, model, data, rows, seed=seed)
     starts = _starts(simulation)
-    simulation.rows_are_known = _can_be_near(simulation, starts)
+    simulation.keep_to_data(starts)
     axes = simulation.axes
 
     few, more = simulation.drawn(SEARCH_ROWS), simulation.drawn(REFINE_ROWS)
@@ -158,14 +158,6 @@ def _starts(simulation: Simulation) -> np.ndarray:
     if len(settings) > _STARTS:
         settings = settings[np.linspace(0, len(settings) - 1, _STARTS).astype(np.int64)]
     return settings
-
-
-def _can_be_near(simulation: Simulation, starts: np.ndarray) -> bool:
-    """Whether the rows of the context are near the data with any of these settings; so too without any."""
-    if simulation.problem.stay_within is None or not len(starts):
-        return True
-    _, bound = simulation.domain.bound(simulation.problem.stay_within)
-    return bool((simulation.row_distances(starts).mean(axis=1) <= bound).any())
 
 
 def _best(archive: Archive, most: int) -> np.ndarray:
@@ -257,7 +249,7 @@ def _reach(simulation: Simulation, best: np.ndarray) -> Reach:
         lever_share=float(domain.lever_share(levers)[0]),
         row_share=float(domain.row_share(rows.mean())),
         outside_share=float((rows > usual + 1e-12).mean()),
-        context_is_foreign=not simulation.rows_are_known,
+        context_is_foreign=simulation.context_is_foreign,
         stay_within=simulation.problem.stay_within,
     )
 

@@ -77,8 +77,8 @@ class Reach:
 
     def __str__(self) -> str:
         words = (
-            f"The settings are farther from the data than {percent(self.lever_share)} of its own rows are from "
-            f"each other; together with the rest of the row, than {percent(self.row_share)}."
+            "How far out (0% as usual as can be, 100% farther than any row of the data): the levers by "
+            f"themselves {self.lever_share:.0%}, whole rows {self.row_share:.0%}."
         )
         if self.outside_share > 0.05:
             words += (
@@ -87,8 +87,8 @@ class Reach:
             )
         if self.context_is_foreign:
             words += (
-                " The rows themselves are unlike the data, whatever the levers are set to, so that only the "
-                "levers were kept to the data."
+                " The rows themselves are unlike the data, whatever the levers are set to: the search was kept to "
+                "the settings that are least so."
             )
         elif self.stay_within is None:
             words += " The search was not kept to the data (stay_within = false)."
@@ -164,7 +164,7 @@ class Decision:
         return f"{self.problem.direction} {self.problem.objective}{over} ({self.tried:,} settings tried)"
 
     def _table(self) -> str:
-        rows = [("lever", "today", "best", "90% of the data", "the best lies")]
+        rows = [("lever", "today", "best", "90% of the data", "best in the data")]
         for place in self.places:
             best = self.settings[place.lever]
             usual = "" if math.isnan(place.low) else f"{shown(place.low)} to {shown(place.high)}"
@@ -193,7 +193,8 @@ class Decision:
         else:
             words += f" (95%: {number(gain.interval[0])} to {number(gain.interval[1])})."
             words += {
-                "members": " The interval is what models disagree on that learnt from other draws of the data.",
+                "members": " The interval is what models disagree on that learnt from other draws of the data; "
+                "single trees do so more than whole forests would.",
                 "spread": " The interval is the model's own doubt about each row, taken as if it erred alike in "
                 "all rows and independently today and then.",
             }[gain.source]

@@ -3,8 +3,8 @@
 Where the model says how sure it is, settings are ranked by the improvement that is to be expected of them
 (Mockus 1975; Jones, Schonlau and Welch 1998, doi:10.1023/A:1008306431147): the mean of what lies above the
 best, if the truth is normal around the prediction. Else those count that are nearly as good as the best, the
-ones with the fewest rows of the data beside them first. Settings outside the data are among them: a
-measurement is how the data gets there.
+ones with the fewest rows of the data beside them first. Settings a little outside the data are among them:
+a measurement is how the data gets there. Far outside a model's doubt is worth as little as its prediction.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ APART = 0.1
 """In widths of the bounds: settings that are nearer to each other are one."""
 REACH = 0.1
 """In ranges of the data: rows of which each lever is about so near count as beside a setting."""
+EDGE = 0.25
+"""In ranges of the data: how far outside of it a setting may be."""
 NEARLY = 0.1
 """Without a doubt of the model: how far below the best, as a share of best - median, may be worth a look."""
 
@@ -82,6 +84,7 @@ def what_to_measure(
     settings = np.concatenate([best[None, :], candidates[order]])
     value, doubt, _ = simulation.values(settings, rows, doubt=True)
     frame = simulation.settings_frame(settings)
+    is_near = simulation.domain.lever_distance(frame) <= EDGE
     near = simulation.domain.rows_near(frame, REACH)
     ahead = sign * (value - value[0])
     if doubt is not None and simulation.needs_model:
@@ -97,7 +100,7 @@ def what_to_measure(
     for place in np.lexsort((near, -rank)):
         if len(chosen) > MOST:
             break
-        if may_win[place] and all(_apart(simulation, settings[place], settings[c]) for c in chosen):
+        if may_win[place] and is_near[place] and all(_apart(simulation, settings[place], settings[c]) for c in chosen):
             chosen.append(int(place))
     return tuple(
         Measurement(

@@ -45,6 +45,7 @@ MOST_VALUES = 10_000
 MOST_CONTEXT = 1000
 MOST_LIMITS = 50
 
+_EXPERIMENT = ("rows", "treated", "outcome", "features")
 _SECTIONS = ("objective", "levers", "context", "today", "limits", "search", "model")
 
 
@@ -194,6 +195,33 @@ class Problem:
         return document
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """The rows of an experiment, and what they say; of a file with an [experiment] table."""
+
+    rows: Path
+    """A table of rows, each treated or not."""
+    treated: str
+    """The column of 1 and 0, or yes and no."""
+    outcome: str
+    """The column of what came of it."""
+    features: tuple[str, ...] = ()
+    """Columns to learn from; empty for all others."""
+
+    @classmethod
+    def from_dict(
+        cls, document: Mapping[str, Any], *, where: str = "The experiment", folder: Path | None = None
+    ) -> Experiment:
+        """The experiment of a document `{"experiment": {…}}`.
+
+        Args:
+            where: what messages call the document.
+            folder: where its file is looked for; by default where the process stands.
+        Raises: ConfigError: whatever is wrong, all of it in one message.
+        """
+        return _Reader(where, folder=folder).experiment(document)
+
+
 def read_toml(path: StrPath) -> dict[str, Any]:
     """The document of a TOML file.
 
@@ -230,6 +258,15 @@ def read_problem(path: StrPath) -> Problem:
     return _Reader(str(path), folder=path.parent).problem(read_toml(path))
 
 
+def read_experiment(path: StrPath) -> Experiment:
+    """The experiment of a TOML file; the file of its rows is looked for beside it.
+
+    Raises: DataError: the file cannot be read. ConfigError: whatever is wrong in it, all in one message.
+    """
+    path = Path(path)
+    return Experiment.from_dict(read_toml(path), where=str(path), folder=path.parent)
+
+
 class _Reader:
     """Reads a document, and keeps every mistake until the end."""
 
@@ -262,6 +299,29 @@ class _Reader:
             caution=caution,
             model=model,
         )
+
+    def experiment(self, document: Mapping[str, Any]) -> Experiment:
+        self.known(document, ("experiment",), "")
+        table = self.table(document, "experiment")
+        where = "[experiment] "
+        self.known(table, _EXPERIMENT, where)
+        for key in ("rows", "treated", "outcome"):
+            if key not in table:
+                self.mistakes.append(f"{where}has no `{key}`.")
+            elif not isinstance(table[key], str) or not table[key]:
+                self.mistakes.append(f"{where}`{key}` is a text, not {shown(table[key])}.")
+        features = table.get("features", [])
+        if not isinstance(features, list) or not all(isinstance(each, str) for each in features):
+            self.mistakes.append(f"{where}`features` is a list of columns.")
+        self.stop_at_mistakes()
+        return Experiment(
+            self.path(table["rows"]), table["treated"], table["outcome"], tuple(features)
+        )
+
+    def path(self, text: str) -> Path:
+        """A file that the document names, looked for beside it."""
+        found = Path(text).expanduser()
+        return found if self.folder is None else self.folder / found
 
     def stop_at_mistakes(self) -> None:
         if self.mistakes:

@@ -173,6 +173,8 @@ class Simulation:
         self.today_setting = np.array([b.number(self.today[b.name]) for b in self.bounds])  # (L,)
         self.domain = Domain.of(data, [bound.name for bound in self.bounds], seed=seed)
         self._near_rows = self._context_distances(DOMAIN_ROWS)
+        self._reach: tuple[float, float] | None = None
+        self.context_is_foreign = False
         self.notes: list[str] = [
             f"{bound.name!r} is no column of the data: the model does not see it, it only counts in "
             "the objective."
@@ -194,6 +196,11 @@ class Simulation:
         gone = {bound.name for bound in self.bounds} | context.keys()
         free = [n for n in base.names if n not in gone and (n in self.data or n in self.used)]
         rows = base.select(free)
+        for name in free:  # the same words as the data has, and those that are new
+            mine, known = rows[name], self.data[name] if name in self.data else None
+            if isinstance(mine, Factor) and isinstance(known, Factor) and mine.levels != known.levels:
+                new = [word for word in mine.levels if word not in known.levels]
+                rows = rows.with_column(name, mine.recoded([*known.levels, *new]))
         if not free and (base is self.data or self.problem.over == "mean"):
             rows = rows.take([0])
         for name, values in context.items():
@@ -356,18 +363,34 @@ class Simulation:
         near = self._near_rows if most == DOMAIN_ROWS else self._context_distances(most)
         return self.domain.row_distances(self.settings_frame(settings), near)
 
+    def keep_to_data(self, known: np.ndarray) -> None:
+        """Settle how far from the data settings may lie, where the problem asks to stay within it.
+
+        A context that is itself unusual takes all settings away from the data. Then what counts is how much
+        farther a setting takes it than those do that the data holds.
+
+        Args:
+            known: (S, L) settings that the data holds; none leaves the bounds at those of the data.
+        """
+        if self.problem.stay_within is None:
+            return
+        for_levers, for_rows = self.domain.bound(self.problem.stay_within)
+        if len(known):
+            nearest = float(self.row_distances(known).mean(axis=1).min())
+            _, usual = self.domain.bound(0.5)
+            self.context_is_foreign = nearest > for_rows
+            for_rows = max(for_rows, nearest + max(for_rows - usual, 0.0))
+        self._reach = for_levers, for_rows
+
     def domain_margins(self, settings: np.ndarray) -> list[np.ndarray]:
         """How far inside the data: (M,) for the levers and (M,) for whole rows; none where it is no bound."""
-        if self.problem.stay_within is None:
+        if self._reach is None:
             return []
-        for_levers, for_rows = self.domain.bound(self.problem.stay_within)
-        margins = [for_levers - self.domain.lever_distance(self.settings_frame(settings)) + 1e-12]
-        if self.rows_are_known:
-            margins.append(for_rows - self.row_distances(settings).mean(axis=1) + 1e-12)
-        return margins
-
-    rows_are_known = True
-    """Whether whole rows can be near the data; false where the context itself is foreign to it."""
+        for_levers, for_rows = self._reach
+        return [
+            for_levers - self.domain.lever_distance(self.settings_frame(settings)) + 1e-12,
+            for_rows - self.row_distances(settings).mean(axis=1) + 1e-12,
+        ]
 
     # --- checks -----------------------------------------------------------------------------------------
 

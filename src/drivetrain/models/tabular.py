@@ -75,7 +75,7 @@ class TabularNet(nn.Module):
             nn.Dropout(embedding_dropout) if embedding_dropout else nn.Identity()
         )
         self.has_numbers = num_numbers > 0
-        self.normalise = nn.BatchNorm1d(num_numbers) if num_numbers else nn.Identity()
+        self.normalise = nn.BatchNorm1d(num_numbers) if self.has_numbers else nn.Identity()
         blocks: list[nn.Module] = []
         for size in layers:
             # the batchnorm shifts anyway, so the layer before it needs no bias
@@ -85,7 +85,7 @@ class TabularNet(nn.Module):
             width = size
         self.hidden = nn.Sequential(*blocks)
         self.head = nn.Linear(width, num_outputs)
-        self.squeeze = squeeze
+        self.squeezes = squeeze
         self.has_range = y_range is not None
         if y_range is not None:
             self.low = nn.Buffer(torch.tensor([low for low, _ in y_range]))  # (num_outputs,)
@@ -109,7 +109,7 @@ class TabularNet(nn.Module):
         scores = self.head(self.hidden(torch.cat(parts, 1)))  # (B, num_outputs)
         if self.has_range:
             scores = self.low + self.span * torch.sigmoid(scores)
-        return scores.squeeze(1) if self.squeeze else scores
+        return scores.squeeze(1) if self.squeezes else scores
 
 
 def create_tabular_net(description: Mapping[str, Any], *, seed: int | None = None) -> TabularNet:

@@ -16,12 +16,15 @@ from drivetrain._lazy import install
 if TYPE_CHECKING:
     from drivetrain.tabular.answers import RowPrediction, RowPredictions
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
+    from drivetrain.tabular.estimator import TabularClassifier, TabularRegressor
     from drivetrain.tabular.explain import Explainer, explain
     from drivetrain.tabular.kinds import Column, Schema
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
     from drivetrain.tabular.learner import learner, reopen, resume
     from drivetrain.tabular.models import TabularModel, fit, load
     from drivetrain.tabular.preprocess import Preprocess
+    from drivetrain.tabular.tune import tune
+    from drivetrain.tabular.tuned import Tuned
 
 __all__ = [
     "Column",
@@ -31,8 +34,11 @@ __all__ = [
     "RowPrediction",
     "RowPredictions",
     "Schema",
+    "TabularClassifier",
     "TabularData",
     "TabularModel",
+    "TabularRegressor",
+    "Tuned",
     "explain",
     "fit",
     "from_csv",
@@ -44,17 +50,21 @@ __all__ = [
     "load",
     "reopen",
     "resume",
+    "tune",
 ]
 
 _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
     "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
+    "estimator": ("TabularClassifier", "TabularRegressor"),
     "explain": ("Explainer", "explain"),
     "kinds": ("Column", "Schema"),
     "leaderboard": ("Leaderboard", "leaderboard"),
     "learner": ("learner", "reopen", "resume"),
     "models": ("TabularModel", "fit", "load"),
     "preprocess": ("Preprocess",),
+    "tune": ("tune",),
+    "tuned": ("Tuned",),
 }
 """Module -> the public names that it holds."""
 

@@ -103,7 +103,7 @@ class TabularData:
         Returns: positions within the training part: to fit on, and to look at while fitting.
         """
         rows = self.rows["train"]
-        if self.times is not None:
+        if self.times is not None and self._has_all_classes_early(rows, valid):
             found = time_split(self.times[rows], valid=valid)
         elif self.groups is not None:
             found = group_split(self.groups[rows], valid=valid, seed=seed)
@@ -112,6 +112,15 @@ class TabularData:
         else:
             found = random_split(len(rows), valid=valid, seed=seed)
         return np.array(found.train, dtype=np.int64), np.array(found.valid, dtype=np.int64)
+
+    def _has_all_classes_early(self, rows: np.ndarray, valid: float) -> bool:
+        """Whether the earlier part of a split by time has rows of every class."""
+        assert self.times is not None, "asked of a table that is split by time"
+        if self.target.kind != "class":
+            return True
+        early = time_split(self.times[rows], valid=valid).train
+        seen = np.unique(self.targets[rows[np.array(early, dtype=np.int64)]])
+        return len(seen) == len(self.target.classes)
 
     @cached_property
     def rows(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a table brings to the script of its net: reading, splitting, what is learnt of the columns; the net.
+"""What a table brings to the script of its net: reading, splitting, what is learnt of columns; the net.
 
 Models that no Learner trained are written by `eject_trees`.
 """
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
 
 NET = "drivetrain.models.tabular:TabularNet"
+_STILL = (Accumulate, ClipGradients, EarlyStopping, EMA, LabelSmoothing, ReduceOnPlateau, SaveBest)
+"""Callbacks that draw nothing."""
 VALID_BATCH_SIZE = 1024
 
 
@@ -87,6 +89,7 @@ class _Writer:
             if self.table.reading.is_parquet
             else "the table, a CSV file",
             form=form,
+            draws=self._draws(),
             parameters=[("train", "Part"), ("valid", "Part")]
             if is_plain
             else [("loaders", "Loaders")],
@@ -100,6 +103,18 @@ class _Writer:
         head = ", ".join([*names, "targets"])
         listed = ", ".join(names)
         return Form(head, "", listed, "part", TUPLE.each, f"[{listed}]", "len(targets)")
+
+    def _draws(self) -> bool:
+        """Whether anything may draw from torch's generator while it trains; True where nobody can tell."""
+        callbacks = [*self.learner.callbacks, *(c for _, cs in self.learner.given for c in cs)]
+        loss, _ = unwrapped(self.learner.loss_fn)
+        ours = all(
+            (getattr(one, "__module__", "") or "").startswith(("drivetrain.", "torch."))
+            for one in (loss, getattr(self.learner.optimizer, "func", self.learner.optimizer))
+        )
+        is_still = all(type(c) in _STILL or not c.in_script for c in callbacks)
+        drops = self.net["dropout"] > 0 or self.net["embedding_dropout"] > 0
+        return drops or not (ours and is_still)
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -172,7 +187,7 @@ class _Writer:
                     why=_JOINS if joins else "",
                     fields=fields,
                     kind=kind,
-                    inputs=" and ".join(names),
+                    inputs=f"{', '.join(names)} and targets".capitalize(),
                 ),
                 "data",
                 {"permutation": permutation},
@@ -218,7 +233,7 @@ class _Writer:
         known = {
             "self.has_numbers": Known(self.has_numbers),
             "self.has_range": Known(net["y_range"] is not None),
-            "self.squeeze": Known(net["squeeze"]),
+            "self.squeezes": Known(net["squeeze"]),
             "len(self.embeddings)": Known(len(net["level_counts"])),
         }
         if not self.has_codes:
@@ -319,7 +334,7 @@ _JOINS = "  # batchnorm needs two rows, so the last one joins the batch before"
 
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[{kind}]]:
-    """{inputs} and targets, in another order each epoch."""
+    """{inputs}, in another order each epoch."""
     order = permutation(len(part.targets), seed=SEED, epoch=epoch)
     for rows in {chunks}:{why}
         yield {fields}

@@ -7,6 +7,7 @@ long one over the run's own columns.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ class TableWriter:
     def _name_columns(self) -> None:
         goal = self.goal
         if goal.kind == "class":
-            self.setting("TARGET", goal.names[0], f"what is predicted; {goal.reason}")
+            self.setting("TARGET", goal.names[0], f"what is predicted: {goal.reason}")
             words = goal.classes
             classes = words if self.is_of_words else tuple(map(_number, words))
             self.setting("CLASSES", classes, "in the order of the scores")
@@ -151,9 +152,9 @@ class TableWriter:
         lines += self._values(extra, "names" if reading.is_parquet else "types")
         self.lifter.add_import(Import("pyarrow", "", "pa"))
         what = [
-            *(["numbers float64, NaN where missing"] if PLAIN in texts else []),
-            *(["dates datetime64"] if self.dates else []),
-            *(["words as codes into their levels"] if "as_words" in uses else []),
+            *(["numbers as float64 (NaN: missing)"] if PLAIN in texts else []),
+            *(["dates as datetime64"] if self.dates else []),
+            *(["words as codes into levels"] if "as_words" in uses else []),
         ]
         return Written(_READ.format(what=", ".join(what), body=indented(lines, 1)), "data", uses)
 
@@ -255,32 +256,35 @@ class TableWriter:
         """Statements that make `targets` of `columns`, and leave out rows that have none."""
         goal, lines = self.goal, list[str]()
         if goal.kind == "class":
-            lines.append("labels = columns.pop(TARGET)")
-            known = "labels.codes >= 0" if self.is_of_words else "~np.isnan(labels)"
-            lines += self._with_target(known, "labels")
+            labels = "columns.pop(TARGET)"
+            if self.has_no_target:
+                known = "labels.codes >= 0" if self.is_of_words else "~np.isnan(labels)"
+                lines += [f"labels = {labels}", *self._with_target(known, "labels")]
+                labels = "labels"
             if self.is_of_words:
                 uses["level_codes"] = preprocess.level_codes
-                lines.append("targets = level_codes(labels, CLASSES) - 1")
-            elif self.has_new_classes:
+                return [*lines, f"targets = level_codes({labels}, CLASSES) - 1"]
+            found = f"np.searchsorted(CLASSES, {labels})"
+            if self.has_new_classes:
+                if labels != "labels":
+                    lines.append(f"labels = {labels}")
                 found = "np.searchsorted(CLASSES, labels)"
-                lines.append(f"targets = np.where(np.isin(labels, CLASSES), {found}, -1)")
-            else:
-                lines.append("targets = np.searchsorted(CLASSES, labels)")
-            return lines
-        if len(goal.names) == 1:
-            lines.append("targets = columns.pop(TARGET)")
-            lines += self._with_target("~np.isnan(targets)", "targets")
-        else:
-            made = "np.stack([columns.pop(name) for name in TARGETS], axis=1)"
-            lines.append(f"targets = {made}")
-            lines += self._with_target("~np.isnan(targets).any(axis=1)", "targets")
-        if goal.is_log:
-            lines.append("targets = np.log1p(targets)  # what is learnt is log(1 + y)")
-        return lines
+                found = f"np.where(np.isin(labels, CLASSES), {found}, -1)"
+            return [*lines, f"targets = {found}"]
+        is_one = len(goal.names) == 1
+        taken = (
+            "columns.pop(TARGET)"
+            if is_one
+            else "np.stack([columns.pop(name) for name in TARGETS], axis=1)"
+        )
+        why = "  # what is learnt is log(1 + y)"
+        if self.has_no_target:
+            known = "~np.isnan(targets)" if is_one else "~np.isnan(targets).any(axis=1)"
+            lines += [f"targets = {taken}", *self._with_target(known, "targets")]
+            return [*lines, f"targets = np.log1p(targets){why}"] if goal.is_log else lines
+        return [f"targets = np.log1p({taken}){why}" if goal.is_log else f"targets = {taken}"]
 
     def _with_target(self, known: str, name: str) -> list[str]:
-        if not self.has_no_target:
-            return []
         return [
             f"is_known = {known}  # rows without a target are left out",
             "columns = {name: values[is_known] for name, values in columns.items()}",
@@ -373,6 +377,18 @@ class TableWriter:
 
     def _know_split(self) -> None:
         """What is known of the library's functions that split."""
+        self.instead[f"{SPLIT}:stratified_codes"] = edited(
+            splits.stratified_codes,
+            {
+                "`stratified_split` for classes that are numbers: no work is done row by row in Python.": (
+                    "A share of the rows of every class: (N,) bool, whether a row validates."
+                ),
+                "    codes = np.asarray(codes)\n": "",
+            },
+        )
+        self.instead[f"{SPLIT}:distinct_times"] = edited(
+            splits.distinct_times, {"    times = np.asarray(times)\n": ""}
+        )
         targets = self.data.targets
         if (
             self.data.split.method == "stratified"
@@ -390,19 +406,27 @@ class TableWriter:
         """Statements that make numbers of dates, in their place."""
         if not self.dates:
             return []
-        uses["parts_of"] = dates._parts
+        uses["date_parts"] = dates._parts
+        self.lifter.called_as["drivetrain.tabular.dates:_parts"] = "date_parts"
+        self.lifter.called_as["drivetrain.tabular.dates:date_parts"] = "names_of_parts"
         times = self.data.reader.dates
         told = {times[name] for name in self.dates}
-        has_time = "name in TIMED" if len(told) > 1 else repr(told.pop())
-        if len(set(times.values())) > 1:
+        if len(told) > 1:
             timed = tuple(name for name in self.dates if times[name])
             self.setting("TIMED", timed, "those of them that tell the time of day")
+            made = "date_parts(name, column, name in TIMED)"
+        else:
+            has_time = told.pop()
+            text = edited(
+                dates._parts, {_BY_NAME: _ALL_PARTS} | ({} if has_time else {_OF_DAY: ""})
+            )
+            self.instead["drivetrain.tabular.dates:_parts"] = text
+            made = f"date_parts(name, column, {has_time})"
         return [
             "columns = {",
             "    part: values",
             "    for name, column in columns.items()",
-            f"    for part, values in (parts_of(name, column, {has_time}) if name in DATES else "
-            "{name: column}).items()",
+            f"    for part, values in ({made} if name in DATES else {{name: column}}).items()",
             "}",
         ]
 
@@ -471,17 +495,16 @@ class TableWriter:
     def scaled(self, uses: dict[str, Any], how: str, rows: str = "rows") -> str:
         """An expression: a list with the numbers, `filled`, `standardised` or `by_largest`."""
         uses[how] = getattr(preprocess, how)
-        column = "column.fill" if how == "filled" else "column"
-        return f"[{how}(columns[name][{rows}], {column}) for name, column in numbers.items()]"
+        column = "numbers[name].fill" if how == "filled" else "numbers[name]"
+        return f"[{how}(columns[name][{rows}], {column}) for name in numbers]"
 
     def flags(self, rows: str = "rows") -> str:
         """An expression: a list with flags of missing numbers; empty where there are none."""
         if not any(column.has_flag for column in self.data.preprocess.numbers):
             return ""
-        if_some = (
-            "" if all(c.has_flag for c in self.data.preprocess.numbers) else " if column.has_flag"
-        )
-        return f"[np.isnan(columns[name][{rows}]) for name, column in numbers.items(){if_some}]"
+        all_have = all(column.has_flag for column in self.data.preprocess.numbers)
+        some = "" if all_have else " if numbers[name].has_flag"
+        return f"[np.isnan(columns[name][{rows}]) for name in numbers{some}]"
 
     def _constant(self) -> str:
         recipe = self.data.recipe
@@ -519,20 +542,50 @@ class TableWriter:
             self.instead[f"{PREPROCESS}:not_rare"] = (
                 "def not_rare(counts, rare):\n    return counts\n"
             )
-        if not data.recipe["levels"] and all(
-            column.levels == tuple(sorted(column.levels)) for column in learnt.categories
-        ):
-            self.instead[f"{PREPROCESS}:in_order"] = (
-                "def in_order(levels, order):\n    return tuple(sorted(levels))\n"
-            )
+        if not data.recipe["levels"]:
+            is_plain = all(c.levels == tuple(sorted(c.levels)) for c in learnt.categories)
+            self.instead[f"{PREPROCESS}:in_order"] = _PLAIN_ORDER if is_plain else _NATURAL_ORDER
+        self.instead["drivetrain.data.frame:Factor"] = edited(Factor, {_LENGTH: ""})
 
 
+def edited(thing: Any, changes: dict[str, str]) -> str:
+    """The source of a function or class with some of its text changed."""
+    text = inspect.getsource(thing)
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"`{thing.__name__}` is written otherwise now: {old}"
+        text = text.replace(old, new)
+    return text
+
+
+_BY_NAME = """    return {
+        full: np.where(is_missing, np.nan, parts[full.removeprefix(f"{name}.")])
+        for full in date_parts(name, has_time)
+    }
+"""
+_ALL_PARTS = """    return {
+        f"{name}.{part}": np.where(is_missing, np.nan, found) for part, found in parts.items()
+    }
+"""
+_OF_DAY = """        "hour": minute_of_day // 60,
+        "minute": minute_of_day % 60,
+"""
+_PLAIN_ORDER = """def in_order(levels, order):
+    return tuple(sorted(levels))
+"""
+_NATURAL_ORDER = '''def in_order(levels: Iterable[str], order) -> tuple[str, ...]:
+    """Numbers among the words by their size and first, then other words by their letters."""
+    return tuple(sorted(levels, key=_natural))
+'''
+_LENGTH = """    def __len__(self) -> int:
+        return len(self.codes)
+
+"""
 _MANY = ("NUMBERS", "CATEGORIES", "TARGETS", "DATES")
 """Constants that name several columns."""
 
 _READ = '''
 def read(path: Path) -> dict[str, Any]:
-    """The columns that are used: {what}."""
+    """The columns: {what}."""
 {body}
 '''
 

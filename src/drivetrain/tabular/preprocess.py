@@ -41,7 +41,7 @@ class NumberColumn:
     has_flag: bool
     """Whether training had missing ones, so that a column says which they are."""
     mean: float
-    """Of the training rows, filled (and log(1 + x) where `is_log`)."""
+    """Of the training rows, filled; of log(1 + x) where that is taken."""
     std: float
     """As `mean`; 1 where all are equal."""
     largest: float
@@ -361,7 +361,7 @@ def skew(values: np.ndarray) -> float:
 def learn_category(
     name: str, words: Factor, *, order: Sequence[str] = (), rare: int | None = None
 ) -> CategoryColumn:
-    """What is to be known of a column of words, from its training rows; see `learn`."""
+    """What is to be known of a column of words, from its training rows."""
     levels = learn_levels(words, order=order, rare=rare)
     counts = rows_of_levels(words)
     return CategoryColumn(
@@ -427,11 +427,11 @@ def learn_number(
     constant: float = 0.0,
     is_log: bool = False,
 ) -> NumberColumn:
-    """What is to be known of a column of numbers, from its training rows; see `learn`."""
+    """What is to be known of a column of numbers, from its training rows."""
     present = values[~np.isnan(values)]
     if is_log and len(present) and present.min() < 0:
         raise DataError(f"The column '{name}' holds numbers below 0, which have no log(1 + x).")
-    stand_in = fill_value(present, fill=fill, constant=constant)
+    stand_in = _fill_value(present, fill=fill, constant=constant)
     full = filled(values, stand_in)
     if is_log:
         full = np.log1p(full)
@@ -439,7 +439,7 @@ def learn_number(
     return NumberColumn(
         name=name,
         fill=stand_in,
-        has_flag=len(present) < len(values),
+        has_flag=bool(np.isnan(values).any()),
         mean=float(full.mean()) if len(full) else 0.0,
         std=std if std > 0 else 1.0,
         largest=largest if largest > 0 else 1.0,
@@ -449,7 +449,7 @@ def learn_number(
     )
 
 
-def fill_value(present: np.ndarray, *, fill: str, constant: float) -> float:
+def _fill_value(present: np.ndarray, *, fill: str, constant: float) -> float:
     """What stands for missing numbers: the median, the mode or a constant."""
     if fill == "constant" or not len(present):
         return constant

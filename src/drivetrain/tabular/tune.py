@@ -77,7 +77,7 @@ def tune(
         settings: of the model, that stay as they are in all trials.
         nets: search the settings of a net all the same.
         seed: of split, folds, search and models; by default 42, or the table's.
-        num_threads: that a library may use; by default one a core.
+        num_threads: that a library may use; by default one a core, and one for a net.
         progress: say on stderr how far it is.
         data_options: see `gather`; `valid` says which rows are kept for the end.
 
@@ -96,7 +96,9 @@ def tune(
         data = replace(data, seed=seed)
     scoring = scoring_of(data.target, metric)
     how, parts = inner_folds(data, folds)
-    search = _Search(model, parts, scoring, num_threads or cores(), progress, trials)
+    # small layers of a net finish sooner on one thread than several can share them
+    threads = num_threads or (1 if model == NET else cores())
+    search = _Search(model, parts, scoring, threads, progress, trials)
     search.add(fixed)
     rows = min(len(part.split.train) for part in parts)
     ranges = {knob.name: knob.distribution(rows) for knob in knobs}
@@ -114,7 +116,7 @@ def tune(
             else:
                 study.tell(asked, state=optuna.trial.TrialState.FAIL)
     history = History(scoring, tuple(search.trials))
-    return _compared(model, data, history, how, folds, trials, num_threads or cores(), began)
+    return _compared(model, data, history, how, len(parts), trials, threads, began)
 
 
 def searched(
