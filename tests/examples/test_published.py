@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from drivetrain.optim.optimizers import fastai_adam
+from tests.tabular.tables import real
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "examples" / "published"
-SCRIPTS = ("table", "quadratics", "human_numbers", "mnist")
+SCRIPTS = ("table", "quadratics", "human_numbers", "mnist", "tables")
 
 
 @pytest.fixture
@@ -178,3 +179,38 @@ def test_the_page_holds_a_section_of_each_script(scripts: dict[str, ModuleType])
         assert f"Written by `python examples/published/{script}.py --write`" in page
         assert scripts[script].HOW in page
     assert "NOT met" not in page
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(81)
+def test_new_columns_from_old_ones_lift_a_linear_model(scripts: dict[str, ModuleType]) -> None:
+    real("titanic/train.csv")
+    gains = scripts["tables"].features_gain("linear")
+    assert sum(gains) / len(gains) > 0.01
+
+
+@pytest.mark.row(87)
+def test_the_orderings_of_chapter_9_hold_on_bulldozers(scripts: dict[str, ModuleType]) -> None:
+    real("bulldozers/train.csv")
+    errors = list(scripts["tables"].errors(scripts["tables"].bulldozers()).values())
+    assert errors == sorted(errors, reverse=True)
+    assert errors == pytest.approx([0.7367, 0.5618, 0.3776, 0.3066, 0.2780], abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_orderings_of_chapter_9_hold_on_bicycles(scripts: dict[str, ModuleType]) -> None:
+    real("bike_sharing/hour.csv")
+    errors = list(scripts["tables"].errors(scripts["tables"].bicycles()).values())
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.slow
+def test_the_nets_of_the_titanic_and_of_adult(scripts: dict[str, ModuleType]) -> None:
+    real("adult/adult.csv")
+    seeds = (42, 43, 44)
+    titanic = [scripts["tables"].titanic_net(seed) for seed in seeds]
+    assert sum(titanic) / 3 >= 0.8315 - 1 / 178  # one of 178 passengers
+    adult = [scripts["tables"].adult_net(seed) for seed in seeds]
+    assert sum(adult) / 3 >= 0.8457

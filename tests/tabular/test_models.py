@@ -63,7 +63,7 @@ def test_a_row_by_itself_gets_the_answer_it_has_among_others(name: str) -> None:
         one = model.predict(rows[index])
         assert one.label == many[index].label
         assert one.probability == pytest.approx(many[index].probability, abs=1e-6)
-    assert [p.label for p in model.predict(rows[:9])] == many.labels[:9]
+    assert model.predict(rows[:9]).labels == many.labels[:9]
 
 
 def test_each_model_beats_the_simplest_where_there_is_something_to_learn() -> None:
@@ -132,6 +132,14 @@ def test_a_date_in_a_row_is_read_as_training_read_it() -> None:
     assert by_text.value == by_date.value
     with pytest.raises(DataError, match=r"^The column 'day' holds dates\. Got 'soon'\.$"):
         model.predict(row | {"day": "soon"})
+
+
+def test_a_code_is_the_same_however_it_is_written() -> None:
+    columns = passengers()
+    model = trained("tree", columns, "lives", kinds={"class": "category"})
+    row = {"sex": "female", "age": 30, "port": "S"}
+    answers = [model.predict(row | {"class": written}) for written in (3, 3.0, "3", "3.0")]
+    assert len({answer.probability for answer in answers}) == 1
 
 
 @pytest.mark.row(83)

@@ -841,8 +841,22 @@ def _filled_at_once(body: list[ast.stmt]) -> None:
         elif call and _appends_to(before, call):
             before.value.elts += call.args  # pyright: ignore[reportAttributeAccessIssue]
             del body[index + 1]
+        elif index + 2 < len(body) and _may_wait(before, one, body[index + 2]):
+            body[index], body[index + 1] = one, before
+            index += 1
         else:
             index += 1
+
+
+def _may_wait(before: Any, one: Any, following: Any) -> bool:
+    """Whether `x = []` may come after the next statement, so that an `x.append(y)` follows at once."""
+    call = _call_of(following) if isinstance(following, ast.Expr) else None
+    is_empty = isinstance(before, ast.Assign) and isinstance(before.value, ast.List)
+    if call is None or not is_empty or before.value.elts or not _appends_to(before, call):  # pyright: ignore[reportAttributeAccessIssue]
+        return False
+    name = dotted(before.targets[0])
+    is_plain = isinstance(one, ast.Assign | ast.Expr)
+    return is_plain and not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(one))
 
 
 def _appends_to(before: Any, call: ast.Call) -> bool:

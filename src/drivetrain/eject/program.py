@@ -442,6 +442,7 @@ class Program:
         read: set[str] = set()
         for piece in self.pieces:
             read |= _attributes_read(piece.node)
+        of_records = self._read_of_records()
         used: set[str] = set()
         for piece in self.pieces:
             used |= attributes_in(piece.node)
@@ -476,11 +477,22 @@ class Program:
                     and not (
                         isinstance(one, ast.AnnAssign)
                         and isinstance(one.target, ast.Name)
-                        and one.target.id not in read
+                        and one.target.id not in of_records
                         and "NamedTuple" not in {dotted(base) for base in piece.node.bases}
                         and self._forget_field(piece, one.target.id)
                     )
                 ]
+
+    def _read_of_records(self) -> set[str]:
+        """Attributes that are read of anything but a layer's or metric's own `self`."""
+        classes = {p.name: p for p in self.pieces if isinstance(p.node, ast.ClassDef)}
+        bases = {dotted(base) for p in classes.values() for base in p.node.bases}
+        found: set[str] = set()
+        for piece in self.pieces:
+            is_alone = piece.name in classes and not _is_record(piece.node)
+            is_alone = is_alone and not bases & {p for p in classes if _is_record(classes[p].node)}
+            found |= _attributes_read(piece.node, without_self=is_alone)
+        return found
 
     def _forget_field(self, record: Piece, name: str) -> bool:
         """Take a field that nobody reads out of the calls that make a record."""
@@ -1054,11 +1066,15 @@ def _order_given(function: ast.FunctionDef, call: ast.Call, names: list[str]) ->
     return sorted(names, key=at.__getitem__)
 
 
-def _attributes_read(node: ast.AST) -> set[str]:
-    """Attributes that are read, but for those that are read only to be stored under the same name."""
+def _attributes_read(node: ast.AST, *, without_self: bool = False) -> set[str]:
+    """Attributes that are read, but for those that are read only to be stored under the same name.
+
+    Args:
+        without_self: leave out what is read of `self`.
+    """
     found: set[str] = set()
     for one in ast.iter_child_nodes(node):
-        inner = _attributes_read(one)
+        inner = _attributes_read(one, without_self=without_self)
         if isinstance(one, ast.Assign | ast.AnnAssign):
             target = one.targets[0] if isinstance(one, ast.Assign) else one.target
             if isinstance(target, ast.Attribute) and one.value is not None and is_pure(one.value):
@@ -1066,10 +1082,11 @@ def _attributes_read(node: ast.AST) -> set[str]:
         if isinstance(one, ast.FunctionDef) and one.decorator_list:
             inner.discard(one.name)  # a property of the same name
         found |= inner
-    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-        found.add(node.attr)
-    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
-        found.add(node.target.attr)
+    for part in (node, getattr(node, "target", None) if isinstance(node, ast.AugAssign) else None):
+        if not isinstance(part, ast.Attribute) or (without_self and dotted(part.value) == "self"):
+            continue
+        if part is not node or isinstance(part.ctx, ast.Load):
+            found.add(part.attr)
     return found
 
 

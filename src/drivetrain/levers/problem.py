@@ -278,9 +278,10 @@ class _Reader:
     def problem(self, document: Mapping[str, Any]) -> Problem:
         self.known(document, _SECTIONS, "")
         direction, objective, over = self.objective(self.table(document, "objective"))
-        levers = self.levers(self.table(document, "levers"))
-        context, rows = self.context(self.table(document, "context"), levers)
-        today = self.today(self.table(document, "today"), levers)
+        named = self.table(document, "levers")
+        levers = self.levers(named)
+        context, rows = self.context(self.table(document, "context"), named)
+        today = self.today(self.table(document, "today"), named, levers)
         limits = self.limits(document.get("limits", []))
         stay_within, caution = self.search(self.table(document, "search"))
         model = self.model(self.table(document, "model")) if "model" in document else None
@@ -423,12 +424,12 @@ class _Reader:
         return None
 
     def context(
-        self, table: Mapping[str, Any], levers: Iterable[Lever]
+        self, table: Mapping[str, Any], levers: Iterable[str]
     ) -> tuple[dict[str, ContextValue], Path | None]:
         if len(table) > MOST_CONTEXT:
             self.mistakes.append(f"[context] has more than {MOST_CONTEXT} names.")
             return {}, None
-        names = {lever.name for lever in levers}
+        names = set(levers)
         found: dict[str, ContextValue] = {}
         rows: Path | None = None
         for name, value in table.items():
@@ -452,15 +453,19 @@ class _Reader:
                 )
         return found, rows
 
-    def today(self, table: Mapping[str, Any], levers: Sequence[Lever]) -> dict[str, Setting]:
+    def today(
+        self, table: Mapping[str, Any], names: Iterable[str], levers: Sequence[Lever]
+    ) -> dict[str, Setting]:
         by_name = {lever.name: lever for lever in levers}
+        names = set(names)
         found: dict[str, Setting] = {}
         for name, value in table.items():
-            if name not in by_name:
-                if by_name:  # else all were refused already
-                    self.mistakes.append(
-                        f"[today] sets {shown(name)}, which is no lever.{did_you_mean(name, by_name)}"
-                    )
+            if name not in names:
+                self.mistakes.append(
+                    f"[today] sets {shown(name)}, which is no lever.{did_you_mean(name, sorted(names))}"
+                )
+            elif name not in by_name:  # the lever itself has a mistake
+                continue
             elif not (isinstance(value, str) if by_name[name].holds_words else _is_number(value)):
                 what = "word" if by_name[name].holds_words else "number"
                 self.mistakes.append(

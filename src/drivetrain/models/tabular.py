@@ -100,7 +100,7 @@ class TabularNet(nn.Module):
 
         Returns: (B, num_outputs) float32; (B,) with `squeeze`.
         """
-        parts: list[Tensor] = []
+        parts = []
         if len(self.embeddings):
             vectors = [embed(codes[:, i]) for i, embed in enumerate(self.embeddings)]
             parts.append(self.embedding_dropout(torch.cat(vectors, 1)))

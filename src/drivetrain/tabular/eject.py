@@ -14,9 +14,17 @@ from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written
 from drivetrain.errors import EjectError
+from drivetrain.losses.table import unwrapped
 from drivetrain.models import tabular as nets
 from drivetrain.randomness import derive, permutation
 from drivetrain.tabular.eject_data import TableWriter, indented
+from drivetrain.train.callbacks.accumulate import Accumulate
+from drivetrain.train.callbacks.clip_gradients import ClipGradients
+from drivetrain.train.callbacks.early_stopping import EarlyStopping
+from drivetrain.train.callbacks.ema import EMA
+from drivetrain.train.callbacks.label_smoothing import LabelSmoothing
+from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
+from drivetrain.train.callbacks.save_best import SaveBest
 
 if TYPE_CHECKING:
     from drivetrain.tabular.learner import TabularApplication
@@ -105,7 +113,7 @@ class _Writer:
         return Form(head, "", listed, "part", TUPLE.each, f"[{listed}]", "len(targets)")
 
     def _draws(self) -> bool:
-        """Whether anything may draw from torch's generator while it trains; True where nobody can tell."""
+        """Whether anything may draw from torch's generator while it trains; yes, if nobody can tell."""
         callbacks = [*self.learner.callbacks, *(c for _, cs in self.learner.given for c in cs)]
         loss, _ = unwrapped(self.learner.loss_fn)
         ours = all(
@@ -207,9 +215,9 @@ class _Writer:
                 options.append(f"{name}={table.setting(name.upper(), net[name], reason)}")
         if net["y_range"] is not None:
             ranges = tuple((low, high) for low, high in net["y_range"])
-            table.setting(
-                "Y_RANGE", ranges, f"within which answers stay: {table.reason('y_range')}"
-            )
+            reason = table.reason("y_range")
+            said = "predictions stay within, as asked" if reason == "as asked" else reason
+            table.setting("Y_RANGE", ranges, said)
             options.append("y_range=Y_RANGE")
         if net["squeeze"]:
             options.append("squeeze=True")

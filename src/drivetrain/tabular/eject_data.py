@@ -8,7 +8,8 @@ long one over the run's own columns.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,9 @@ class TableWriter:
             *(["dates as datetime64"] if self.dates else []),
             *(["words as codes into levels"] if "as_words" in uses else []),
         ]
-        return Written(_READ.format(what=", ".join(what), body=indented(lines, 1)), "data", uses)
+        return Written(
+            _READ.format(what=_capital(", ".join(what)), body=indented(lines, 1)), "data", uses
+        )
 
     def _extra_settings(self) -> dict[str, str]:
         """Constants for columns that are read in a way of their own, by the text of it."""
@@ -377,18 +380,9 @@ class TableWriter:
 
     def _know_split(self) -> None:
         """What is known of the library's functions that split."""
-        self.instead[f"{SPLIT}:stratified_codes"] = edited(
-            splits.stratified_codes,
-            {
-                "`stratified_split` for classes that are numbers: no work is done row by row in Python.": (
-                    "A share of the rows of every class: (N,) bool, whether a row validates."
-                ),
-                "    codes = np.asarray(codes)\n": "",
-            },
-        )
-        self.instead[f"{SPLIT}:distinct_times"] = edited(
-            splits.distinct_times, {"    times = np.asarray(times)\n": ""}
-        )
+        plain = {"    codes = np.asarray(codes)\n": "", "    times = np.asarray(times)\n": ""}
+        for function, words in _SAID.items():
+            self.instead[f"{SPLIT}:{function.__name__}"] = edited(function, plain, words)
         targets = self.data.targets
         if (
             self.data.split.method == "stratified"
@@ -418,7 +412,8 @@ class TableWriter:
         else:
             has_time = told.pop()
             text = edited(
-                dates._parts, {_BY_NAME: _ALL_PARTS} | ({} if has_time else {_OF_DAY: ""})
+                dates._parts,
+                {_BY_NAME: _ALL_PARTS} | ({} if has_time else {_OF_DAY: "", _MINUTES: ""}),
             )
             self.instead["drivetrain.tabular.dates:_parts"] = text
             made = f"date_parts(name, column, {has_time})"
@@ -532,7 +527,7 @@ class TableWriter:
         columns = [train.numbers(c.name) for c in learnt.numbers]
         if all((~np.isnan(values)).any() for values in columns):
             known |= {"len(present)": Known(1), "len(full)": Known(1)}
-            self.known[f"{PREPROCESS}:fill_value"] = {"len(present)": Known(1)}
+            self.known[f"{PREPROCESS}:_fill_value"] = {"len(present)": Known(1)}
         if all(np.unique(values[~np.isnan(values)]).size > 1 for values in columns):
             known |= {"std > 0": Known(True), "largest > 0": Known(True)}
         self.known[f"{PREPROCESS}:learn_number"] = known
@@ -548,14 +543,34 @@ class TableWriter:
         self.instead["drivetrain.data.frame:Factor"] = edited(Factor, {_LENGTH: ""})
 
 
-def edited(thing: Any, changes: dict[str, str]) -> str:
-    """The source of a function or class with some of its text changed."""
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def edited(thing: Any, changes: Mapping[str, str], said: str = "") -> str:
+    """The source of a function or class with some of its text changed.
+
+    Args:
+        thing: of the library.
+        changes: what stands there -> what shall. What does not stand there is passed over.
+        said: another docstring.
+    """
     text = inspect.getsource(thing)
     for old, new in changes.items():
-        assert text.count(old) == 1, f"`{thing.__name__}` is written otherwise now: {old}"
         text = text.replace(old, new)
+    if said:
+        text = re.sub(r'""".*?"""', f'"""{said}"""', text, count=1, flags=re.DOTALL)
     return text
 
+
+_SAID = {
+    splits.stratified_codes: "The same share of every class validates: (N,) bool.",
+    splits.random_split: "A share of the rows validates: (N,) bool.",
+    splits.time_split: "The last rows in time validate: (N,) bool. Rows of one time stay together.",
+    splits.group_split: "A share of the rows validates, groups as a whole: (N,) bool.",
+    splits.distinct_times: "Times in order, the rows of each, and where a row stands: -1 without one.",
+}
+"""What functions that split give in a script."""
 
 _BY_NAME = """    return {
         full: np.where(is_missing, np.nan, parts[full.removeprefix(f"{name}.")])
@@ -565,6 +580,8 @@ _BY_NAME = """    return {
 _ALL_PARTS = """    return {
         f"{name}.{part}": np.where(is_missing, np.nan, found) for part, found in parts.items()
     }
+"""
+_MINUTES = """    minute_of_day = _count(moments.astype("datetime64[m]") - days.astype("datetime64[m]"))
 """
 _OF_DAY = """        "hour": minute_of_day // 60,
         "minute": minute_of_day % 60,
@@ -585,7 +602,7 @@ _MANY = ("NUMBERS", "CATEGORIES", "TARGETS", "DATES")
 
 _READ = '''
 def read(path: Path) -> dict[str, Any]:
-    """The columns: {what}."""
+    """{what}."""
 {body}
 '''
 

@@ -435,7 +435,8 @@ def learn_number(
     full = filled(values, stand_in)
     if is_log:
         full = np.log1p(full)
-    std, largest = float(full.std()), float(np.abs(full).max(initial=0.0))
+    std = float(full.std())
+    largest = float(np.abs(full).max(initial=0.0))
     return NumberColumn(
         name=name,
         fill=stand_in,

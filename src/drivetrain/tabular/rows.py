@@ -104,6 +104,8 @@ class Reader:
             if value in self.missing:
                 value = None
         if column.kind == "category":
+            if isinstance(value, str) and column.number_format is not None:
+                return self._by_text(name, value)  # codes: 3.0 is 3
             return None if value is None or value != value else _word(value)
         if column.kind == "date":
             if isinstance(value, str):
@@ -133,7 +135,10 @@ class Reader:
         """A cell that is written as training's cells were, by the reader of whole columns."""
         opened = open_table({name: [text]}, missing=self.missing)
         frame, _ = parse_frame(opened.read(), self.schema, names=[name])
-        value = frame[name][0]
+        values = frame[name]
+        if isinstance(values, Factor):
+            return values.values()[0]
+        value = values[0]
         if value != value:  # neither NaN nor NaT is equal to itself
             what = _KINDS[self.schema[name].kind]
             raise DataError(f"The column '{name}' holds {what}. Got {text[:80]!r}.")
