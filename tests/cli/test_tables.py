@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def test_a_net_is_a_run_that_resumes(run, table: Path) -> None:
     document = json.loads(again.stdout)
     assert document["epochs"] == 2 and document["model"] == "net"
     assert "forest" in document["baselines"]
+
+
+def test_a_leaderboard_that_was_cut_is_made_again(run, table: Path, monkeypatch) -> None:
+    def cut(self: object, name: str) -> None:
+        raise KeyboardInterrupt
+
+    words = ("train", table, "--target", "lives", "--model", "linear", "--out", "b")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            importlib.import_module("drivetrain.tabular.leaderboard")._Board, "add", cut
+        )
+        assert run(*words).exit_code == 130
+    again = run("resume", "b", "--json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["model"] == "linear"
+    assert run("resume", "b").stdout.startswith("Result on 48 validation rows")
+    write(table, passengers(seed=3))
+    record = json.loads(Path("b/run.json").read_text())
+    del record["results"]
+    Path("b/run.json").write_text(json.dumps(record))
+    refused = run("resume", "b")
+    assert refused.exit_code == 2 and "is not the one that b began with" in refused.stderr
 
 
 def test_a_table_in_gives_a_table_out(run, table: Path, trained: Path) -> None:

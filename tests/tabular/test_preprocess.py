@@ -207,5 +207,5 @@ def test_no_logarithm_of_numbers_below_zero() -> None:
     ],
 )
 def test_a_record_that_is_none_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="^This is not the preprocessing of a table: "):
+    with pytest.raises(DataError, match=r"^This is not the preprocessing of a table: "):
         Preprocess.from_json(learn(ship()).to_json() | change)

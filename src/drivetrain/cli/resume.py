@@ -16,22 +16,25 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     """Continue RUN from its last whole epoch, with the same data, settings and seed.
 
     The result is the one the run would have had without the stop. A run that is finished is left as
-    it is, and its result is printed.
+    it is, and its result is printed. A leaderboard of a table is made again from its start.
 
     \b
     drivetrain resume runs/2026-01-31-photos
     """
     from drivetrain import tabular, vision
-    from drivetrain.train.run import said_as_damage
+    from drivetrain.tabular.leaderboard import finish
+    from drivetrain.train.run import Run, said_as_damage
 
     is_table = common.application_of(run) == "tabular"
     try:
         with common.stdout_kept(), common.counter() as count:
-            learner = (tabular if is_table else vision).resume(run, report=count)
+            if is_table and "board" in Run.open(run).read():
+                finish(run)
+            else:
+                (tabular if is_table else vision).resume(run, report=count)
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
-    assert learner.run is not None, "it was opened from its run folder"
-    with said_as_damage(learner.run.folder / "run.json"):
-        document = learner.run.read()["results"]
+    with said_as_damage(run / "run.json"):
+        document = Run.open(run).read()["results"]
         text = tables.result(document) if is_table else report.result(document)
     common.answer(document, text, as_json=as_json, copy=out)

@@ -47,7 +47,7 @@ def _names_pictures(path: Path) -> bool:
     except (OSError, csv.Error):
         return False
     named = [any(cell.strip().lower().endswith(PICTURES) for cell in row) for row in rows]
-    return bool(named) and 2 * sum(named) >= len(named)
+    return 2 * sum(named) >= len(named)  # of a file without rows too: nothing says that it is a table
 
 
 def train(
@@ -115,7 +115,7 @@ def _train_board(
     from drivetrain import tabular
     from drivetrain._registry import lookup
     from drivetrain.tabular.fitting import FITTERS
-    from drivetrain.tabular.leaderboard import ALL
+    from drivetrain.tabular.leaderboard import ALL, train_into
     from drivetrain.tabular.learner import BASELINES
     from drivetrain.train.run import Run
 
@@ -134,15 +134,14 @@ def _train_board(
         try:
             if not as_json:
                 click.echo(exits.visible(found(data, run.folder)), err=True)
-            board = tabular.leaderboard(
+            board = train_into(
+                run,
                 data,
                 models=models,
                 minutes=1.0 if minutes is None else minutes,
                 settings={model: own} if model is not None and own else None,
-                announce=False,
+                chosen=model,
             )
-            board.chosen = model
-            board.write(run)
         finally:
             run.release()
     document = run.read()["results"]

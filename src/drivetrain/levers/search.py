@@ -37,6 +37,7 @@ SMALLEST_STEP = 1e-4
 _MOST_MOVES = 120
 _DIFFERENCE = 1e-4  # for slopes; below, the rounding of float32 nets would drown them
 _MOST_SLOPES = 60
+_ROOM = 1e-8  # left to a bound, which rounding would break otherwise
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
 
 
@@ -327,17 +328,26 @@ def _moved(axis: Axis, values: np.ndarray, here: float) -> np.ndarray:
 
 
 def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
-    """Follow the slopes of score and margins from `start`, over the levers that are continuous."""
+    """Follow the slopes of score and margins from `start` (L,), over the levers that are continuous.
+
+    Slopes know nothing of rough bounds. Where they lead beyond one, each lever is moved by itself, so that
+    the one that meets the bound does not hold back the others.
+    """
     free = [j for j, axis in enumerate(axes) if axis.grid is None]
-    if not free:
+    if not free or _follow(axes, archive, start, free) or len(free) == 1:
         return
+    for j in free:
+        best, _, _ = archive.best()
+        _follow(axes, archive, best, [j])
+
+
+def _follow(
+    axes: Sequence[Axis], archive: Archive, start: np.ndarray, free: Sequence[int]
+) -> bool:
+    """Move the levers `free` along their slopes; whether the end is allowed, or there is nothing to follow."""
     optimize = require("scipy.optimize", extra="tabular")
     low = np.array([axes[j].low for j in free])
     width = np.array([axes[j].width for j in free])
-    _, scores, violations = archive.all()
-    allowed = scores[violations <= 0]
-    unit = float(np.std(allowed)) if len(allowed) > 1 else 1.0
-    unit = unit if np.isfinite(unit) and unit > 0 else 1.0
 
     def settings_at(points: np.ndarray) -> np.ndarray:
         settings = np.repeat(start[None, :], len(points), axis=0)
@@ -347,12 +357,13 @@ def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
     def values_at(points: np.ndarray) -> np.ndarray:
         """(P, F) -> (P, 1 + Q): what is to be made small, then the margins."""
         judged = archive(settings_at(points))
-        found = np.column_stack([-judged.score / unit, judged.margins])
+        found = np.column_stack([-judged.score, judged.margins - _ROOM])
         return np.nan_to_num(found, nan=1e6, posinf=1e6, neginf=-1e6)
 
     begin = (start[free] - low) / width
-    if not _is_smooth(values_at, begin):
-        return
+    unit = _slope_if_smooth(values_at, begin)
+    if unit is None:
+        return True
     known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def at(point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -364,37 +375,50 @@ def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
             above = np.minimum(point + _DIFFERENCE * np.eye(len(free)), 1.0)
             below = np.maximum(point - _DIFFERENCE * np.eye(len(free)), 0.0)
             values = values_at(np.concatenate([point[None, :], above, below]))
+            values[:, 0] /= unit
             rise = values[1 : 1 + len(free)] - values[1 + len(free) :]  # (F, 1 + Q)
             run = (above - below).sum(axis=1)  # of row f, only place f differs
             known[key] = values[0], (rise / run[:, None]).T
         return known[key]
 
     num_margins = len(at(begin)[0]) - 1
-    constraints = [{"type": "ineq", "fun": lambda x: at(x)[0][1:], "jac": lambda x: at(x)[1][1:]}]
+    # Copies, for SLSQP writes into what it is given.
+    constraints = {
+        "type": "ineq",
+        "fun": lambda x: at(x)[0][1:].copy(),
+        "jac": lambda x: at(x)[1][1:].copy(),
+    }
     try:
         found = optimize.minimize(
             lambda x: at(x)[0][0],
             begin,
-            jac=lambda x: at(x)[1][0],
+            jac=lambda x: at(x)[1][0].copy(),
             bounds=[(0.0, 1.0)] * len(free),
-            constraints=constraints if num_margins else [],
+            constraints=[constraints] if num_margins else [],
             method="SLSQP",
             options={"maxiter": _MOST_SLOPES, "ftol": 1e-12},
         )
     except _Enough:  # what was tried on the way is in the archive
-        return
-    if np.isfinite(found.x).all():
-        # The end may break a bound by its rounding, or a rough one: the last allowed one is taken.
-        back = np.concatenate([[0.0], np.geomspace(1e-10, 1.0, 21)])[:, None]
-        archive(settings_at((1 - back) * np.clip(found.x, 0.0, 1.0) + back * begin))
+        return True
+    if not np.isfinite(found.x).all():
+        return True
+    # Where the end breaks a rough bound, the last place before it is among these.
+    back = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 15)])[:, None]
+    judged = archive(settings_at((1 - back) * np.clip(found.x, 0.0, 1.0) + back * begin))
+    return bool(judged.violation[0] <= 0)
 
 
 class _Enough(Exception):  # noqa: N818 - no error: the search has asked often enough
     pass
 
 
-def _is_smooth(values_at: Callable[[np.ndarray], np.ndarray], point: np.ndarray) -> bool:
-    """Whether bends near a point shrink with the square of the step, as those of steps and edges do not."""
+def _slope_if_smooth(
+    values_at: Callable[[np.ndarray], np.ndarray], point: np.ndarray
+) -> float | None:
+    """About how steep it is around a point, where bends shrink with the square of the step.
+
+    Those of steps and edges do not, and slopes lead nowhere there: None.
+    """
     inner = np.clip(point, 0.01, 0.99)
     moves = np.eye(len(point))
     tried = [inner[None, :]]
@@ -404,5 +428,8 @@ def _is_smooth(values_at: Callable[[np.ndarray], np.ndarray], point: np.ndarray)
     here, count = values[0], len(point)
     near_up, near_down, far_up, far_down = values[1:].reshape(4, count)
     near, far = np.abs(near_up + near_down - 2 * here), np.abs(far_up + far_down - 2 * here)
-    rounding = 1e-7 * (1 + abs(here))
-    return bool((near <= 0.1 * far + rounding).all())
+    change = float(np.abs(np.concatenate([far_up, far_down]) - here).max())
+    rounding = 1e-7 * (change + abs(here))
+    if change <= 0 or not (near <= 0.1 * far + rounding).all():
+        return None
+    return change / 1e-2

@@ -67,7 +67,7 @@ class _Writer:
         if level == "all":
             self._model()
         else:
-            self._our_model(level)
+            self._our_model()
         is_plain = level != "loop"
         found = validation(
             self.learner,
@@ -186,13 +186,12 @@ class _Writer:
         )
         fields = ", ".join(f"part.{name}[rows]" for name in [*names, "targets"])
         joins = len(self.data.split.train) % size == 1 and len(self.data.split.train) > 1
-        chunks = "order.tensor_split(range(BATCH_SIZE, len(order) - 1, BATCH_SIZE))"
         kind = ", ".join(["Tensor"] * (len(names) + 1))
         self.written.append(
             Written(
                 _BATCHES.format(
-                    chunks=chunks if joins else "order.split(BATCH_SIZE)",
-                    why=_JOINS if joins else "",
+                    ends=_JOINED if joins else "",
+                    chunks="order.tensor_split(ends)" if joins else "order.split(BATCH_SIZE)",
                     fields=fields,
                     kind=kind,
                     inputs=f"{', '.join(names)} and targets".capitalize(),
@@ -256,13 +255,12 @@ class _Writer:
 
     # --- shallower levels -------------------------------------------------------------------------
 
-    def _our_model(self, level: str) -> None:
+    def _our_model(self) -> None:
         net = dict(self.net)
         self.table.setting("NET", net, "what the net is made of")
-        given = "train: Part" if level == "data" else ""
         self.written.append(
             Written(
-                _OUR_MODEL.format(given=given),
+                _OUR_MODEL,
                 "model",
                 {"create_tabular_net": nets.create_tabular_net, "TabularNet": nets.TabularNet},
             )
@@ -305,7 +303,8 @@ class _Writer:
     def _load(self, level: str) -> str:
         if level == "loop":
             return "loaders = load(arguments.data)\nmodel = make_model()"
-        return "train, valid = load(arguments.data)\nmodel = make_model(train)"
+        given = "train" if level == "all" else ""
+        return f"train, valid = load(arguments.data)\nmodel = make_model({given})"
 
     def _title(self) -> str:
         goal = self.data.target
@@ -338,13 +337,15 @@ def load(path: Path) -> tuple[Part, Part]:
 {body}
 '''
 
-_JOINS = "  # batchnorm needs two rows, so the last one joins the batch before"
+_JOINED = """    # batchnorm needs two rows, so the last one joins the batch before
+    ends = list(range(BATCH_SIZE, len(order) - 1, BATCH_SIZE))
+"""
 
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[{kind}]]:
     """{inputs}, in another order each epoch."""
     order = permutation(len(part.targets), seed=SEED, epoch=epoch)
-    for rows in {chunks}:{why}
+{ends}    for rows in {chunks}:
         yield {fields}
 
 
@@ -362,7 +363,7 @@ def make_model(train: Part) -> TabularNet:
 '''
 
 _OUR_MODEL = '''
-def make_model({given}) -> TabularNet:
+def make_model() -> TabularNet:
     """The net before training; its random weights follow from the seed."""
     return create_tabular_net(NET, seed=SEED)
 '''

@@ -402,21 +402,18 @@ class TableWriter:
             return []
         uses["date_parts"] = dates._parts
         self.lifter.called_as["drivetrain.tabular.dates:_parts"] = "date_parts"
-        self.lifter.called_as["drivetrain.tabular.dates:date_parts"] = "names_of_parts"
         times = self.data.reader.dates
         told = {times[name] for name in self.dates}
-        if len(told) > 1:
+        has_time, changes = str(told == {True}), {_BY_NAME: _ALL_PARTS}
+        if told == {False}:
+            changes |= {_OF_DAY: "", _MINUTES: ""}
+        elif len(told) > 1:
             timed = tuple(name for name in self.dates if times[name])
             self.setting("TIMED", timed, "those of them that tell the time of day")
-            made = "date_parts(name, column, name in TIMED)"
-        else:
-            has_time = told.pop()
-            text = edited(
-                dates._parts,
-                {_BY_NAME: _ALL_PARTS} | ({} if has_time else {_OF_DAY: "", _MINUTES: ""}),
-            )
-            self.instead["drivetrain.tabular.dates:_parts"] = text
-            made = f"date_parts(name, column, {has_time})"
+            has_time = "name in TIMED"
+            changes |= {_BY_NAME: _IF_TOLD + _ALL_PARTS, _OF_DAY: ""}
+        self.instead["drivetrain.tabular.dates:_parts"] = edited(dates._parts, changes)
+        made = f"date_parts(name, column, {has_time})"
         return [
             "columns = {",
             "    part: values",
@@ -580,6 +577,9 @@ _BY_NAME = """    return {
 _ALL_PARTS = """    return {
         f"{name}.{part}": np.where(is_missing, np.nan, found) for part, found in parts.items()
     }
+"""
+_IF_TOLD = """    if has_time:
+        parts |= {"hour": minute_of_day // 60, "minute": minute_of_day % 60}
 """
 _MINUTES = """    minute_of_day = _count(moments.astype("datetime64[m]") - days.astype("datetime64[m]"))
 """

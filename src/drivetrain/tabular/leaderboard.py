@@ -22,16 +22,16 @@ import numpy as np
 
 from drivetrain import store
 from drivetrain.data.split import random_split
-from drivetrain.errors import ConfigError, UnknownNameError
+from drivetrain.errors import ConfigError, RunError, UnknownNameError
 from drivetrain.tabular import fitting
-from drivetrain.tabular.data import TabularData
+from drivetrain.tabular.data import TabularData, gather_again
 from drivetrain.tabular.estimators import AverageEstimator, Prepared
 from drivetrain.tabular.fitting import FITTERS, Fitted
 from drivetrain.tabular.learner import learner as net_learner
 from drivetrain.tabular.measure import HIGHER_IS_BETTER, Measured, loss, measure
 from drivetrain.tabular.models import TabularModel, as_data, cores, run_record, write_data
 from drivetrain.train.callbacks.time_budget import TimeBudget
-from drivetrain.train.run import Run
+from drivetrain.train.run import Run, check_form, said_as_damage
 
 NET = "net"
 MEAN, WEIGHTED = "mean_ensemble", "weighted_ensemble"
@@ -81,6 +81,8 @@ class Leaderboard:
     seconds: float = 0.0
     chosen: str | None = None
     """The model that a run is to predict with, where it is not to be the best."""
+    asked: dict[str, Any] | None = None
+    """How it was asked for, plain JSON, from which a run that was cut is made again."""
 
     @property
     def best(self) -> TabularModel:
@@ -149,7 +151,8 @@ class Leaderboard:
     def record(self) -> dict[str, Any]:
         """What `run.json` says, results apart."""
         settings = {name: model.settings() for name, model in self.models.items()}
-        return run_record(self.data, self.main.name, {"models": settings})
+        record = run_record(self.data, self.main.name, {"models": settings})
+        return record if self.asked is None else record | {"board": self.asked}
 
     def __str__(self) -> str:
         primary = self.entries[0].measured.primary
@@ -222,6 +225,85 @@ def leaderboard(
             board.add(name)
     board.add_ensembles([name for name in (MEAN, WEIGHTED) if name in wanted])
     return board.done(time.perf_counter() - began)
+
+
+BOARD: Mapping[str, Any] = {"minutes": (int, float), "settings": dict}
+"""What `run.json` has to say of a leaderboard to be made again; see `train.run.check_form`."""
+
+
+def train_into(
+    run: Run,
+    data: TabularData,
+    *,
+    models: Sequence[str] | None = None,
+    minutes: float = 1.0,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    chosen: str | None = None,
+    progress: bool = True,
+) -> Leaderboard:
+    """Make a leaderboard in a run folder, which says from the start what it is going to hold.
+
+    Args:
+        run: new, and held.
+        data: the table.
+        models, minutes, settings, progress: as `leaderboard`.
+        chosen: the model that the run predicts with; by default the best.
+    """
+    asked = {
+        "models": None if models is None else list(models),
+        "minutes": minutes,
+        "settings": {name: dict(own) for name, own in (settings or {}).items()},
+        "chosen": chosen,
+    }
+    run.write(run_record(data, chosen or "leaderboard", {}) | {"board": asked})
+    found = leaderboard(
+        data,
+        models=models,
+        minutes=minutes,
+        settings=settings,
+        progress=progress,
+        announce=False,
+    )
+    found.chosen = chosen
+    found.asked = asked
+    found.write(run)
+    return found
+
+
+def finish(folder: store.StrPath, *, progress: bool = True) -> dict[str, Any]:
+    """The results of a leaderboard's run; one that was cut is made again, from the start.
+
+    Raises: RunError: no such run, or its table is not the one it began with.
+    """
+    run = Run.open(folder)
+    record, path = run.read(), run.folder / "run.json"
+    check_form(record, {"task": dict, "data": dict, "fingerprint": str, "board": BOARD}, path)
+    if "results" in record:
+        check_form(record, {"results": dict}, path)
+        return record["results"]
+    with said_as_damage(path):
+        data = gather_again(record["data"])
+    if data.fingerprint() != record["fingerprint"]:
+        raise RunError(
+            f"The table {data.source} is not the one that {folder} began with. Put it back, or train "
+            "anew."
+        )
+    asked = record["board"]
+    run.acquire()
+    try:
+        with said_as_damage(path):
+            train_into(
+                run,
+                data,
+                models=asked.get("models"),
+                minutes=asked["minutes"],
+                settings=asked["settings"],
+                chosen=asked.get("chosen"),
+                progress=progress,
+            )
+    finally:
+        run.release()
+    return run.read()["results"]
 
 
 def _wanted(models: Sequence[str] | None, data: TabularData) -> list[str]:

@@ -1,0 +1,346 @@
+"""Nets of tables, ejected, and run where Drivetrain cannot be imported: the same bits."""
+
+from __future__ import annotations
+
+import gzip
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import drivetrain as dt
+from drivetrain import store
+from drivetrain.errors import EjectError
+from drivetrain.eject.parts import LEVELS
+from tests.eject import replay
+from tests.tabular.tables import csv_of, passengers, real, sales, write
+
+Make = Callable[[Path], dt.Learner]
+NET = {"layers": [12, 6], "progress": False, "batch_size": 32}
+
+
+def trained(source: Any, target: Any, **options: Any) -> dt.Learner:
+    """A small net after two epochs."""
+    learner = dt.tabular.learner(source, target, **(NET | options))
+    learner.fit_one_cycle(2, 1e-2)
+    return learner
+
+
+def mixed(count: int = 180, seed: int = 3) -> dict[str, list[Any]]:
+    """Columns of every kind: gaps, rare levels, whole numbers, dates with and without a time."""
+    draw = np.random.default_rng(seed)
+    days = np.datetime64("2020-01-01") + draw.integers(0, 700, count)
+    moments = np.datetime64("2020-01-01T00:00") + draw.integers(0, 10**6, count)
+    size = draw.choice(["S", "M", "L", "XL"], count, p=[0.4, 0.3, 0.2, 0.1])
+    shop = [f"shop {n:.0f}" for n in draw.exponential(10, count)]
+    price = draw.lognormal(2, 1.2, count).round(2)
+    return {
+        "sold": ["" if n % 17 == 5 else str(day) for n, day in enumerate(days)],
+        "size": size.tolist(),
+        "price": ["" if n % 11 == 3 else one for n, one in enumerate(price.tolist())],
+        "weight": draw.normal(0, 3, count).round(3).tolist(),
+        "made": [str(one).replace("T", " ") for one in moments],
+        "shop": shop,
+        "code": draw.integers(1, 7, count).tolist(),
+        "owner": [f"p{n}" for n in draw.integers(0, 25, count)],
+        "left": (price * draw.uniform(0.5, 1.5, count)).round(3).tolist(),
+        "right": draw.normal(10, 4, count).round(3).tolist(),
+        "mark": draw.choice(["bad", "fair", "good"], count).tolist(),
+    }  # fmt: skip
+
+
+def check(learner: dt.Learner, folder: Path, *, alone: bool = False, level: str = "all") -> str:
+    """Eject, run, and compare weights, metrics and the last row; returns the script."""
+    script, application = folder / "ejected.py", learner.application
+    assert application is not None
+    learner.eject(script, level=level)
+    run = replay.replayed_alone if alone else replay.replayed_here
+    run = run if level == "all" else replay.replayed_with_drivetrain
+    answer = run(script, folder / "out", Path(application.data.source))
+    assert answer["weights_sha256"] == store.weights_sha256(learner.model.state_dict())
+    saved = store.read_tensors(folder / "out" / "model.safetensors")
+    assert store.weights_sha256(saved) == answer["weights_sha256"]
+    found = learner.evaluate()
+    assert replay.same_numbers(answer["metrics"], {"loss": found.loss, **found.metrics})
+    assert replay.row_of(answer["printed"][-1]) == replay.last_row(learner)
+    return script.read_text("utf-8")
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def classes_of_words(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", passengers()), "lives")
+
+
+def classes_of_numbers(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", passengers())
+    return trained(table, "class", drop=["lives"], metrics=["f1", "log_loss"])
+
+
+def one_number(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", passengers()), "age", metrics=["mae", "r2"])
+
+
+def dates(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", sales()), "takings")
+
+
+def several_dates_in_several_orders(folder: Path) -> dt.Learner:
+    columns = mixed()
+    options = {"levels": {"size": ["S", "M", "L"]}, "rare": 2, "log": ["price", "code"]}
+    return trained(write(folder / "t.csv", columns), "mark", time="made", **options)
+
+
+def several_numbers(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    because = "the shops do not change"
+    learner = dt.tabular.learner(
+        table, ["left", "right"], split="random", because=because, **NET, metrics=["mae"]
+    )
+    learner.fit(2, 1e-2)
+    return learner
+
+
+def logarithms(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    return trained(table, "left", log_target=True, fill="mode", valid="2021-03-01", time="sold")
+
+
+def own_range(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    return trained(table, "right", y_range=[-20, 50], fill="constant", constant=-1.5, loss_fn="mae")
+
+
+def no_range(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    options = {"split": "stratified", "because": "it is a test", "unseen": "mode"}
+    return trained(table, "right", y_range=False, **options, optimizer="momentum")
+
+
+def unseen_levels_as_the_commonest(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    return trained(table, "mark", valid="2020-12-01", unseen="mode", time="sold")
+
+
+def groups_of_words(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", mixed()), "mark", groups="owner", drop=["sold", "made"])
+
+
+def groups_of_numbers(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    return trained(table, "right", groups="code", kinds={"code": "number"}, drop=["sold"])
+
+
+def groups_of_codes(folder: Path) -> dt.Learner:
+    columns = mixed() | {"owner": [8 + n % 7 for n in range(180)]}
+    table = write(folder / "t.csv", columns)
+    return trained(table, "mark", groups="owner", kinds={"owner": "category"})
+
+
+def rows_in_time_by_a_number(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", mixed())
+    return trained(table, "mark", time="weight", split="time", drop=["sold", "made"])
+
+
+def rows_in_time_by_what_is_left_out(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", mixed()), "left", time="made", drop=["made"])
+
+
+def rows_that_were_given(folder: Path) -> dt.Learner:
+    rows = [*range(3, 60, 4), 100, 171]
+    columns = mixed() | {"left": ["" if n % 29 == 7 else n % 13 for n in range(180)]}
+    return trained(write(folder / "t.csv", columns), "left", valid=rows)
+
+
+def rows_in_a_row(folder: Path) -> dt.Learner:
+    columns = passengers() | {"lives": ["" if n % 31 == 2 else n % 2 for n in range(240)]}
+    return trained(write(folder / "t.csv", columns), "lives", valid=list(range(190, 240)))
+
+
+def only_numbers(folder: Path) -> dt.Learner:
+    columns = {name: mixed()[name] for name in ("weight", "code", "left", "right")}
+    return trained(write(folder / "t.csv", columns), "right", batch_size=13)  # one row is left over
+
+
+def only_words(folder: Path) -> dt.Learner:
+    columns = {name: mixed()[name] for name in ("size", "shop", "owner", "mark")}
+    return trained(write(folder / "t.csv", columns), "mark", embedding_dropout=0.1, dropout=0.2)
+
+
+def without_target_and_with_new_classes(folder: Path) -> dt.Learner:
+    marks: list[Any] = ["good" if n % 3 else "bad" for n in range(180)]
+    marks[5:9], marks[171:178] = ["", "?", " ", "NA"], ["odd", "good"] * 3 + ["strange"]
+    return trained(write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(140, 180)))
+
+
+def new_classes_that_are_numbers(folder: Path) -> dt.Learner:
+    marks = [n % 3 for n in range(173)] + [7, 8, 7, 1, 8, 2, 7]
+    return trained(write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(150, 180)))
+
+
+def averaged_and_clipped(folder: Path) -> dt.Learner:
+    callbacks = ["ema", "clip_gradients", {"name": "accumulate", "steps": 2}, "label_smoothing"]
+    return trained(write(folder / "t.csv", passengers()), "lives", callbacks=callbacks)
+
+
+def best_and_early(folder: Path) -> dt.Learner:
+    callbacks = ["save_best", {"name": "early_stopping", "patience": 1}]
+    learner = dt.tabular.learner(
+        write(folder / "t.csv", passengers()), "lives", callbacks=callbacks, dropout=0.3, **NET
+    )
+    learner.fit(6, 3e-2)
+    return learner
+
+
+def several_stages(folder: Path) -> dt.Learner:
+    learner = dt.tabular.learner(write(folder / "t.csv", passengers()), "lives", **NET)
+    learner.fit(1, 1e-2)
+    learner.fit_one_cycle(2, 5e-3, callbacks=["ema"])
+    learner.fit(2, 1e-3, schedule={"name": "flat_cosine", "pct_start": 0.5})
+    return learner
+
+
+class Interrupted(dt.Callback):
+    """Presses Ctrl-C at a step."""
+
+    in_script = False
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def after_batch(self, state: Any) -> None:
+        if state.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def resumed(folder: Path) -> dt.Learner:
+    learner = dt.tabular.learner(write(folder / "t.csv", passengers()), "lives", dropout=0.1, **NET)
+    try:
+        learner.fit_one_cycle(3, 1e-2, callbacks=[Interrupted(8)])
+    except KeyboardInterrupt:
+        learner.resume(callbacks=[])
+    return learner
+
+
+def a_column_without_a_value_in_training(folder: Path) -> dt.Learner:
+    columns = passengers() | {"late": [""] * 200 + [float(n) for n in range(40)]}
+    return trained(write(folder / "t.csv", columns), "lives", valid=list(range(190, 240)))
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def odd_text(folder: Path) -> dt.Learner:
+    """Windows' letters and line ends, blanks around words, semicolons, decimal commas, a short row."""
+    rows = [
+        f"{n};  Höhe {n % 5} ;{n % 90},{n % 7};{'Ja' if n % 3 else 'Nein'};{1 + n % 28:02d}.{1 + n % 12:02d}.2021"
+        for n in range(120)
+    ]
+    rows[17] = "17;zu kurz"
+    rows[40] = '40;"zwei\nZeilen";1,5;Ja;01.02.2021'
+    text = "\r\n".join(["Nummer;Größe; Länge ;Ziel;Tag", *rows, ""])
+    path = folder / "t.csv"
+    path.write_bytes(text.encode("cp1252"))
+    return trained(path, "Ziel", split="random", because="it is a test")
+
+
+def odd_numbers(folder: Path) -> dt.Learner:
+    """Thousands, money, percent, true and false, words among numbers, times of day, codes."""
+    count = 150
+    columns = {
+        "income": [f"{1000 + 37 * n:,}" for n in range(count)],
+        "paid": [f"${n}.50" for n in range(count)],
+        "share": [f"{n % 100}%" for n in range(count)],
+        "open": [str(n % 3 == 0) for n in range(count)],
+        "height": ["unknown" if n == 50 else n * 1.5 for n in range(count)],
+        "when": [f"{n % 24:02d}:{n % 60:02d}" for n in range(count)],
+        "zip": [f"{10000 + n % 9}.0" if n % 2 else 10000 + n % 9 for n in range(count)],
+        "seconds": [1_600_000_000 + 3600 * n for n in range(count)],
+        "infinite": ["inf" if n == 3 else n % 17 for n in range(count)],
+        "y": [n % 2 for n in range(count)],
+    }
+    options = {"kinds": {"seconds": "date:epoch s"}, "valid": list(range(120, 150))}
+    return trained(write(folder / "t.csv", columns), "y", **options)
+
+
+def dates_of_two_kinds(folder: Path) -> dt.Learner:
+    count = 140
+    days = [np.datetime64("2021-01-01") + n for n in range(count)]
+    columns = {
+        "first": [f"{d.astype(object):%d %b %Y}" for d in days],
+        "second": [f"{d.astype(object):%m/%d/%Y} {n % 12 + 1}:30 PM" for n, d in enumerate(days)],
+        "third": ["" if n % 9 == 2 else f"{d}T05:00:00+02:00" for n, d in enumerate(days)],
+        "y": [float(n % 19) for n in range(count)],
+    }
+    return trained(write(folder / "t.csv", columns), "y", time="first")
+
+
+def packed_with_a_mark_in_front(folder: Path) -> dt.Learner:
+    path = folder / "t.csv.gz"
+    path.write_bytes(gzip.compress(csv_of(passengers()).encode("utf-8-sig")))
+    return trained(path, "lives")
+
+
+def utf16_with_tabs(folder: Path) -> dt.Learner:
+    path = folder / "t.tsv"
+    path.write_bytes(csv_of(passengers()).replace(",", "\t").encode("utf-16"))
+    return trained(path, "lives")
+
+
+def parquet(folder: Path) -> dt.Learner:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = passengers() | {
+        "level": pa.array([n % 4 for n in range(240)], pa.int16()),
+        "day": pa.array(np.datetime64("2022-03-01") + np.arange(240) // 2),
+        "open": [n % 3 == 0 for n in range(240)],
+        "word": [" ?" if n % 7 == 1 else f" w{n % 6}" for n in range(240)],
+        "kind": pa.array([f"k{n % 3}" for n in range(240)]).dictionary_encode(),
+    }
+    path = folder / "t.parquet"
+    pq.write_table(pa.table(columns), path)
+    return trained(path, "lives", kinds={"level": "category"})
+
+
+RUNS: list[Make] = [
+    classes_of_words,
+    classes_of_numbers,
+    one_number,
+    dates,
+    several_dates_in_several_orders,
+    several_numbers,
+    logarithms,
+    own_range,
+    no_range,
+    unseen_levels_as_the_commonest,
+    groups_of_words,
+    groups_of_numbers,
+    groups_of_codes,
+    rows_in_time_by_a_number,
+    rows_in_time_by_what_is_left_out,
+    rows_that_were_given,
+    rows_in_a_row,
+    only_numbers,
+    only_words,
+    without_target_and_with_new_classes,
+    new_classes_that_are_numbers,
+    averaged_and_clipped,
+    best_and_early,
+    several_stages,
+    resumed,
+    a_column_without_a_value_in_training,
+    odd_text,
+    odd_numbers,
+    dates_of_two_kinds,
+    packed_with_a_mark_in_front,
+    utf16_with_tabs,
+    parquet,
+]
+
+
+@pytest.mark.parametrize("make", RUNS, ids=lambda make: make.__name__)
+def test_x(make: Make, tmp_path: Path) -> None:
+    check(make(tmp_path), tmp_path)
