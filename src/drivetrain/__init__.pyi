@@ -1,6 +1,8 @@
 from drivetrain import (
     eject as eject,
     errors as errors,
+    interpret as interpret,
+    levers as levers,
     losses as losses,
     metrics as metrics,
     models as models,

@@ -55,7 +55,7 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 
 CASES: list[tuple[list[Any], Any, str]] = [
-    (["application"], "audio", "has 'audio' as `application`, expected one of vision."),
+    (["application"], "audio", "has 'audio' as `application`, expected one of vision, tabular."),
     (["classes"], [], "has [] as `classes`, expected a list of 1 to 100000 labels."),
     (["classes"], ["a", "a"], "has a label twice among its `classes`."),
     (["classes"], ["a", 1], "has 1 as `classes`, expected labels of 1 to 1000 letters."),
@@ -74,7 +74,7 @@ CASES: list[tuple[list[Any], Any, str]] = [
     (
         ["signature", "inputs", 0, "dtype"],
         "object",
-        "`inputs[0]`, has 'object' as `dtype`, expected one of uint8, int64, float32, bool.",
+        "`inputs[0]`, has 'object' as `dtype`, expected one of uint8, int64, float32, float64, bool.",
     ),
     (
         ["files", "README.md", "bytes"],

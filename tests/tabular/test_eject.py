@@ -174,12 +174,16 @@ def only_words(folder: Path) -> dt.Learner:
 def without_target_and_with_new_classes(folder: Path) -> dt.Learner:
     marks: list[Any] = ["good" if n % 3 else "bad" for n in range(180)]
     marks[5:9], marks[171:178] = ["", "?", " ", "NA"], ["odd", "good"] * 3 + ["strange"]
-    return trained(write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(140, 180)))
+    return trained(
+        write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(140, 180))
+    )
 
 
 def new_classes_that_are_numbers(folder: Path) -> dt.Learner:
     marks = [n % 3 for n in range(173)] + [7, 8, 7, 1, 8, 2, 7]
-    return trained(write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(150, 180)))
+    return trained(
+        write(folder / "t.csv", mixed() | {"mark": marks}), "mark", valid=list(range(150, 180))
+    )
 
 
 def averaged_and_clipped(folder: Path) -> dt.Learner:

@@ -25,8 +25,10 @@ class Row:
     """One line of the table of results."""
 
     name: str
-    accuracy: float
-    interval: tuple[float, float]
+    value: float
+    """Of the card's `metric`."""
+    interval: tuple[float, float] | None
+    """95%; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Card:
     """Whose weights they are."""
     preparation: str
     """How an input as people have it becomes the model's."""
+    metric: str = "accuracy"
+    """What `results` are in."""
+    needs: str = "'drivetrain[predict]'"
+    """What pip is to install."""
     golden: Sequence[str] = ()
     """What the examples are; empty where there are none."""
     use: Sequence[str] = ()
@@ -75,7 +81,7 @@ def card_text(card: Card) -> str:
         "## Known limits",
         _bullets(card.limits),
         "## How to use it",
-        _USE,
+        _USE.format(needs=card.needs),
         *map(_wrap, card.use),
         "## What an input goes through",
         _wrap(card.preparation),
@@ -98,10 +104,11 @@ def config(
     classes: Sequence[str],
     model_type: str,
     extra: Mapping[str, Any],
+    model_class: str = "PictureModel",
 ) -> dict[str, Any]:
     """`config.json` as the Hub reads it. Drivetrain itself reads `bundle.json` and never this file."""
     return {
-        "architectures": ["PictureModel"],
+        "architectures": [model_class],
         "model_type": model_type,
         "library_name": "drivetrain",
         "architecture": dict(architecture),
@@ -113,7 +120,7 @@ def config(
 
 
 _USE = """```console
-$ pip install 'drivetrain[predict]'
+$ pip install {needs}
 $ drivetrain verify THIS_FOLDER
 $ drivetrain predict THIS_FOLDER INPUT...
 ```
@@ -137,7 +144,7 @@ def _front_matter(card: Card) -> str:
     if card.results:
         lines += [
             "metrics:",
-            "- accuracy",
+            f"- {card.metric}",
             "model-index:",
             f"- name: {_quoted(card.title)}",
             "  results:",
@@ -147,8 +154,8 @@ def _front_matter(card: Card) -> str:
             f"      name: {_quoted(card.title)}",
             "      type: private",
             "    metrics:",
-            "    - type: accuracy",
-            f"      value: {card.results[0].accuracy:.4f}",
+            f"    - type: {card.metric}",
+            f"      value: {_figure(card.results[0].value, 4)}",
         ]
     return "\n".join([*lines, "---"])
 
@@ -160,17 +167,24 @@ def _quoted(text: str) -> str:
 def _results(card: Card) -> str:
     if not card.results:
         return "It was not measured."
-    rows = ["| | accuracy | 95% interval |", "|---|---|---|"]
+    rows = [f"| | {card.metric} | 95% interval |", "|---|---|---|"]
     for row in card.results:
-        low, high = row.interval
-        rows.append(f"| {_plain(row.name)} | {row.accuracy:.3f} | {low:.3f} to {high:.3f} |")
+        between = "" if row.interval is None else " to ".join(map(_figure, row.interval))
+        rows.append(f"| {_plain(row.name)} | {_figure(row.value)} | {between} |")
     text = "\n".join(rows) + f"\n\n{_wrap(card.measured_on)}"
     if card.metrics:
         figures = ", ".join(
-            f"{name.replace('_', ' ')} {value:.3f}" for name, value in card.metrics.items()
+            f"{name.replace('_', ' ')} {_figure(value)}" for name, value in card.metrics.items()
         )
         text += f" Also: {figures}."
     return text
+
+
+def _figure(value: float, digits: int = 3) -> str:
+    """Three digits after the point, of large numbers fewer: 0.853, 12.31, 4,812."""
+    if abs(value) < 10:
+        return f"{value:.{digits}f}"
+    return f"{value:,.{max(0, digits + 1 - len(str(int(abs(value)))))}f}"
 
 
 def _bullets(sentences: Sequence[str]) -> str:

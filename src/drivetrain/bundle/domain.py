@@ -2,6 +2,7 @@
 
 A net answers for anything, and surely. What gives a foreign input away is where its features lie: the
 score is the distance to the nearest training item, measured in two ways, of which the larger counts.
+Where items may not travel, as rows of a table, means of groups of them stand in their place.
 
 - in direction: between unit vectors (Sun et al. 2022, arXiv:2204.06507). Sees foreign pictures.
 - in whitened space, where the spread within a class is the same along every axis (the Mahalanobis
@@ -53,6 +54,12 @@ CANDIDATES = 10_000
 REFERENCES = 2_000
 """Of these, so many are kept: those that leave the smallest gaps."""
 
+GROUPS = 300
+"""Groups at most, where their means are kept in the place of training items."""
+
+_ROUNDS = 10
+"""In which groups are settled; more move the means by little."""
+
 _CHUNK = 1_024
 """Items whose distances are held in memory at once."""
 
@@ -69,7 +76,7 @@ class Domain:
     whitening: Tensor
     """(K + 1, K + 1): after it, the shrunk covariance within classes is the identity."""
     references: Tensor
-    """(R, K + 1) coordinates of training items."""
+    """(R, K + 1) coordinates of training items, or of the means of groups of them."""
     bounds: tuple[float, float]
     """Of each distance, in direction and whitened: exceeded by `false_alarm` of validation items."""
     threshold: float
@@ -167,6 +174,7 @@ def fit_domain(
     train_features: Tensor | None = None,
     train_targets: Tensor | None = None,
     false_alarm: float = 0.05,
+    group: int | None = None,
     seed: int = 42,
 ) -> Domain:
     """The score and its threshold, from features of training items and of validation items.
@@ -179,6 +187,7 @@ def fit_domain(
         train_targets: (M,) int64 class indices, to measure the spread within classes; None measures
             the spread of all items.
         false_alarm: in (0, 1).
+        group: keep no training item, but means of groups of at least so many of them; None keeps items.
         seed: what draws are derived from.
 
     Raises: ShapeError, InputError: they are not that. ConfigError: a rate outside (0, 1).
@@ -208,11 +217,15 @@ def fit_domain(
 
     basis = main_directions(train, COMPONENTS).float()
     rows = coordinates(train, basis.double())
-    kept = farthest_first(normalize(rows), REFERENCES)
+    whitening = whitening_within(rows, targets)
+    if group is None:
+        references = rows[farthest_first(normalize(rows), REFERENCES)]
+    else:
+        references = group_means(rows, rows @ whitening, most=GROUPS, least=group, seed=seed)
     domain = Domain(
         basis=basis,
-        whitening=whitening_within(rows, targets).float(),
-        references=rows[kept].float().contiguous(),
+        whitening=whitening.float(),
+        references=references.float().contiguous(),
         bounds=(1.0, 1.0),
         threshold=inf,
         false_alarm=false_alarm,
@@ -319,6 +332,44 @@ def farthest_first(rows: Tensor, most: int) -> Tensor:
         gaps = torch.minimum(gaps, to_newest).masked_fill(chosen, -inf)
         newest = int(gaps.argmax())
     return chosen.nonzero().squeeze(1)
+
+
+def group_means(rows: Tensor, places: Tensor, *, most: int, least: int, seed: int) -> Tensor:
+    """(M, D) rows -> (G, D): the means of groups of rows that lie together, `least` or more in each.
+
+    Lloyd's rounds from rows that are drawn; a group that gets too few is given up, and its rows go to
+    the others.
+
+    Args:
+        places: (M, E) where the rows lie.
+        most: groups at most.
+        least: rows of a group; with fewer rows than that there is one group.
+        seed: what the draw is derived from.
+    """
+    count = max(1, min(most, len(rows) // (2 * least)))
+    drawn = permutation(len(rows), seed=seed, epoch=0, purpose="guard groups")[:count]
+    centres = places[drawn]
+    nearest, sizes = _nearest(places, centres)
+    for _ in range(_ROUNDS):
+        kept = sizes >= min(least, int(sizes.max()))
+        centres = (_sums(places, nearest, len(sizes)) / sizes.clamp_min(1)[:, None])[kept]
+        nearest, sizes = _nearest(places, centres)
+    while int(sizes.min()) < least and len(sizes) > 1:
+        centres = centres[sizes > sizes.min()] if int(sizes.max()) > least else centres[:1]
+        nearest, sizes = _nearest(places, centres)
+    return _sums(rows, nearest, len(sizes)) / sizes[:, None]
+
+
+def _nearest(places: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """(M,) the nearest centre of each place, and (G,) how many each has."""
+    squares = centres.square().sum(dim=1)
+    parts = [(squares - 2 * (part @ centres.T)).argmin(dim=1) for part in places.split(_CHUNK)]
+    nearest = torch.cat(parts)
+    return nearest, torch.bincount(nearest, minlength=len(centres))
+
+
+def _sums(rows: Tensor, group: Tensor, count: int) -> Tensor:
+    return rows.new_zeros(count, rows.shape[1]).index_add(0, group, rows)
 
 
 def bounds_without_each(values: Tensor, share: float) -> tuple[float, Tensor]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from drivetrain.bundle.manifest import Manifest
 from drivetrain.errors import BundleError
 
 MOST_TENSOR_BYTES = 1 << 30
+MOST_TARGETS = 1_000
+"""Numbers that a model predicts at once."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,18 @@ class GoldenItem:
 
     file: str
     """The input, as a path within the bundle."""
-    label: str
-    """What the person says it is."""
-    predicted: str
-    """What the model said when the bundle was made."""
+    label: str = ""
+    """What the person says it is; empty where numbers are predicted."""
+    predicted: str = ""
+    """What the model said when the bundle was made; as `label`."""
+    value: tuple[float, ...] = ()
+    """The true number, or one a target, where numbers are predicted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """`{file, label, predicted}`, or `{file, value}`."""
+        if self.value:
+            return {"file": self.file, "value": list(self.value)}
+        return {"file": self.file, "label": self.label, "predicted": self.predicted}
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,7 @@ class Golden:
 
     def files(self) -> dict[str, bytes]:
         """`golden.json` and `golden.safetensors`."""
-        value = {
-            "items": [
-                {"file": item.file, "label": item.label, "predicted": item.predicted}
-                for item in self.items
-            ]
-        }
+        value = {"items": [item.to_json() for item in self.items]}
         return {
             manifests.GOLDEN: store.json_bytes(value),
             manifests.GOLDEN_TENSORS: store.tensor_bytes(self.expected),
@@ -84,14 +90,17 @@ def read_golden(folder: Path, manifest: Manifest) -> Golden:
     items = []
     for entry in fields.inners("items", most=manifests.MOST_GOLDEN):
         file = entry.text("file", pattern=r"golden/[0-9a-z]{1,20}\.[a-z]{1,8}")
-        label, predicted = (entry.text(name) for name in ("label", "predicted"))
         if file not in manifest.files:
             entry.wrong("file", "a file of the bundle", file)
-        for name, said in (("label", label), ("predicted", predicted)):
-            if said not in manifest.classes:
-                entry.wrong(name, "one of the bundle's classes", said)
+        if manifest.classes:
+            label, predicted = (entry.text(name) for name in ("label", "predicted"))
+            for name, said in (("label", label), ("predicted", predicted)):
+                if said not in manifest.classes:
+                    entry.wrong(name, "one of the bundle's classes", said)
+            items.append(GoldenItem(file, label, predicted))
+        else:
+            items.append(GoldenItem(file, value=_numbers(entry)))
         entry.end()
-        items.append(GoldenItem(file, label, predicted))
     fields.end()
     travelling = {name for name in manifest.files if name.startswith("golden/")}
     if travelling != {item.file for item in items}:
@@ -103,6 +112,14 @@ def read_golden(folder: Path, manifest: Manifest) -> Golden:
         limit=MOST_TENSOR_BYTES,
     )
     return Golden(tuple(items), expected)
+
+
+def _numbers(entry: Fields) -> tuple[float, ...]:
+    """The numbers of `value`."""
+    value = entry.take("value")
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_TARGETS:
+        entry.wrong("value", f"a list of 1 to {MOST_TARGETS} numbers", value)
+    return Fields({"value": value}, entry.where).numbers("value", len(value), -1e300, 1e300)
 
 
 def largest_difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> float:

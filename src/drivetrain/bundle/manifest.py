@@ -17,7 +17,7 @@ from drivetrain import store
 
 FORMAT = 1
 NAME = "bundle.json"
-APPLICATIONS = ("vision",)
+APPLICATIONS = ("vision", "tabular")
 
 WEIGHTS, CONFIG, CARD, PREDICTOR = "model.safetensors", "config.json", "README.md", "predict.py"
 GOLDEN, GOLDEN_TENSORS, GOLDEN_INPUTS = "golden.json", "golden.safetensors", "golden/*"
@@ -103,7 +103,7 @@ class Manifest:
     preprocessing: Mapping[str, Any]
     """How an input as people have it becomes the model's input."""
     classes: tuple[str, ...]
-    """Labels in the order of the scores."""
+    """Labels in the order of the scores; empty where numbers are predicted."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     num_threads: int | None

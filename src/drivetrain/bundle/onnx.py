@@ -29,14 +29,17 @@ _OWN_DOMAINS = ("", "ai.onnx")
 
 
 def export(
-    network: nn.Module, example: Tensor, inputs: Sequence[Port], outputs: Sequence[Port]
+    network: nn.Module,
+    example: Tensor | tuple[Tensor, ...],
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
 ) -> bytes:
     """A network as the bytes of an ONNX file.
 
     Args:
-        network: in evaluation mode, on the CPU; from one tensor to a tuple of tensors.
-        example: an input of 2 items or more.
-        inputs: one port.
+        network: in evaluation mode, on the CPU; from a tensor, or several, to a tuple of tensors.
+        example: an input of 2 items or more; of several a tuple.
+        inputs: a port for each.
         outputs: a port for each tensor that the network gives.
 
     Raises: MissingPackageError: `onnx` or `onnxscript` is not installed. ConfigError: torch cannot
@@ -44,16 +47,18 @@ def export(
     """
     require("onnx", extra="onnx")
     require("onnxscript", extra="onnx")
+    batch = torch.export.Dim("batch")
+    examples = (example,) if isinstance(example, Tensor) else example
     try:
         with torch.no_grad():
             program: Any = torch.onnx.export(
                 network,
-                (example,),
+                examples,
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[port.name for port in inputs],
                 output_names=[port.name for port in outputs],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=tuple({0: batch} for _ in examples),
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
@@ -92,21 +97,22 @@ class OnnxEngine:
             str(folder / manifests.ONNX),
         )
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """The outputs for a batch."""
-        return self._run(pixels)
+    def __call__(self, *batch: Tensor) -> tuple[Tensor, ...]:
+        """The outputs for a batch, given as a tensor for each input."""
+        return self._run(*batch)
 
 
 def calculate(
     data: bytes,
-    batch: Tensor,
+    batch: Tensor | tuple[Tensor, ...],
     inputs: Sequence[Port],
     outputs: Sequence[Port],
     *,
     num_threads: int | None,
 ) -> tuple[Tensor, ...]:
     """The outputs of an ONNX file that was just made."""
-    return _runner(data, inputs, outputs, num_threads, "The ONNX model")(batch)
+    given = (batch,) if isinstance(batch, Tensor) else batch
+    return _runner(data, inputs, outputs, num_threads, "The ONNX model")(*given)
 
 
 def check_model(data: bytes, where: str) -> None:
@@ -139,7 +145,7 @@ def _runner(
     outputs: Sequence[Port],
     num_threads: int | None,
     where: str,
-) -> Callable[[Tensor], tuple[Tensor, ...]]:
+) -> Callable[..., tuple[Tensor, ...]]:
     """A function from a batch to the outputs."""
     runtime = require("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
@@ -159,8 +165,9 @@ def _runner(
             f"{[port.name for port in inputs]} and {names}. Take it anew from where it came from."
         )
 
-    def run(batch: Tensor) -> tuple[Tensor, ...]:
-        values = session.run(names, {inputs[0].name: batch.contiguous().numpy()})
+    def run(*batch: Tensor) -> tuple[Tensor, ...]:
+        given = zip(inputs, batch, strict=True)
+        values = session.run(names, {port.name: one.contiguous().numpy() for port, one in given})
         return tuple(torch.from_numpy(value) for value in values)
 
     return run

@@ -133,7 +133,7 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
         application=application,
         architecture=_plain(fields, "architecture"),
         preprocessing=_plain(fields, "preprocessing"),
-        classes=_labels(fields),
+        classes=_labels(fields, least=0 if application == "tabular" else 1),
         inputs=_ports(signature, "inputs"),
         outputs=_ports(signature, "outputs"),
         num_threads=_maybe_whole(fields, "num_threads", 1, MOST_THREADS),
@@ -156,10 +156,10 @@ def _plain(fields: Fields, name: str) -> dict[str, Any]:
     return value
 
 
-def _labels(fields: Fields) -> tuple[str, ...]:
+def _labels(fields: Fields, *, least: int) -> tuple[str, ...]:
     value = fields.take("classes")
-    if not isinstance(value, list) or not 1 <= len(value) <= MOST_CLASSES:
-        fields.wrong("classes", f"a list of 1 to {MOST_CLASSES} labels", value)
+    if not isinstance(value, list) or not least <= len(value) <= MOST_CLASSES:
+        fields.wrong("classes", f"a list of {least} to {MOST_CLASSES} labels", value)
     for label in value:
         if not isinstance(label, str) or not 1 <= len(label) <= LETTERS_OF_LABEL:
             fields.wrong("classes", f"labels of 1 to {LETTERS_OF_LABEL} letters", label)
@@ -183,7 +183,7 @@ def _ports(signature: Fields, name: str) -> tuple[Port, ...]:
         ports.append(
             Port(
                 name=entry.text("name", pattern=r"[a-z_]{1,64}"),
-                dtype=entry.word("dtype", ("uint8", "int64", "float32", "bool")),
+                dtype=entry.word("dtype", ("uint8", "int64", "float32", "float64", "bool")),
                 shape=tuple(shape),
                 range=None if bounds is None else (bounds[0], bounds[1]),
                 meaning=entry.text("meaning"),

@@ -9,6 +9,7 @@ Twin: drivetrain.reference.guard.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -59,11 +60,14 @@ class ShiftReport:
     most_moved: tuple[Moved, ...]
     """The features that differ most, first the surest; `MOST_MOVED` at most, drifted or not."""
     num_moved: int
-    """Features that would alarm by themselves."""
+    """Features whose p-value holds beside that of the others (Holm 1979): none of them by chance, in
+    all but a share of `level` of batches."""
     num_features: int
     """Features that were tested."""
     num_items: int
     """Items of the batch."""
+    of: str = "features"
+    """What they are called."""
 
     @property
     def text(self) -> str:
@@ -79,7 +83,7 @@ class ShiftReport:
         )
         return (
             f"The {self.num_items} items have drifted from the reference (p = {self.p_value:.2g}, level "
-            f"{self.level:g}): {self.num_moved} of {self.num_features} features moved, most of all "
+            f"{self.level:g}): {self.num_moved} of {self.num_features} {self.of} moved, most of all "
             f"{named}."
         )
 
@@ -121,7 +125,7 @@ class Reference:
         p_values = ks_p_value(distances, len(self.items), len(features))
         found = zip(p_values.tolist(), distances.tolist(), strict=True)
         moved = [Moved(number, p, distance) for number, (p, distance) in enumerate(found)]
-        return _report(moved, self.level, len(features))
+        return report_of(moved, self.level, len(features))
 
     def to_json(self) -> dict[str, Any]:
         """All but the tensor."""
@@ -214,21 +218,32 @@ def column_shift(
                 for values in (old, now)
             ]
             moved.append(Moved(name, *chi_squared(*counts)))
-    return _report(moved, level, max(sizes))
+    return report_of(moved, level, max(sizes))
 
 
-def _report(moved: list[Moved], level: float, num_items: int) -> ShiftReport:
+def report_of(
+    moved: list[Moved], level: float, num_items: int, *, of: str = "features"
+) -> ShiftReport:
+    """What the tests of all features come to.
+
+    Args:
+        moved: one for each feature, 1 or more.
+        num_items: of the batch.
+        of: what features are called.
+    """
     count = len(moved)
     ordered = sorted(moved, key=lambda one: (one.p_value, -one.distance))
     p_value = min(1.0, ordered[0].p_value * count)
+    holds = (one.p_value * (count - place) <= level for place, one in enumerate(ordered))
     return ShiftReport(
         p_value=p_value,
         drifted=p_value <= level,
         level=level,
         most_moved=tuple(ordered[:MOST_MOVED]),
-        num_moved=sum(one.p_value * count <= level for one in moved),
+        num_moved=sum(1 for _ in itertools.takewhile(bool, holds)),
         num_features=count,
         num_items=num_items,
+        of=of,
     )
 
 

@@ -106,7 +106,10 @@ def verify(
     tolerance = manifest.tolerance
     if engine == "onnx" and manifest.onnx is not None:
         tolerance = manifest.onnx.tolerance
-    labels = golden.predicted(outputs["logits"], manifest.classes) if known.items else []
+    labels = [item.predicted for item in known.items]
+    if known.items and manifest.classes:
+        scores = outputs["logits" if "logits" in outputs else "outputs"]
+        labels = golden.predicted(scores, manifest.classes)
     other = [
         one.file for one, label in zip(known.items, labels, strict=True) if one.predicted != label
     ]

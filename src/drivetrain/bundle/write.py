@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -17,10 +17,21 @@ from drivetrain import store
 from drivetrain._strict import shown
 from drivetrain.bundle import manifest as manifests, opening
 from drivetrain.bundle.golden import Golden
-from drivetrain.bundle.guard import Guard
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.verify import Verified
 from drivetrain.errors import BundleError, ConfigError
+
+
+class KeptGuard(Protocol):
+    """What is written of a guard, whatever it judges."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `guard.json`."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Those of `guard.safetensors`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Contents:
     golden: Golden
     golden_inputs: Mapping[str, bytes] = field(default_factory=dict)
     """Path within the bundle -> the file."""
-    guard: Guard | None = None
+    guard: KeptGuard | None = None
     predictor: str | None = None
     """Source of `predict.py`, which runs without Drivetrain."""
     onnx: bytes | None = None

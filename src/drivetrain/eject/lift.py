@@ -277,6 +277,11 @@ class Lifter:
                 self._called.setdefault((module, other), other)
         if hasattr(node, "name"):
             node.name = called  # pyright: ignore[reportAttributeAccessIssue]
+        elif called != name and isinstance(node, ast.Assign):
+            node.targets = [
+                ast.Name(called, ast.Store()) if dotted(one) == name else one
+                for one in node.targets
+            ]
         if isinstance(node, ast.ClassDef) and piece.is_ours:
             _set_methods_aside(piece)
         piece.known |= {
@@ -302,7 +307,7 @@ class Lifter:
                 one.body = [part for part in one.body if not _is_abstract(part)]
             if hasattr(one, "before"):
                 one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
-        _Requires(self).visit(node)
+        _Requires(self, source).visit(node)
         body = [node]
         folder = self.folder(source.name, known)
         if isinstance(node, ast.FunctionDef) and any(key.isidentifier() for key in known):
@@ -410,15 +415,22 @@ class Lifter:
 
 
 class _Requires(ast.NodeTransformer):
-    """`require("PIL.Image", extra="vision")` as `Image`, imported."""
+    """`require("PIL.Image", extra="vision")` as `Image`, imported; or as the module calls it in types."""
 
-    def __init__(self, lifter: Lifter) -> None:
+    def __init__(self, lifter: Lifter, source: Module) -> None:
         self.lifter = lifter
+        self.aliases = {
+            one.module: one
+            for one in source.imported.values()
+            if one.alias and not one.name and not one.module.startswith(OURS)
+        }
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         if dotted(node.func) == "require" and isinstance(node.args[0], ast.Constant):
             package, _, name = str(node.args[0].value).rpartition(".")
+            if not package and name in self.aliases:
+                return ast.Name(self.lifter.add_import(self.aliases[name]), ast.Load())
             called = self.lifter.add_import(Import(package, name) if package else Import(name))
             return ast.Name(called, ast.Load())
         return node

@@ -1,1 +1,61 @@
-"""What a model says: functions of a frame and of what predicts it."""
+"""What a model says: functions of a frame and of what predicts it, whatever the model is.
+
+    predict = model.predict_frame                       # (N,) numbers or (N, C) probabilities of a Frame
+    dt.interpret.permutation_importance(predict, frame, targets, score)
+    dt.interpret.partial_dependence(predict, frame, "age")
+
+Each answer prints itself, draws itself (`.plot()`) and is plain JSON (`.to_json()`). `tabular.explain` asks
+them of a model of a table. Names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drivetrain._lazy import install
+
+if TYPE_CHECKING:
+    from drivetrain.interpret.columns import columns_to_drop
+    from drivetrain.interpret.comparison import compare_importance
+    from drivetrain.interpret.confidence import tree_confidence
+    from drivetrain.interpret.domain import out_of_domain
+    from drivetrain.interpret.importance import permutation_importance
+    from drivetrain.interpret.outliers import outlier_report, with_and_without
+    from drivetrain.interpret.partial import partial_dependence
+    from drivetrain.interpret.partial_2d import partial_dependence_2d
+    from drivetrain.interpret.redundancy import redundant_columns, without_each
+    from drivetrain.interpret.shapley import contributions
+    from drivetrain.interpret.waterfall import waterfall
+
+__all__ = [
+    "columns_to_drop",
+    "compare_importance",
+    "contributions",
+    "out_of_domain",
+    "outlier_report",
+    "partial_dependence",
+    "partial_dependence_2d",
+    "permutation_importance",
+    "redundant_columns",
+    "tree_confidence",
+    "waterfall",
+    "with_and_without",
+    "without_each",
+]
+
+_HOMES = {
+    "columns": ("columns_to_drop",),
+    "comparison": ("compare_importance",),
+    "confidence": ("tree_confidence",),
+    "domain": ("out_of_domain",),
+    "importance": ("permutation_importance",),
+    "outliers": ("outlier_report", "with_and_without"),
+    "partial": ("partial_dependence",),
+    "partial_2d": ("partial_dependence_2d",),
+    "redundancy": ("redundant_columns", "without_each"),
+    "shapley": ("contributions",),
+    "waterfall": ("waterfall",),
+}
+"""Module -> the public names that it holds."""
+
+install(__name__, _HOMES)

@@ -21,13 +21,15 @@ from drivetrain.levers.simulate import Simulation
 
 MOST = 3
 CANDIDATES = 256
+CELL = 0.02
+"""In widths of the bounds: of settings in such a cell the best is looked at."""
 APART = 0.1
 """In widths of the bounds: settings that are nearer to each other are one."""
 REACH = 0.1
 """In ranges of the data: rows of which each lever is about so near count as beside a setting."""
 EDGE = 0.25
 """In ranges of the data: how far outside of it a setting may be."""
-NEARLY = 0.1
+NEARLY = 0.2
 """Without a doubt of the model: how far below the best, as a share of best - median, may be worth a look."""
 
 
@@ -79,8 +81,12 @@ def what_to_measure(
         rows: of the context, on which doubt is worked out.
     """
     sign = simulation.problem.sign
-    order = np.argsort(-sign * values, kind="stable")[: 8 * CANDIDATES]
-    order = order[:: max(1, len(order) // CANDIDATES)]  # the upper part, and evenly
+    order = np.argsort(-sign * values, kind="stable")
+    # One of those that lie together, where the search looked closely.
+    widths = np.array([axis.width for axis in simulation.axes])
+    _, first = np.unique(np.round(candidates[order] / widths / CELL), axis=0, return_index=True)
+    order = order[np.sort(first)]
+    order = order[:: max(1, len(order) // CANDIDATES)]
     settings = np.concatenate([best[None, :], candidates[order]])
     value, doubt, _ = simulation.values(settings, rows, doubt=True)
     frame = simulation.settings_frame(settings)

@@ -445,9 +445,8 @@ def _outcomes(values: Values, name: str) -> np.ndarray:
         return _yes_or_no(values, name)
     if values.dtype.kind != "f" or not np.isfinite(values).all():
         raise DataError(
-            f"The outcome {shown(name)} has to be a number, or yes and no, in every row. Drop the rows that "
-            "have none, if what came of them is not known for a reason that has to do with the treatment, "
-            "think twice."
+            f"The outcome {shown(name)} has to be a number, or yes and no, in every row. Rows without one can "
+            "be dropped only where the treatment has nothing to do with its being missing."
         )
     return values
 

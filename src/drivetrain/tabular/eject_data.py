@@ -21,7 +21,7 @@ from drivetrain.eject.inline import Setting
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.errors import EjectError
-from drivetrain.tabular import dates, preprocess
+from drivetrain.tabular import date_text, dates, preprocess
 from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.eject_reading import PLAIN, TRIMMED, WORDS, find_reading
 
@@ -134,6 +134,7 @@ class TableWriter:
         texts = {way.text for way in reading.ways.values()}
         for way in reading.ways.values():
             uses |= {function.__name__: function for function in way.uses}
+        self._know_dates()
         self.lifter.add_import(Import("numpy", "", "np"))
         self.lifter.add_import(Import("pathlib", "Path"))
         self.lifter.add_import(Import("typing", "Any"))
@@ -151,6 +152,8 @@ class TableWriter:
                 f"table = csv.read_csv({self._csv_options()})",
             ]
         lines += self._values(extra, "names" if reading.is_parquet else "types")
+        if any("compute." in text for text in texts):
+            self.lifter.add_import(Import("pyarrow", "compute"))
         self.lifter.add_import(Import("pyarrow", "", "pa"))
         what = [
             *(["numbers as float64 (NaN: missing)"] if PLAIN in texts else []),
@@ -159,6 +162,20 @@ class TableWriter:
         ]
         return Written(
             _READ.format(what=_capital(", ".join(what)), body=indented(lines, 1)), "data", uses
+        )
+
+    def _know_dates(self) -> None:
+        """The patterns of dates that are read as words are made now."""
+        ways = self.reading.ways.values()
+        forms = sorted({way.written for way in ways if way.written})
+        patterns = {form: date_text._pattern(form) for form in forms}
+        found = repr(patterns[forms[0]]) if len(forms) == 1 else f"{patterns!r}[date_format]"
+        if not set(forms) & date_text.EPOCHS.keys():
+            self.known["drivetrain.tabular.date_text:parse_dates"] = {
+                "date_format in EPOCHS": Known(False)
+            }
+        self.instead["drivetrain.tabular.date_text:_pattern"] = (
+            f"def _pattern(date_format):\n    return {found}\n"
         )
 
     def _extra_settings(self) -> dict[str, str]:
@@ -218,6 +235,10 @@ class TableWriter:
         ways = self.reading.ways
         chain = [(f"name in {constant}", text) for text, constant in extra.items()]
         rest = {name: way.text for name, way in ways.items() if way.text not in extra}
+        others = [[n for n in of if n not in self.dates] for of in self.bases.values()]
+        for of in (self.dates, *others):
+            texts = {rest[name] for name in of if name in rest}
+            assert len(texts) <= 1, "what is not read as the others of its kind has a constant"
         for text in (WORDS.text, TRIMMED.text, *dict.fromkeys(rest.values())):
             members = [name for name, one in rest.items() if one == text]
             if members and text != PLAIN:

@@ -54,6 +54,8 @@ class Way:
     """What the text calls."""
     form: str | None = None
     """How the column's dates are written, for `pyarrow`."""
+    written: str = ""
+    """How the column's dates are written, where they are read as words."""
     setting: str = ""
     """Name of a constant that lists the columns, where it is not the usual way of their kind."""
     reason: str = ""
@@ -180,9 +182,14 @@ def _csv_ways(column: Column) -> Iterable[Way]:
     form = column.number_format
     if column.kind == "number":
         if form == BOOLEAN:
-            yield Way("bool_", _CAST, _as_numbers, (), None, "FLAGS", "true and false, as 1 and 0")
+            yield replace(
+                _CASTED, type="bool_", setting="FLAGS", reason="true and false, as 1 and 0"
+            )
         elif form is None:
             yield Way("float64", PLAIN, _plainly)
+        else:
+            yield _SIGNED
+            yield _WITH_COMMA
         yield _written_numbers(form)
     elif column.kind == "date":
         dates = column.date_format or "%Y-%m-%d"
@@ -192,13 +199,13 @@ def _csv_ways(column: Column) -> Iterable[Way]:
                 f"from_epoch({PLAIN}, {dates!r})",
                 lambda numbers: from_epoch(numbers.to_numpy(), dates),
                 (from_epoch,),
-                None,
-                "COUNTED",
-                f"dates that are written as a number, {dates}",
+                setting="COUNTED",
+                reason=f"dates that are written as a number, {dates}",
             )
         else:
             yield Way("timestamp", PLAIN, _plainly)
             yield Way("timestamp", PLAIN, _plainly, form=dates)
+            yield Way("timestamp", PLAIN, _plainly, form=f"{dates.replace('%H', '%I')} %p")
         yield _written_dates(dates)
     else:
         yield WORDS
@@ -210,7 +217,7 @@ def _parquet_ways(column: Column, missing: Sequence[str]) -> Iterable[Way]:
     """Ways to read a column of a Parquet file, the shortest first."""
     if column.kind == "number":
         yield Way("", PLAIN, _plainly)
-        yield Way("", _CAST, _as_numbers, (), None, "COUNTS", "numbers of other types")
+        yield replace(_CASTED, setting="COUNTS", reason="numbers of other types")
         yield _written_numbers(column.number_format)
     elif column.kind == "date":
         yield Way("", "{}.cast(pa.timestamp('us')).to_numpy()", _moments)
@@ -222,19 +229,49 @@ def _parquet_ways(column: Column, missing: Sequence[str]) -> Iterable[Way]:
             "as_words({}.cast(pa.string()))",
             lambda c: as_words(c.cast(require("pyarrow", extra="tabular").string())),
             (as_words,),
-            None,
-            "CODES",
-            "categories that are no words in the file",
+            setting="CODES",
+            reason="categories that are no words in the file",
         )
         yield Way(
             "",
             "as_words(present(trimmed({}), MISSING))",
             lambda words: as_words(present(trimmed(words), missing)),
             (as_words, present, trimmed),
+            setting="MARKED",
+            reason="columns of words in which some of MISSING stand, or blanks around words",
         )
 
 
-_CAST = "{}.cast(pa.float64()).to_numpy()"
+_CASTED = Way("", "{}.cast(pa.float64()).to_numpy()", _as_numbers)
+
+
+def _signed(column: pa.ChunkedArray) -> np.ndarray:
+    pc = require("pyarrow.compute", extra="tabular")
+    return _as_numbers(pc.replace_substring_regex(column, _ALL_SIGNS, ""))
+
+
+def _with_comma(column: pa.ChunkedArray) -> np.ndarray:
+    pc = require("pyarrow.compute", extra="tabular")
+    words = pc.replace_substring_regex(column, _ALL_SIGNS.replace(".", ","), "")
+    return _as_numbers(pc.replace_substring(words, ",", "."))
+
+
+_ALL_SIGNS = r"[^\d.eE+-]"
+_SIGNED = Way(
+    "string",
+    f"compute.replace_substring_regex({{}}, r'{_ALL_SIGNS}', '').cast(pa.float64()).to_numpy()",
+    _signed,
+    setting="SIGNED",
+    reason="numbers among other signs, such as 1,200 or 12% or $5",
+)
+_WITH_COMMA = Way(
+    "string",
+    "compute.replace_substring(compute.replace_substring_regex({}, "
+    f"r'{_ALL_SIGNS.replace('.', ',')}', ''), ',', '.').cast(pa.float64()).to_numpy()",
+    _with_comma,
+    setting="WITH_COMMA",
+    reason="numbers with a decimal comma",
+)
 
 
 def _moments(column: pa.ChunkedArray) -> np.ndarray:
@@ -247,9 +284,8 @@ def _written_numbers(form: str | None) -> Way:
         f"written_numbers({{}}, {form!r})",
         lambda words: written_numbers(words, form),
         (written_numbers,),
-        None,
-        "WRITTEN",
-        f"numbers written with {form}" if form else "numbers among which other words stand",
+        setting="WRITTEN",
+        reason=f"numbers written with {form}" if form else "numbers among which other words stand",
     )
 
 
@@ -259,9 +295,9 @@ def _written_dates(form: str) -> Way:
         f"written_dates({{}}, {form!r})",
         lambda words: written_dates(words, form),
         (written_dates,),
-        None,
-        "WRITTEN_DATES",
-        f"dates written as {form}",
+        written=form,
+        setting="WRITTEN_DATES",
+        reason=f"dates written as {form}",
     )
 
 
@@ -271,9 +307,8 @@ def _same_words(form: str | None) -> Way:
         f"as_words(same_words(trimmed({{}}), {form!r}))",
         lambda words: as_words(same_words(trimmed(words), form)),
         (as_words, same_words, trimmed),
-        None,
-        "CODES",
-        "categories of which a level is written in several ways",
+        setting="CODES",
+        reason="categories of which a level is written in several ways",
     )
 
 
