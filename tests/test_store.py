@@ -515,3 +515,11 @@ def test_tensors_with_bytes_that_are_no_bools_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
     with pytest.raises(RunError, match=r"is damaged: 'mask' holds bytes that are no bools\.$"):
         store.read_tensors(path)
+
+
+def test_weights_are_hashed_by_their_values_not_by_how_they_lie_in_memory() -> None:
+    strided = torch.arange(6.0).reshape(3, 2)[:, 0]
+    one = torch.tensor([[1.0, 2.0]]).T[0]  # a single number, which torch calls contiguous as it is
+    assert one.stride() == (2,)
+    plain = {"a": torch.tensor([0.0, 2.0, 4.0]), "b": torch.tensor([1.0])}
+    assert store.weights_sha256({"a": strided, "b": one}) == store.weights_sha256(plain)

@@ -77,7 +77,13 @@ def test_between_few_values_is_inside_where_they_are_near_each_other() -> None:
         domain = Domain.of(line(values), ["x"])
         return (domain.lever_distance(line(asked)) <= domain.bound(0.95)[0]).tolist()
 
-    assert is_inside([1, 2, 3, 4, 5] * 40, [2.5, 4.0, 5.4, 5.8, 9.0]) == [True, True, True, False, False]
+    assert is_inside([1, 2, 3, 4, 5] * 40, [2.5, 4.0, 5.4, 5.8, 9.0]) == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert is_inside([0, 100] * 100, [0.0, 10.0, 50.0, 100.0]) == [True, True, False, True]
 
 

@@ -87,14 +87,14 @@ def test_an_expression_says_what_it_uses() -> None:
         ),
         (
             "x.__class__",
-            "'x.__class__' is none of probability.CLASS, probability[\"any class\"] and column[\"any "
+            '\'x.__class__\' is none of probability.CLASS, probability["any class"] and column["any '
             'name"].',
         ),
         ("__import__('os')", "\"__import__('os')\" calls '__import__', which is no function here."),
         ("(lambda: 1)()", f"'(lambda: 1)()' is not in the language. {LANGUAGE}"),
         ("[x for x in a]", f"'[x for x in a]' is not in the language. {LANGUAGE}"),
         ("min(*a)", f"'min(*a)' is not in the language. {LANGUAGE}"),
-        ("f'{a}'", f'"f\'{{a}}\'" is not in the language. {LANGUAGE}'),
+        ("f'{a}'", f"\"f'{{a}}'\" is not in the language. {LANGUAGE}"),
         ("1j", "'1j' is not a number."),
         ("True", "'True' is not a number."),
         ("2 ** 1000", "'2 ** 1000' has an exponent above 100."),

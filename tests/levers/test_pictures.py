@@ -18,7 +18,7 @@ def test_the_objective_is_drawn_along_each_lever() -> None:
         "adverts": {"low": 0, "high": 10, "whole": True},
     }
     found = optimise(
-        problem("(price - 3) * prediction - adverts $".replace(" $", ""), levers),
+        problem("(price - 3) * prediction - adverts", levers),
         demand,
         shop(),
         spread=lambda f: np.full(len(f), 2.0),
@@ -27,9 +27,7 @@ def test_the_objective_is_drawn_along_each_lever() -> None:
     drawn = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_xlabel() for axes in drawn] == ["price", "channel", "adverts"]
     assert drawn[0].get_ylabel() == "objective, mean over the rows"
-    assert [text.get_text() for text in drawn[1].get_xticklabels()] == ["shop", "web", "street"] or len(
-        drawn[1].get_xticklabels()
-    ) == 3
+    assert {text.get_text() for text in drawn[1].get_xticklabels()} == {"shop", "street", "web"}
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert set(labels) == {"doubt of the model, 95%", "outside the data", "today", "best"}
     best = next(line for line in drawn[0].lines if line.get_label() == "best")

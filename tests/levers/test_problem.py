@@ -113,7 +113,12 @@ def test_what_is_left_out_has_defaults() -> None:
     problem = Problem.from_dict(
         {"objective": {"minimise": "prediction"}, "levers": {"a": {"low": 0, "high": 1}}}
     )
-    assert (problem.sign, problem.over, problem.stay_within, problem.caution) == (-1, "mean", 0.95, 0)
+    assert (problem.sign, problem.over, problem.stay_within, problem.caution) == (
+        -1,
+        "mean",
+        0.95,
+        0,
+    )
     assert not problem.limits and problem.rows is None and problem.model is None
     loose = problem.to_json() | {"search": {"stay_within": False}}
     assert Problem.from_dict(loose).stay_within is None
@@ -221,7 +226,10 @@ def problem_with(**sections: Any) -> dict[str, Any]:
             {"levers": {"a": {"choices": ["x"], "low": 1}}},
             "[levers.a] has choices, so low have no use.",
         ),
-        ({"levers": {"a": {"choices": ["x", 1]}}}, "[levers.a] `choices` are all words or all numbers."),
+        (
+            {"levers": {"a": {"choices": ["x", 1]}}},
+            "[levers.a] `choices` are all words or all numbers.",
+        ),
         (
             {"levers": {"a": {"choices": "web"}}},
             '[levers.a] `choices` is a list, such as ["web", "shop"] or [1, 2, 5].',

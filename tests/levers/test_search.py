@@ -117,7 +117,9 @@ def test_a_curved_bound_is_kept_and_met() -> None:
 def test_a_small_allowed_corner_is_found_from_outside() -> None:
     found = search(
         [UNIT, UNIT],
-        judge_by(lambda p: p[:, 0], lambda p: 0.001 - np.abs(p[:, 0] - 0.3) - np.abs(p[:, 1] - 0.6)),
+        judge_by(
+            lambda p: p[:, 0], lambda p: 0.001 - np.abs(p[:, 0] - 0.3) - np.abs(p[:, 1] - 0.6)
+        ),
     )
     best, _, violation = found.best()
     assert violation == 0

@@ -106,7 +106,11 @@ def what_to_measure(
     for place in np.lexsort((near, -rank)):
         if len(chosen) > MOST:
             break
-        if may_win[place] and is_near[place] and all(_apart(simulation, settings[place], settings[c]) for c in chosen):
+        if (
+            may_win[place]
+            and is_near[place]
+            and all(_apart(simulation, settings[place], settings[c]) for c in chosen)
+        ):
             chosen.append(int(place))
     return tuple(
         Measurement(

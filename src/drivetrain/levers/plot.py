@@ -90,7 +90,14 @@ def _draw_curve(axes: Any, curve: Curve, decision: Decision) -> None:
         axes.plot(x, values, color=LINE, marker="." if len(x) <= 25 else None)
         edges = np.concatenate([[x[0]], (x[1:] + x[:-1]) / 2, [x[-1]]])
         for first, last in _runs(~curve.is_inside):
-            axes.axvspan(edges[first], edges[last + 1], color="0.92", zorder=0, lw=0, label="outside the data")
+            axes.axvspan(
+                edges[first],
+                edges[last + 1],
+                color="0.92",
+                zorder=0,
+                lw=0,
+                label="outside the data",
+            )
         axes.axvline(today, color=TODAY, ls=":", label="today")
         axes.axvline(best, color=BEST, label="best")
     axes.set_xlabel(_cut(curve.lever, 40))
@@ -110,14 +117,18 @@ def _draw_words(axes: Any, curve: Curve, values: np.ndarray, today: Any, best: A
             place, values[shown[i]], None if doubt is None else doubt[i], color=colours[i], fmt="o",
             mfc=colours[i] if inside else "white",
         )  # fmt: skip
-    axes.set_xticks(places, [_cut(word, _LONGEST) for word in words], rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(
+        places, [_cut(word, _LONGEST) for word in words], rotation=30, ha="right", fontsize=8
+    )
     axes.margins(x=0.15)
 
 
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     """First and last place of each unbroken run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
-    return [(int(first), int(last) - 1) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return [
+        (int(first), int(last) - 1) for first, last in zip(edges[::2], edges[1::2], strict=True)
+    ]
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -210,7 +210,11 @@ class Experiment:
 
     @classmethod
     def from_dict(
-        cls, document: Mapping[str, Any], *, where: str = "The experiment", folder: Path | None = None
+        cls,
+        document: Mapping[str, Any],
+        *,
+        where: str = "The experiment",
+        folder: Path | None = None,
     ) -> Experiment:
         """The experiment of a document `{"experiment": {…}}`.
 

@@ -341,9 +341,7 @@ def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
         _follow(axes, archive, best, [j])
 
 
-def _follow(
-    axes: Sequence[Axis], archive: Archive, start: np.ndarray, free: Sequence[int]
-) -> bool:
+def _follow(axes: Sequence[Axis], archive: Archive, start: np.ndarray, free: Sequence[int]) -> bool:
     """Move the levers `free` along their slopes; whether the end is allowed, or there is nothing to follow."""
     optimize = require("scipy.optimize", extra="tabular")
     low = np.array([axes[j].low for j in free])

@@ -198,7 +198,11 @@ class Simulation:
         rows = base.select(free)
         for name in free:  # the same words as the data has, and those that are new
             mine, known = rows[name], self.data[name] if name in self.data else None
-            if isinstance(mine, Factor) and isinstance(known, Factor) and mine.levels != known.levels:
+            if (
+                isinstance(mine, Factor)
+                and isinstance(known, Factor)
+                and mine.levels != known.levels
+            ):
                 new = [word for word in mine.levels if word not in known.levels]
                 rows = rows.with_column(name, mine.recoded([*known.levels, *new]))
         if not free and (base is self.data or self.problem.over == "mean"):

@@ -63,7 +63,9 @@ class Balance:
     def __str__(self) -> str:
         told = f"(AUC {self.auc:.3f}, 95%: {self.interval[0]:.3f} to {self.interval[1]:.3f})"
         if self.is_even:
-            return f"The columns do not tell who was treated {told}, as it is where the lot decided."
+            return (
+                f"The columns do not tell who was treated {told}, as it is where the lot decided."
+            )
         return (
             f"The columns tell who was treated {told}: it was not by the same lot for all. The effects are "
             "corrected for what the columns show, and are wrong where something else decided too."
@@ -134,7 +136,12 @@ class Uplift:
         ]
         gains = [("treated", "by uplift", "by score", "by chance")]
         gains += [
-            (f"{share:.0%}", num(by_uplift.at(share)), num(by_score.at(share)), num(share * self.effect))
+            (
+                f"{share:.0%}",
+                num(by_uplift.at(share)),
+                num(by_score.at(share)),
+                num(share * self.effect),
+            )
             for share in (0.1, 0.2, 0.3, 0.5, 1.0)
         ]
         low, high = self.effect_interval
@@ -250,7 +257,9 @@ def fit_uplift(
             f"{max(FEWEST, 2 * folds)} of each, and many more to tell them apart."
         )
     if np.ptp(y) == 0:
-        raise DataError(f"The outcome {shown(outcome)} is {y[0]:g} in every row: nothing to learn from.")
+        raise DataError(
+            f"The outcome {shown(outcome)} is {y[0]:g} in every row: nothing to learn from."
+        )
     columns = _Columns.of(frame, names)
     X = columns.matrix(frame)  # noqa: N806
     grow = forest if grow is None else grow
@@ -435,9 +444,7 @@ def _yes_or_no(values: Values, name: str) -> np.ndarray:
             return yes[values.codes].astype(np.float64)
     elif values.dtype.kind == "f" and np.isin(values, (0.0, 1.0)).all():
         return values
-    raise DataError(
-        f"The column {shown(name)} has to be 1 and 0, or yes and no, in every row."
-    )
+    raise DataError(f"The column {shown(name)} has to be 1 and 0, or yes and no, in every row.")
 
 
 def _outcomes(values: Values, name: str) -> np.ndarray:
@@ -471,7 +478,9 @@ def _out_of_fold(
         model = grow(X[part != fold], y[part != fold], derive(seed, "fold", fold))
         found[part == fold] = model(X[part == fold])
     if found.shape != y.shape or not np.isfinite(found).all():
-        raise ShapeError("`grow` has to give a function of (N, D) columns with (N,) finite numbers.")
+        raise ShapeError(
+            "`grow` has to give a function of (N, D) columns with (N,) finite numbers."
+        )
     return found
 
 
@@ -504,7 +513,8 @@ def _balance(chance: np.ndarray, t: np.ndarray) -> Balance:
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     )
 
 
