@@ -15,7 +15,7 @@ from drivetrain.optim.optimizers import fastai_adam
 from tests.tabular.tables import real
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "examples" / "published"
-SCRIPTS = ("table", "quadratics", "human_numbers", "mnist", "tables")
+SCRIPTS = ("table", "quadratics", "human_numbers", "mnist", "tables", "titanic")
 
 
 @pytest.fixture
@@ -182,6 +182,64 @@ def test_the_page_holds_a_section_of_each_script(scripts: dict[str, ModuleType])
 
 
 # --- tables -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(70)
+@pytest.mark.row(71)
+@pytest.mark.row(72)
+@pytest.mark.row(73)
+def test_the_titanics_nets_print_their_losses_and_accuracies(
+    scripts: dict[str, ModuleType],
+) -> None:
+    real("titanic/train.csv")
+    rows = scripts["titanic"].net_rows()
+    accuracies = [row.what for row in rows if row.what.endswith("accuracy")]
+    assert accuracies == [
+        f"{what}, accuracy"
+        for what in ("linear", "sigmoid", "as a matrix product", "one hidden layer", "deep")
+    ]
+    assert [row.what for row in rows if row.verdict != "met"] == []
+
+
+@pytest.mark.row(70)
+def test_the_first_loss_is_the_one_that_was_printed(scripts: dict[str, ModuleType]) -> None:
+    real("titanic/train.csv")
+    titanic = scripts["titanic"]
+    inputs, targets = titanic.columns()
+    # before the rows were split: all 891 of them
+    assert float(titanic.absolute(titanic.linear()(inputs), targets).detach()) == pytest.approx(
+        0.5382, abs=5e-5
+    )
+
+
+@pytest.mark.row(78)
+def test_every_column_of_the_titanic_has_one_as_its_largest_value(
+    scripts: dict[str, ModuleType],
+) -> None:
+    real("titanic/train.csv")
+    inputs, _ = scripts["titanic"].columns()
+    assert inputs.shape == (891, 12)
+    assert inputs.max(dim=0).values.tolist() == [1.0] * 12
+
+
+@pytest.mark.row(79)
+def test_multiply_and_sum_is_a_matrix_product(scripts: dict[str, ModuleType]) -> None:
+    real("titanic/train.csv")
+    titanic = scripts["titanic"]
+    inputs, _ = titanic.columns()
+    model = titanic.linear()
+    summed = model(inputs).detach()
+    product = (inputs @ model.coefficients.unsqueeze(1)).squeeze(1).detach()
+    torch.testing.assert_close(summed, product, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.row(86)
+@pytest.mark.row(87)
+@pytest.mark.row(90)
+def test_the_titanics_trees_err_as_was_printed(scripts: dict[str, ModuleType]) -> None:
+    real("titanic/train.csv")
+    assert [row.what for row in scripts["titanic"].tree_rows() if row.verdict != "met"] == []
 
 
 @pytest.mark.row(81)

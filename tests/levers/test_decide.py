@@ -1,4 +1,4 @@
-"""Settings that maximise an objective: closed forms, limits, words, plateaus, rows, and what is refused."""
+"""Settings that maximise an objective: closed forms, limits, words, plateaus, rows, refusals."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def same(one: Decision, other: Decision) -> bool:
 def test_the_same_seed_gives_the_same_decision_and_nothing_global_moves() -> None:
     levers = {"price": {"low": 1, "high": 20}, "adverts": {"low": 0, "high": 10}}
     asked = problem("(price - 3) * prediction - (adverts - 4) ** 2", levers)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 - that nobody has drawn from it
     data = shop(300)
     residuals = np.random.default_rng(0).normal(0, 3, 50)
     first, again = (
@@ -290,7 +290,7 @@ def test_the_same_seed_gives_the_same_decision_and_nothing_global_moves() -> Non
     assert same(first, again)
     other = optimise(asked, demand, data, residuals=residuals, seed=8)
     assert float(other.settings["price"]) == pytest.approx(float(first.settings["price"]), abs=1e-3)
-    assert np.array_equal(np.random.get_state()[1], state)
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_the_model_is_not_asked_without_end() -> None:
@@ -320,19 +320,20 @@ def test_the_model_is_not_asked_without_end() -> None:
         ),
         (
             {"levers": {"channel": {"low": 1, "high": 2}}},
-            "The problem does not fit the data: The lever 'channel' has bounds, and the column holds words. "
-            "Give choices, of: shop, street, web.",
+            "The problem does not fit the data: The lever 'channel' has bounds, and the column holds "
+            "words. Give choices, of: shop, street, web.",
         ),
         (
             {"levers": {"channel": {"choices": ["web", "wev", "phone"]}}},
-            "The problem does not fit the data: 2 mistakes. The lever 'channel' has the choice 'wev', which "
-            "the data never has, so the model knows nothing of it. Did you mean 'web'? The lever 'channel' "
-            "has the choice 'phone', which the data never has, so the model knows nothing of it.",
+            "The problem does not fit the data: 2 mistakes. The lever 'channel' has the choice 'wev', "
+            "which the data never has, so the model knows nothing of it. Did you mean 'web'? The lever "
+            "'channel' has the choice 'phone', which the data never has, so the model knows nothing of "
+            "it.",
         ),
         (
             {"levers": {"price": {"choices": ["low", "high"]}}},
-            "The problem does not fit the data: The lever 'price' has words as choices, and the column holds "
-            "numbers.",
+            "The problem does not fit the data: The lever 'price' has words as choices, and the column "
+            "holds numbers.",
         ),
         (
             {"levers": {"day": {"low": 1, "high": 2}}},
@@ -352,21 +353,22 @@ def test_the_model_is_not_asked_without_end() -> None:
         ),
         (
             {"objective": {"maximise": "prediction * prize"}},
-            "The problem does not fit the data: The expression 'prediction * prize' names 'prize', which is "
-            "no lever, context or column. Did you mean 'price'?",
+            "The problem does not fit the data: The expression 'prediction * prize' names 'prize', "
+            "which is no lever, context or column. Did you mean 'price'?",
         ),
         (
             {"objective": {"maximise": "probability.yes"}},
-            "The problem does not fit the data: The expression 'probability.yes' asks for the probability of "
-            "'yes', which is no class of the model. Its classes: none, it predicts a number.",
+            "The problem does not fit the data: The expression 'probability.yes' asks for the "
+            "probability of 'yes', which is no class of the model. Its classes: none, it predicts a "
+            "number.",
         ),
         (
             {
                 "objective": {"maximise": "prediction - grant"},
                 "levers": {"grant": {"low": 0, "high": 1}},
             },
-            "The problem does not fit the data: [today] has to say what 'grant' is now: it is no column of the "
-            "data.",
+            "The problem does not fit the data: [today] has to say what 'grant' is now: it is no "
+            "column of the data.",
         ),
         (
             {
@@ -377,13 +379,13 @@ def test_the_model_is_not_asked_without_end() -> None:
         ),
         (
             {"levers": PRICE, "search": {"caution": 1}},
-            "`caution` is 1, and the model does not say how sure it is. Give spread= or members=, or leave "
-            "`caution` out.",
+            "`caution` is 1, and the model does not say how sure it is. Give spread= or members=, or "
+            "leave `caution` out.",
         ),
         (
             {"limits": [{"expression": "price", "at_most": 0}]},
-            "No settings within the bounds keep all limits. What is broken by the nearest, price 1: the limit "
-            "'price' at most 0",
+            "No settings within the bounds keep all limits. What is broken by the nearest, price 1: "
+            "the limit 'price' at most 0",
         ),
         (
             {"levers": {"price": {"low": 40, "high": 50}}},
@@ -405,8 +407,8 @@ def test_an_objective_that_is_no_number_anywhere_is_refused() -> None:
     with pytest.raises(NonFiniteError) as caught:
         optimise(problem("log(0 - 1 - price)", PRICE), demand, shop(60))
     assert str(caught.value) == (
-        "The objective 'log(0 - 1 - price)' is not a finite number for any setting that was tried. Look for "
-        "a division by 0, or a log or root of what is below 0."
+        "The objective 'log(0 - 1 - price)' is not a finite number for any setting that was tried. "
+        "Look for a division by 0, or a log or root of what is below 0."
     )
 
 
@@ -433,8 +435,8 @@ def test_rows_that_lack_what_the_model_needs_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         optimise(problem("prediction", PRICE), demand, data, rows=data.select(["season"]))
     assert str(caught.value) == (
-        "The problem does not fit the data: The rows have no 'adverts', 'channel', which the model needs. Add "
-        "the columns, or one value for each to [context]."
+        "The problem does not fit the data: The rows have no 'adverts', 'channel', which the model "
+        "needs. Add the columns, or one value for each to [context]."
     )
     words = data.with_column("season", Factor.of(["x"] * 60))
     with pytest.raises(ConfigError, match="'season' holds words, and that of the data numbers"):

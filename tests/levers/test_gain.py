@@ -50,6 +50,7 @@ def test_outcomes_widen_the_interval_of_what_would_be_seen() -> None:
     rows = shop(100)
     asked = problem("prediction", PRICE, context={"season": 0.0}, today={"price": 8})
     found = optimise(asked, demand, shop(), rows=rows, residuals=draw.normal(0, 10, 4000), seed=3)
+    assert found.gain.seen_interval is not None
     low, high = found.gain.seen_interval
     # The difference of two means of 100 rows, each with a standard deviation of 10.
     assert (high - low) / 2 == pytest.approx(1.96 * 10 * np.sqrt(2 / 100), rel=0.15)
@@ -73,6 +74,7 @@ def test_what_would_be_seen_holds_the_difference_about_as_often_as_it_says() -> 
             asked, demand, shop(), rows=rows, residuals=draw.normal(0, 10, 300), seed=seed
         )
         seen = 10 + draw.normal(0, 10, 50).mean() - draw.normal(0, 10, 50).mean()
+        assert found.gain.seen_interval is not None
         low, high = found.gain.seen_interval
         hits += low <= seen <= high
     assert 33 <= hits <= 40  # 38 are to be expected, with a standard deviation of 1.4
@@ -109,8 +111,8 @@ def test_a_size_has_the_power_it_says_by_the_exact_distribution(
     def exact(rows: int) -> float:
         bound = stats.t.ppf(0.975, 2 * rows - 2)
         centre = gain / spread * np.sqrt(rows / 2)
-        return stats.nct.sf(bound, 2 * rows - 2, centre) + stats.nct.cdf(
-            -bound, 2 * rows - 2, centre
+        return float(
+            stats.nct.sf(bound, 2 * rows - 2, centre) + stats.nct.cdf(-bound, 2 * rows - 2, centre)
         )
 
     if n > 8:  # of fewer, one row changes much

@@ -151,8 +151,8 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         read_problem(path)
     assert str(caught.value) == (
         f"{path}: 12 mistakes. "
-        "'objctive' is no key here. Did you mean 'objective'? There are: objective, levers, context, today, "
-        "limits, search, model. "
+        "'objctive' is no key here. Did you mean 'objective'? There are: objective, levers, context, "
+        "today, limits, search, model. "
         "[objective] 'maximize' is no key here. Did you mean 'maximise'? There are: maximise, minimise, "
         "over. "
         '[objective] says neither maximise nor minimise. Write one: maximise = "prediction". '
@@ -289,7 +289,7 @@ def test_a_file_that_is_no_problem_is_refused(tmp_path: Path) -> None:
         'maximise = "prediction".'
     )
     path.write_text("a = " + "[" * 5000)
-    with pytest.raises(ConfigError, match="nested too deep|is not TOML"):
+    with pytest.raises(ConfigError, match=r"nested too deep|is not TOML"):
         read_problem(path)
     path.write_bytes(b"#" * (1 << 20) + b"#")
     with pytest.raises(ConfigError, match=r"larger than the 1048576 bytes of a problem file\.$"):

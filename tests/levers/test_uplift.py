@@ -21,7 +21,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def trial(
     count: int, seed: int, *, share: float = 0.5, by_columns: bool = False
 ) -> tuple[Frame, np.ndarray]:
-    """Customers, some shown an advert. Those who buy anyway are changed least; the effects beside them."""
+    """Customers, some shown an advert; those who buy anyway are changed least. And the effects."""
     draw = np.random.default_rng(seed)
     X = draw.normal(size=(count, 5))
     if_not = sigmoid(-1 + 2 * X[:, 0])
@@ -130,7 +130,7 @@ def test_rows_are_scored_by_models_that_did_not_see_them() -> None:
 
     found = fit_uplift(frame, "shown", "bought", grow=by_heart, folds=4)
     assert len(np.unique(found.score)) <= 4, "one mean a fold, and nobody's own outcome"
-    assert 0 < found.score.min() and found.score.max() < 1
+    assert found.score.min() > 0 and found.score.max() < 1
 
 
 def test_the_same_seed_gives_the_same_ranking() -> None:
@@ -206,8 +206,8 @@ def test_doubly_robust_scores_are_right_where_either_model_is() -> None:
         (
             {"shown": np.r_[np.ones(40), np.zeros(260)]},
             {},
-            "40 rows were treated (shown) and 260 were not. It takes 50 of each, and many more to tell them "
-            "apart.",
+            "40 rows were treated (shown) and 260 were not. It takes 50 of each, and many more to tell "
+            "them apart.",
         ),
         (
             {"shown": np.r_[np.full(299, 2.0), 1.0]},
@@ -227,8 +227,8 @@ def test_doubly_robust_scores_are_right_where_either_model_is() -> None:
         (
             {"bought": np.full(300, np.nan)},
             {},
-            "The outcome 'bought' has to be a number, or yes and no, in every row. Rows without one can be "
-            "dropped only where the treatment has nothing to do with its being missing.",
+            "The outcome 'bought' has to be a number, or yes and no, in every row. Rows without one "
+            "can be dropped only where the treatment has nothing to do with its being missing.",
         ),
         (
             {},

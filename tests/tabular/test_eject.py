@@ -345,6 +345,140 @@ RUNS: list[Make] = [
 ]
 
 
-@pytest.mark.parametrize("make", RUNS, ids=lambda make: make.__name__)
-def test_x(make: Make, tmp_path: Path) -> None:
+FAST: list[Make] = [classes_of_words, several_dates_in_several_orders]
+
+
+@pytest.mark.row(31)
+@pytest.mark.parametrize("make", FAST, ids=lambda make: make.__name__)
+def test_two_runs_end_with_the_same_bits(make: Make, tmp_path: Path) -> None:
     check(make(tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", RUNS, ids=lambda make: make.__name__)
+def test_every_run_ends_with_the_same_bits_without_drivetrain(make: Make, tmp_path: Path) -> None:
+    check(make(tmp_path), tmp_path, alone=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [level for level in LEVELS if level != "all"])
+@pytest.mark.parametrize("make", [dates, groups_of_words], ids=lambda make: make.__name__)
+def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path: Path) -> None:
+    text = check(make(tmp_path), tmp_path, level=level)
+    assert "from drivetrain" in text and "class TabularNet" not in text
+
+
+# --- what it reads like ---------------------------------------------------------------------------
+
+
+def test_a_simple_table_needs_few_lines_and_has_nothing_that_it_does_not_need(
+    tmp_path: Path,
+) -> None:
+    columns = passengers()
+    learner = trained(write(tmp_path / "t.csv", columns | {"age": columns["class"]}), "lives")
+    text = learner.eject(tmp_path / "e.py").read_text("utf-8")
+    assert len(text.splitlines()) < 400
+    for word in ("datetime64", "log1p", "Y_RANGE", "isnan", "Dropout", "set_generators", "raise "):
+        assert word not in text, word
+
+
+def test_a_table_without_words_has_no_code_for_them(tmp_path: Path) -> None:
+    text = only_numbers(tmp_path).eject(tmp_path / "e.py").read_text("utf-8")
+    for word in ("Factor", "Embedding", "codes", "CATEGORIES", "pa.string"):
+        assert word not in text, word
+
+
+def test_a_table_without_numbers_has_no_code_for_them(tmp_path: Path) -> None:
+    text = only_words(tmp_path).eject(tmp_path / "e.py").read_text("utf-8")
+    for word in ("NUMBERS", "numbers", "float32", "learn_number"):
+        assert word not in text, word
+
+
+def test_all_kinds_of_columns_are_named_with_their_reason(tmp_path: Path) -> None:
+    text = several_dates_in_several_orders(tmp_path).eject(tmp_path / "e.py").read_text("utf-8")
+    assert 'TARGET = "mark"  # what is predicted: it holds words' in text
+    assert 'DATES = ("sold", "made")  # columns of dates' in text
+    assert 'LOGS = ("price", "code")  # columns of which log(1 + x) is taken' in text
+    assert "RARE = 2  # levels of fewer training rows are taken as unknown" in text
+    assert "VALID = 0.2  # the last 20% by 'made' validate" in text
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def test_a_frame_from_memory_is_refused(tmp_path: Path) -> None:
+    learner = trained(passengers(60), "lives")
+    with pytest.raises(
+        EjectError,
+        match=r"^The run was trained on a data frame, and a script needs a file to read\. Write the frame "
+        r"to a file \(`frame\.to_parquet\('table\.parquet'\)`\), and train on that\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_groups_with_gaps_are_refused(tmp_path: Path) -> None:
+    columns = mixed() | {"owner": ["" if n == 9 else f"p{n % 9}" for n in range(180)]}
+    learner = trained(write(tmp_path / "t.csv", columns), "mark", groups="owner")
+    with pytest.raises(
+        EjectError,
+        match=r"^Rows without a 'owner' are a group each, which a script does not do yet\. Fill the "
+        r"column, and train anew\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_rows_given_by_position_are_refused_where_rows_were_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(csv_of(passengers()) + "one,two\n", encoding="utf-8")
+    learner = trained(path, "lives", valid=[*range(5, 200, 3)])
+    with pytest.raises(
+        EjectError,
+        match=r"^The validation rows were given by their positions, and rows that cannot be read are "
+        r"among those that are counted\. Take these out of the file, and train anew\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_a_file_that_no_short_code_reads_alike_is_refused_by_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    text = csv_of(passengers()).replace("female", "fe\0male", 1)
+    path.write_text(text, encoding="utf-8")  # NULs are taken out when it is read
+    learner = trained(path, "lives")
+    with pytest.raises(
+        EjectError,
+        match=r"^A script cannot read t\.csv \(its column 'sex'\) as simply as it has to, and get what "
+        r"the run got\. Save the table anew, such as by `pandas\.read_csv\(…\)\.to_csv\(…, index=False\)`, "
+        r"and train on that\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_names_of_columns_cannot_become_code(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    day = "day\nraise SystemExit('taken over')  # '\"\"\"\\"
+    columns = passengers() | {
+        day: pa.array(np.datetime64("2022-03-01") + np.arange(240)),
+        '{0}{}\n"""': [float(n % 7) for n in range(240)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    check(trained(tmp_path / "t.parquet", "lives"), tmp_path)
+
+
+# --- real tables ----------------------------------------------------------------------------------
+
+REAL = {
+    "titanic/train.csv": ("Survived", {}),
+    "adult/adult.csv": ("salary", {}),
+    "bulldozers/train.csv": ("SalePrice", {"log_target": True, "drop": ["SalesID"]}),
+    "bike_sharing/hour.csv": ("cnt", {"drop": ["casual", "registered"]}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_real_tables_end_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    target, options = REAL[name]
+    learner = dt.tabular.learner(real(name), target, progress=False, **options)
+    learner.fit_one_cycle(1, 1e-2)
+    text = check(learner, tmp_path, alone=True)
+    assert len(text.splitlines()) < 500

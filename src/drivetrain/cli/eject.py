@@ -13,7 +13,7 @@ from drivetrain.cli import common
 LEVELS = ("all", "data", "loop")
 
 
-@click.command(short_help="Write a run as a plain PyTorch script with the same weights.")
+@click.command(short_help="Write a run as a plain script with the same weights.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--level",
@@ -26,10 +26,11 @@ LEVELS = ("all", "data", "loop")
     out="The script, such as train_birds.py; one that is there is replaced.", short_out=True
 )
 def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | None) -> None:
-    """Write RUN as one script that does the same without Drivetrain, to the last bit of the weights.
+    """Write RUN as one script that does the same without Drivetrain, to the last bit.
 
-    It is made of the library's own source, with what is known of the run put in. The pictures that the
-    run was trained on must still be where they were.
+    It is made of the library's own source, with what is known of the run put in. The pictures or the
+    table that the run was trained on must still be where they were. A net's script gives the same
+    weights; one of trees or a linear model, the same predictions.
 
     \b
     drivetrain eject runs/2026-01-31-photos -o train_photos.py
@@ -38,24 +39,78 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
     if out is None:
         raise click.UsageError("Missing option '-o': the script's file, such as -o train.py.")
 
+    is_table = common.application_of(run) == "tabular"
+    if is_table and not _is_of_a_net(run):
+        _eject_model(run, out, level=level, as_json=as_json)
+        return
     from drivetrain import eject, tabular, vision
 
-    application = tabular if common.application_of(run) == "tabular" else vision
+    application = tabular if is_table else vision
     with common.stdout_kept(), common.counter() as count:
         learner = application.reopen(run, progress=False, report=count)
         path = eject.write(learner, out, level=level)
     record = learner.run.read() if learner.run is not None else {}
-    source = _said(record, "data", "source") or "DATA"
     weights = _said(record, "results", "weights_sha256")
-    lines = len(path.read_text("utf-8").splitlines())
-    document = {"script": str(path), "level": level, "lines": lines, "weights_sha256": weights}
-    place = f"{shlex.quote(str(path))} --data {shlex.quote(source)} --out OUT"
+    document = {
+        "script": str(path),
+        "level": level,
+        "lines": _lines(path),
+        "weights_sha256": weights,
+    }
     text = (
-        f"{path}: {lines} lines, level '{level}'.\n"
-        f"Run it  python {place}\n"
+        f"{path}: {document['lines']} lines, level '{level}'.\n"
+        f"{_how_to_run(path, record)}\n"
         f"It ends with weights_sha256 {weights}, as the run did."
     )
     common.answer(document, text, as_json=as_json)
+
+
+def _eject_model(run: Path, out: Path, *, level: str, as_json: bool) -> None:
+    """The script of a model that no Learner trained."""
+    from drivetrain.tabular import models
+    from drivetrain.tabular.eject_trees import Found, find_model, predictions_sha256, write
+
+    if level != "all":
+        raise click.UsageError(
+            f"--level {level} is for runs of a net: a model of trees has no training loop. Leave it out."
+        )
+    with common.stdout_kept():
+        found: Found = find_model(run)
+        path = write(found, out)
+        digest = predictions_sha256(models.load(run), found.data.part("valid")[0])
+    document = {
+        "script": str(path),
+        "model": found.name,
+        "lines": _lines(path),
+        "predictions_sha256": digest,
+    }
+    text = (
+        f"{path}: {document['lines']} lines, the model '{found.name}'.\n"
+        f"{_how_to_run(path, {'data': found.data.recipe})}\n"
+        f"It ends with predictions_sha256 {digest}: what the run's model says of the validation rows."
+    )
+    common.answer(document, text, as_json=as_json)
+
+
+def _is_of_a_net(run: Path) -> bool:
+    """Whether a run is one that a Learner trained; True where that cannot be read: opening tells why."""
+    from drivetrain import store
+    from drivetrain.errors import DrivetrainError
+
+    try:
+        record = store.read_json(run / "run.json")
+    except DrivetrainError:
+        return True
+    return not isinstance(record, dict) or "plan" in record or "settings" not in record
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
+
+
+def _how_to_run(path: Path, record: Any) -> str:
+    source = _said(record, "data", "source") or "DATA"
+    return f"Run it  python {shlex.quote(str(path))} --data {shlex.quote(source)} --out OUT"
 
 
 def _said(record: Any, part: str, name: str) -> str | None:

@@ -30,7 +30,7 @@ MOST_MEMBERS = 3
     "--rank",
     "new",
     type=click.Path(path_type=Path),
-    help="Of an experiment: a table of new rows to rank; with --out FILE.csv the ranking is written there.",
+    help="Of an experiment: a table of new rows to rank; --out FILE.csv has the ranking.",
 )
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Also draw it into this file, .svg or .png."
@@ -146,12 +146,9 @@ def _experiment(
         text = str(uplift)
         if new is not None:
             ranking = uplift.rank(read(new))
+            uplifts, scores = ranking.uplift.tolist(), ranking.score.tolist()
             ranks = [
-                {
-                    "input": f"row {row + 1}",
-                    "uplift": ranking.uplift[row],
-                    "score": ranking.score[row],
-                }
+                {"input": f"row {row + 1}", "uplift": uplifts[row], "score": scores[row]}
                 for row in ranking.order.tolist()
             ]
             document["ranking"] = ranks

@@ -113,12 +113,13 @@ def _used(settings: Iterable[Setting], program: Program) -> list[Setting]:
 
 
 def _setting(one: Setting) -> str:
-    reason = f"  # {one.reason}" if one.reason else ""
+    said = " ".join(one.reason.split())  # words of a file may be in it, and none may end the comment
+    reason = f"  # {said}" if said else ""
     value = _shown(one.value)
     line = f"{one.name} = {value}{reason}"
     if len(line) <= WIDTH or not reason:
         return _wrapped(one.name, one.value) or line + "\n"
-    comment = "".join(f"# {part}\n" for part in textwrap.wrap(one.reason, WIDTH - 2))
+    comment = "".join(f"# {part}\n" for part in textwrap.wrap(said, WIDTH - 2))
     return comment + (_wrapped(one.name, one.value) or f"{one.name} = {value}\n")
 
 

@@ -477,22 +477,38 @@ class Program:
                     and not (
                         isinstance(one, ast.AnnAssign)
                         and isinstance(one.target, ast.Name)
-                        and one.target.id not in of_records
+                        and one.target.id not in of_records[_holds_plain(one)]
                         and "NamedTuple" not in {dotted(base) for base in piece.node.bases}
                         and self._forget_field(piece, one.target.id)
                     )
                 ]
 
-    def _read_of_records(self) -> set[str]:
-        """Attributes that are read of anything but a layer's or metric's own `self`."""
+    def _read_of_records(self) -> tuple[set[str], set[str]]:
+        """Attributes that are read of anything but a layer's or metric's own `self`.
+
+        Returns: all; and without those that are only called, as numbers and words cannot be.
+        """
         classes = {p.name: p for p in self.pieces if isinstance(p.node, ast.ClassDef)}
         bases = {dotted(base) for p in classes.values() for base in p.node.bases}
-        found: set[str] = set()
+        found, plain = set[str](), set[str]()
         for piece in self.pieces:
             is_alone = piece.name in classes and not _is_record(piece.node)
             is_alone = is_alone and not bases & {p for p in classes if _is_record(classes[p].node)}
             found |= _attributes_read(piece.node, without_self=is_alone)
-        return found
+            called = {
+                id(n.func)
+                for n in ast.walk(piece.node)
+                if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+            }
+            plain |= {
+                n.attr
+                for n in ast.walk(piece.node)
+                if isinstance(n, ast.Attribute)
+                and isinstance(n.ctx, ast.Load)
+                and id(n) not in called
+                and not (is_alone and dotted(n.value) == "self")
+            }
+        return found, found & plain
 
     def _forget_field(self, record: Piece, name: str) -> bool:
         """Take a field that nobody reads out of the calls that make a record."""
@@ -1160,6 +1176,11 @@ def _is_record(node: ast.ClassDef) -> bool:
     bases = {dotted(base) for base in node.bases}
     decorators = {dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list}
     return "dataclass" in decorators or "NamedTuple" in bases
+
+
+def _holds_plain(field: ast.AnnAssign) -> bool:
+    """Whether a record's field holds a number or a word, which nobody calls."""
+    return dotted(field.annotation) in ("float", "int", "str", "bool")
 
 
 def _is_dots(node: ast.stmt) -> bool:

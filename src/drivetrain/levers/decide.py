@@ -8,8 +8,8 @@
     decision = optimise(problem, model.predict_frame, model.train_frame(), spread=model.spread)
     print(decision)
 
-The rows that a decision is for are searched with a few drawn from them, then with more, and the numbers that
-are told come from all (at most 20,000). For the same arguments the decision is the same.
+The rows that a decision is for are searched with a few drawn from them, then with more, and the
+numbers that are told come from all (at most 20,000). For the same arguments the decision is the same.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def optimise(
             the data's own. Columns that the context fixes need not be there, nor do levers.
         classes: the names of the C probabilities; empty where the model predicts a number.
         spread: a frame -> (N,) or (N, C) standard deviations of the prediction: the model's doubt.
-        members: a frame -> (T, N) or (T, N, C) predictions of T models that learnt from other draws of the
-            data, such as the trees of a forest or a bootstrap; used in place of `spread`.
+        members: a frame -> (T, N) or (T, N, C) predictions of T models that learnt from other draws of
+            the data, such as the trees of a forest or a bootstrap; used in place of `spread`.
         residuals: (V,) outcome - prediction on validation rows, for a model of a number.
         seed: what is drawn depends on it alone.
 
@@ -73,8 +73,8 @@ def optimise(
     model = Model(predict, tuple(classes), spread, members)
     if problem.caution > 0 and not model.knows_doubt:
         raise ConfigError(
-            f"`caution` is {problem.caution:g}, and the model does not say how sure it is. Give spread= or "
-            "members=, or leave `caution` out."
+            f"`caution` is {problem.caution:g}, and the model does not say how sure it is. Give "
+            "spread= or members=, or leave `caution` out."
         )
     if rows is None and problem.rows is not None:
         rows = read_rows(problem.rows, like=data)
@@ -110,8 +110,8 @@ def optimise(
     notes = list(simulation.notes)
     if len(simulation.rows) > len(many):
         notes.append(
-            f"The settings were found with {len(many):,} rows drawn from the {len(simulation.rows):,}; the "
-            f"numbers are of {len(everything):,}."
+            f"The settings were found with {len(many):,} rows drawn from the {len(simulation.rows):,}; "
+            f"the numbers are of {len(everything):,}."
         )
     settings = _settings(simulation.bounds, best)
     candidates, values = _within_limits(simulation, archive, few)
@@ -173,8 +173,8 @@ def _nothing_allowed(simulation: Simulation, archive: Archive, best: np.ndarray)
     _, scores, _ = archive.all()
     if not np.isfinite(scores).any():
         return NonFiniteError(
-            f"The objective {shown(problem.objective.text)} is not a finite number for any setting that was "
-            "tried. Look for a division by 0, or a log or root of what is below 0."
+            f"The objective {shown(problem.objective.text)} is not a finite number for any setting "
+            "that was tried. Look for a division by 0, or a log or root of what is below 0."
         )
     judged = archive.judge(best[None, :])
     margins = [*judged.margins[0], *judged.rough[0]]
@@ -198,9 +198,9 @@ def _nothing_allowed(simulation: Simulation, archive: Archive, best: np.ndarray)
     )
     return ConfigError(
         f"No settings within the bounds keep all limits. What is broken by the nearest, "
-        f"{listed(_settings(simulation.bounds, best))}: {'; '.join(broken) or 'the objective is no number'}. "
-        f"{places + '. ' if places else ''}Widen the bounds of the levers, loosen the limits, or set "
-        "stay_within = false to leave the data."
+        f"{listed(_settings(simulation.bounds, best))}: "
+        f"{'; '.join(broken) or 'the objective is no number'}. {places + '. ' if places else ''}Widen "
+        "the bounds of the levers, loosen the limits, or set stay_within = false to leave the data."
     )
 
 
@@ -284,7 +284,7 @@ def _curves(simulation: Simulation, best: np.ndarray, rows: Frame) -> list[Curve
                 values=values,
                 doubt=doubt,
                 is_inside=inside,
-                is_allowed=(limits >= 0).all(axis=1),
+                is_allowed=np.asarray((limits >= 0).all(axis=1)),
             )
         )
     return found

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAUSE = (
-    "A prediction is not a cause. The data show which settings and outcomes went together; if whoever set the "
-    "levers looked at something that is not among the columns, or the outcome moved the levers, then setting "
-    "them now will not bring what is predicted. Only an experiment tells."
+    "A prediction is not a cause. The data show which settings and outcomes went together; if whoever "
+    "set the levers looked at something that is not among the columns, or the outcome moved the "
+    "levers, then setting them now will not bring what is predicted. Only an experiment tells."
 )
 
 
@@ -82,13 +82,13 @@ class Reach:
         )
         if self.outside_share > 0.05:
             words += (
-                f" In {percent(self.outside_share)} of the rows they make a case such as the data hardly has "
-                "(farther out than 95% of its rows): there the prediction is a guess."
+                f" In {percent(self.outside_share)} of the rows they make a case such as the data "
+                "hardly has (farther out than 95% of its rows): there the prediction is a guess."
             )
         if self.context_is_foreign:
             words += (
-                " The rows themselves are unlike the data, whatever the levers are set to: the search was kept to "
-                "the settings that are least so."
+                " The rows themselves are unlike the data, whatever the levers are set to: the search "
+                "was kept to the settings that are least so."
             )
         elif self.stay_within is None:
             words += " The search was not kept to the data (stay_within = false)."
@@ -138,7 +138,8 @@ class Decision:
         ]
         if self.nearly:
             parts.append(
-                f"At most 5% of the gain is lost with {'; '.join(map(str, self.nearly))} (one lever at a time)."
+                f"At most 5% of the gain is lost with {'; '.join(map(str, self.nearly))} (one lever at "
+                "a time)."
             )
         parts += [f"Limit: {limit}; it is {number(value)}." for limit, value in self.limits]
         parts.append(f"Data: {self.reach}")
@@ -181,8 +182,8 @@ class Decision:
         gain = self.gain
         if gain.gain <= 0:
             return (
-                f"No better settings were found than today's: the objective is {number(gain.today)} today and "
-                f"{number(gain.best)} with the best that is allowed."
+                f"No better settings were found than today's: the objective is {number(gain.today)} "
+                f"today and {number(gain.best)} with the best that is allowed."
             )
         words = (
             f"Gain: the objective goes from {number(gain.today)} today to {number(gain.best)}, "
@@ -193,10 +194,10 @@ class Decision:
         else:
             words += f" (95%: {number(gain.interval[0])} to {number(gain.interval[1])})."
             words += {
-                "members": " The interval is what models disagree on that learnt from other draws of the data; "
-                "single trees do so more than whole forests would.",
-                "spread": " The interval is the model's own doubt about each row, taken as if it erred alike in "
-                "all rows and independently today and then.",
+                "members": " The interval is what models disagree on that learnt from other draws of the "
+                "data; single trees do so more than whole forests would.",
+                "spread": " The interval is the model's own doubt about each row, taken as if it erred "
+                "alike in all rows and independently today and then.",
             }[gain.source]
         if gain.seen_interval is not None:
             rows = "one new row" if gain.num_rows == 1 else f"{gain.num_rows:,} new rows"
@@ -207,8 +208,9 @@ class Decision:
         if gain.interval is not None and gain.interval[0] <= 0:
             words += " No gain at all is well possible."
         return (
-            f"{words} Not covered: a model that is wrong in the same way for all settings, a world that changes, "
-            "and luck: the best of many predictions is on average worth less than predicted."
+            f"{words} Not covered: a model that is wrong in the same way for all settings, a world "
+            "that changes, and luck: the best of many predictions is on average worth less than "
+            "predicted."
         )
 
     def _experiment(self) -> str:
@@ -217,8 +219,8 @@ class Decision:
         if self.gain.gain <= 0:
             return "there is no gain to look for."
         return (
-            "how many rows it takes depends on how much single outcomes differ. Give the model's errors on "
-            "validation rows (residuals) to have it worked out."
+            "how many rows it takes depends on how much single outcomes differ. Give the model's "
+            "errors on validation rows (residuals) to have it worked out."
         )
 
     def to_json(self) -> dict[str, Any]:

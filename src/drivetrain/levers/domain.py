@@ -1,13 +1,14 @@
 """How far outside the data settings lie: a place for each lever, and a distance for all of them together.
 
-A model answers for anything, also for a price that nobody ever paid. Two distances say how much its answer
-rests on: of the levers' settings alone, and of whole rows, levers and the rest. Each is the distance to the
-fifth nearest row of the data, so that one odd row makes no neighbourhood, and each is compared with what
-the data's own rows have among themselves: "farther than 97% of the data's rows are from each other".
+A model answers for anything, also for a price that nobody ever paid. Two distances say how much its
+answer rests on: of the levers' settings alone, and of whole rows, levers and the rest. Each is the
+distance to the fifth nearest row of the data, so that one odd row makes no neighbourhood, and each is
+compared with what the data's own rows have among themselves: "farther than 97% of the data's rows are
+from each other".
 
 The distance is a sum over columns (Gower 1971, doi:10.2307/2528823): for numbers and dates the difference
-divided by the range from the 5th to the 95th percentile, for words 0 or 1, for a missing against a present
-value 1. N rows of the data (at most 1,000, drawn), M settings, R rows of the context.
+divided by the range from the 5th to the 95th percentile, for words 0 or 1, for a missing against a
+present value 1. N rows of the data (at most 1,000, drawn), M settings, R rows of the context.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Place:
     smallest: float = np.nan
     largest: float = np.nan
     share: float = np.nan
-    """Of the data's rows: those below the setting and half of those at it; for a word, those that have it."""
+    """Of the data's rows: those below the setting, half of those at it; of a word, those that have it."""
     holds_words: bool = False
 
     @property
@@ -167,7 +168,7 @@ class Domain:
         return _share_below(self.row_reference, distances)
 
     def bound(self, share: float) -> tuple[float, float]:
-        """The largest distances, of levers and of whole rows, that count as within this share of the data."""
+        """The largest distances, of levers and of whole rows, that are within this share of the data."""
         found = [
             float(np.quantile(reference, share, method="inverted_cdf"))
             for reference in (self.lever_reference, self.row_reference)

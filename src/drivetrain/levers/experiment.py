@@ -25,16 +25,17 @@ class ExperimentSize:
     gain: float
     """Of the mean of the objective, a row."""
     spread: float
-    """Standard deviation of the objective from row to row: the root of the mean of both groups' squares."""
+    """Standard deviation of the objective from row to row, both groups taken together."""
     level: float = LEVEL
     power: float = POWER
 
     def __str__(self) -> str:
         return (
-            f"{self.per_group:,} rows with the new settings and {self.per_group:,} with today's, divided by "
-            f"lot, would show a gain of {self.gain:.3g} a row with a probability of {self.power:.0%} (two-sided "
-            f"test of the difference of means at {self.level:.0%}; the objective of single rows differs by "
-            f"{self.spread:.3g}, and no row changes another). For half that gain it takes four times as many."
+            f"{self.per_group:,} rows with the new settings and {self.per_group:,} with today's, "
+            f"divided by lot, would show a gain of {self.gain:.3g} a row with a probability of "
+            f"{self.power:.0%} (two-sided test of the difference of means at {self.level:.0%}; the "
+            f"objective of single rows differs by {self.spread:.3g}, and no row changes another). For "
+            "half that gain it takes four times as many."
         )
 
 
@@ -46,8 +47,8 @@ def sample_size(
 
     Args:
         gain: difference of the two means, not 0.
-        spread: standard deviation of single outcomes in one group, 0 or more; `other_spread` in the other,
-            by default the same.
+        spread: standard deviation of single outcomes in one group, 0 or more; `other_spread` in the
+            other, by default the same.
         level: false alarms, in (0, 1).
         power: in (level, 1).
 
@@ -59,8 +60,8 @@ def sample_size(
     other = spread if other_spread is None else other_spread
     if not (gain and math.isfinite(gain)) or not min(spread, other) >= 0:
         raise ConfigError(
-            f"`sample_size` needs a gain that is not 0 and spreads of 0 or more. Got {gain}, {spread} and "
-            f"{other}."
+            f"`sample_size` needs a gain that is not 0 and spreads of 0 or more. Got {gain}, {spread} "
+            f"and {other}."
         )
     if not 0 < level < power < 1:
         raise ConfigError(

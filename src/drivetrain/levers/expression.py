@@ -1,4 +1,5 @@
-"""Arithmetic over a model's prediction, as a person writes it in a problem file: read, checked, worked out.
+"""Arithmetic over a model's prediction, as a person writes it in a problem file: read, checked, worked
+out.
 
     (price - cost) * prediction
     200 * probability.yes - 3 * (channel == "letter")
@@ -9,9 +10,10 @@ the class is no plain word); levers and columns by name, or as `column["any name
 comparison of two values, which is 1 or 0; and `abs exp log max min sqrt`. A column of words can only be
 compared with a word.
 
-Python's parser makes the tree, and nothing of it is ever run by Python: a walk over a closed list of nodes
-refuses the rest, and numpy works out what is left, in float64. So no text can do anything but fail: powers
-overflow to infinity instead of filling the memory, and length, depth and number of parts have bounds.
+Python's parser makes the tree, and nothing of it is ever run by Python: a walk over a closed list of
+nodes refuses the rest, and numpy works out what is left, in float64. So no text can do anything but
+fail: powers overflow to infinity instead of filling the memory, and length, depth and number of parts
+have bounds.
 """
 
 from __future__ import annotations
@@ -104,8 +106,8 @@ class Expression:
 
         Returns: (N,) float64, or () where no column is used; NaN and infinities where arithmetic has no
             answer, such as log(-1).
-        Raises: ConfigError: words stand where a number has to, or are compared with a word that they never
-            are; a name is not there.
+        Raises: ConfigError: words stand where a number has to, or are compared with a word
+            that they never are; a name is not there.
         """
         known = _Known(columns, prediction, probability or {})
         with np.errstate(all="ignore"):
@@ -279,8 +281,10 @@ class _Walk:
         column = right if _is_word(left) else left
         if not isinstance(op, ast.Eq | ast.NotEq) or _column_of(column) is None:
             raise self._refused(
-                node, 'compares a word. What there is: a column, == or !=, a word, as in channel == "web".'
-            )  # fmt: skip
+                node,
+                "compares a word. What there is: a column, == or !=, a word, as in "
+                'channel == "web".',
+            )
         return [column]
 
     def _check_call(self, node: ast.expr, name: str, count: int) -> None:
@@ -308,13 +312,15 @@ class _Known:
 
     def value(self, node: ast.expr) -> np.ndarray | float:
         match node:
-            case ast.Constant(value=value):
+            case ast.Constant(value=int() | float() as value):
                 return float(value)
             case ast.Name(id="prediction"):
                 return self._given(self.prediction, "prediction")
             case (
                 ast.Attribute(attr=name)
-                | ast.Subscript(value=ast.Name(id="probability"), slice=ast.Constant(value=name))
+                | ast.Subscript(
+                    value=ast.Name(id="probability"), slice=ast.Constant(value=str(name))
+                )
             ):
                 return self._given(self.probability.get(name), f"probability of {name!r}")
             case ast.Name() | ast.Subscript():

@@ -2,15 +2,15 @@
 
 Two intervals, of two questions:
 
-- of the gain that is expected: the model's doubt, from its members (models of other draws of the data: the
-  spread of their gains) or from a standard deviation a row (as if the model erred alike in all rows and
-  independently for the two settings, which is more than it does where they are near each other).
+- of the gain that is expected: the model's doubt, from its members (models of other draws of the data:
+  the spread of their gains) or from a standard deviation a row (as if the model erred alike in all
+  rows and independently for the two settings, which is more than where they are near each other).
 - of the gain that would be seen in so many new rows of each: the chance in single outcomes is added. For
-  probabilities outcomes are drawn from them; for numbers, what the model was off by in validation is drawn
-  again (Efron 1979, doi:10.1214/aos/1176344552).
+  probabilities outcomes are drawn from them; for numbers, what the model was off by in validation is
+  drawn again (Efron 1979, doi:10.1214/aos/1176344552).
 
-Neither holds that the model may be wrong in one direction everywhere, that the best of many predictions is
-the best partly by luck, or that what goes together need not be a cause.
+Neither holds that the model may be wrong in one direction everywhere, that the best of many
+predictions is the best partly by luck, or that what goes together need not be a cause.
 
 R rows, L levers.
 """
@@ -50,7 +50,7 @@ class Gain:
     source: str = ""
     """What the interval comes from: `members`, `spread` or nothing."""
     seen_interval: tuple[float, float] | None = None
-    """Of the gain that `num_rows` new rows of each would show, 95%; None where nothing is known of outcomes."""
+    """Of the gain that `num_rows` new rows of each would show, 95%; None where no outcome is known."""
     experiment: ExperimentSize | None = None
     """None where nothing is known of outcomes, or there is no gain."""
 

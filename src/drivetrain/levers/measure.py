@@ -1,10 +1,11 @@
 """What to measure next: settings that may be better than the best, where the model is least sure.
 
 Where the model says how sure it is, settings are ranked by the improvement that is to be expected of them
-(Mockus 1975; Jones, Schonlau and Welch 1998, doi:10.1023/A:1008306431147): the mean of what lies above the
-best, if the truth is normal around the prediction. Else those count that are nearly as good as the best, the
-ones with the fewest rows of the data beside them first. Settings a little outside the data are among them:
-a measurement is how the data gets there. Far outside a model's doubt is worth as little as its prediction.
+(Mockus 1975; Jones, Schonlau and Welch 1998, doi:10.1023/A:1008306431147): the mean of what lies above
+the best, if the truth is normal around the prediction. Else those count that are nearly as good as the
+best, the ones with the fewest rows of the data beside them first. Settings a little outside the data
+are among them: a measurement is how the data gets there. Far outside a model's doubt is worth as
+little as its prediction.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ REACH = 0.1
 EDGE = 0.25
 """In ranges of the data: how far outside of it a setting may be."""
 NEARLY = 0.2
-"""Without a doubt of the model: how far below the best, as a share of best - median, may be worth a look."""
+"""Where the model has no doubt: how far below the best, of best - median, may be worth a look."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@
     [context]
     cost = 3
 
-The objective, the levers and the data are the first three steps of "objective, levers, data, models" (Howard,
-Zwemer and Loukides 2012, "Designing great data products"); the model is the fourth. docs/levers.md has every
-key. A file is read whole, and all its mistakes are named at once.
+The objective, the levers and the data are the first three steps of "objective, levers, data, models"
+(Howard, Zwemer and Loukides 2012, "Designing great data products"); the model is the fourth.
+docs/levers.md has every key. A file is read whole, and all its mistakes are named at once.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ class Problem:
     rows: Path | None = None
     """A CSV file of the rows that the decision is for; None takes those of the data."""
     today: Mapping[str, Setting] = field(default_factory=dict)
-    """Today's settings, with which the best are compared; the data's median or most frequent where absent."""
+    """Today's settings, to compare with; where absent the data's median or most frequent word."""
     limits: tuple[Limit, ...] = ()
     stay_within: float | None = 0.95
     """Only settings as near to the data as this share of its own rows; None allows all within bounds."""
     caution: float = 0.0
-    """So many standard deviations of the model's doubt are taken from the objective before it is compared."""
+    """So many standard deviations of the model's doubt are taken off the objective."""
     model: ModelSource | None = None
 
     @property
@@ -453,7 +453,8 @@ class _Reader:
                 found[name] = float(value)
             else:
                 self.mistakes.append(
-                    f"[context] {shown(name)} is {shown(value)}, and has to be a number, a word or a date."
+                    f"[context] {shown(name)} is {shown(value)}, and has to be a number, a word or a "
+                    "date."
                 )
         return found, rows
 

@@ -1,11 +1,14 @@
-"""How good an order to treat in is: what treating its first so many rows brings, beside an order by chance.
+"""How good an order to treat in is: what treating its first so many rows brings, beside an order by
+chance.
 
-The curve over the share treated s is the mean over all rows of (treated if among the first s) x effect, in
-units of the outcome a row (Radcliffe 2007, "Using control groups to target on predicted lift"). Effects
-cannot be seen row by row; in their place stand doubly robust scores, whose mean over any group of rows that
-was chosen without looking at them is that group's effect (Robins, Rotnitzky and Zhao 1994,
-doi:10.1080/01621459.1994.10476818; Yadlowsky et al. 2021, arXiv:2111.07966). The area between the curve and
-the straight line of an order by chance is the Qini value; within rows of equal score the line is straight.
+The curve over the share treated s is the mean over all rows of (treated if among the first s) x
+effect, in units of the outcome a row (Radcliffe 2007, "Using control groups to target on predicted
+lift"). Effects cannot be seen row by row; in their place stand doubly robust scores, whose mean over
+any group of rows that was chosen without looking at them is that group's effect (Robins, Rotnitzky and
+Zhao 1994,
+doi:10.1080/01621459.1994.10476818; Yadlowsky et al. 2021, arXiv:2111.07966). The area between the
+curve and the straight line of an order by chance is the Qini value; within rows of equal score the
+line is straight.
 
 Intervals: percentiles over rows drawn again; the scores stay as they are. N rows, S scores, B draws.
 """

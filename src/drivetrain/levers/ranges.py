@@ -1,8 +1,8 @@
 """How much a lever may move: settings that are equally good, and those that are nearly so.
 
-A tree's prediction is flat between its splits, so that there is no one best setting but a range; and where
-the objective jumps, the best may lie at an edge from which little is wrong. Each lever is looked at by
-itself, the others at their best.
+A tree's prediction is flat between its splits, so that there is no one best setting but a range; and
+where the objective jumps, the best may lie at an edge from which little is wrong. Each lever is looked
+at by itself, the others at their best.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def nearest_to_data(
     score: float,
     equal: float,
 ) -> tuple[np.ndarray, list[Range]]:
-    """Of all settings that are as good as the best, the one with the data's rows nearest; and their ranges.
+    """Of all settings that are as good as the best, the one with the data's rows nearest; and their
+    ranges.
 
     Returns: (L,) the setting, and for each lever what is equally good around it.
     """

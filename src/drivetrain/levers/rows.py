@@ -1,8 +1,8 @@
 """The rows that a decision is for, from a CSV file, with the kinds of columns that the data has.
 
-Columns that the data has are read as it has them: numbers, dates (ISO 8601) or words. Another column, which
-only the objective uses, holds numbers where all its cells are numbers, else words. An empty cell, `NA` and
-`NaN` are missing.
+Columns that the data has are read as it has them: numbers, dates (ISO 8601) or words. Another column,
+which only the objective uses, holds numbers where all its cells are numbers, else words. An empty
+cell, `NA` and `NaN` are missing.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Four steps, each of which asks for many settings at once, as models like it:
 1. settings spread evenly over the bounds (Halton 1960, doi:10.1007/BF01386213), settings that the data
    itself holds, and, where the levers have few values, all there are;
 2. from the best of them, a compass search: steps along each lever and along random directions, doubled
-   where they lead up and halved where they do not. It needs no slope, so the steps of a tree are no obstacle;
+   where they lead up and halved where they do not. It needs no slope, so the steps of a tree are no
+   obstacle;
 3. from where that ends, sequential quadratic programming (scipy's SLSQP; Kraft 1988) with slopes from
    differences, for smooth models and for limits that are met on a slant;
 4. a compass search once more, with small steps.
@@ -33,7 +34,7 @@ SPREAD = 512
 """Settings that are spread over the bounds otherwise."""
 STARTS = 4
 SMALLEST_STEP = 1e-4
-"""Of the bounds' width, where the compass search ends; a smooth optimum is found to more by its slopes."""
+"""Of the bounds' width, where the compass search ends; slopes lead on from there."""
 _MOST_MOVES = 120
 _DIFFERENCE = 1e-4  # for slopes; below, the rounding of float32 nets would drown them
 _MOST_SLOPES = 60
@@ -112,6 +113,7 @@ class Archive:
     violations: list[np.ndarray] = field(default_factory=list)
 
     def __call__(self, settings: np.ndarray) -> Judged:
+        """Judge (M, L) settings, and keep them."""
         judged = self.judge(settings)
         self.settings.append(settings)
         self.scores.append(judged.score)
@@ -330,8 +332,8 @@ def _moved(axis: Axis, values: np.ndarray, here: float) -> np.ndarray:
 def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
     """Follow the slopes of score and margins from `start` (L,), over the levers that are continuous.
 
-    Slopes know nothing of rough bounds. Where they lead beyond one, each lever is moved by itself, so that
-    the one that meets the bound does not hold back the others.
+    Slopes know nothing of rough bounds. Where they lead beyond one, each lever is moved by itself, so
+    that the one that meets the bound does not hold back the others.
     """
     free = [j for j, axis in enumerate(axes) if axis.grid is None]
     if not free or _follow(axes, archive, start, free) or len(free) == 1:
@@ -342,7 +344,7 @@ def polish(axes: Sequence[Axis], archive: Archive, start: np.ndarray) -> None:
 
 
 def _follow(axes: Sequence[Axis], archive: Archive, start: np.ndarray, free: Sequence[int]) -> bool:
-    """Move the levers `free` along their slopes; whether the end is allowed, or there is nothing to follow."""
+    """Move the levers `free` along their slopes; whether the end is allowed, or there is none."""
     optimize = require("scipy.optimize", extra="tabular")
     low = np.array([axes[j].low for j in free])
     width = np.array([axes[j].width for j in free])

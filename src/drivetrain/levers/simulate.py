@@ -1,7 +1,7 @@
 """A problem tied to data and a model: settings in, values of the objective out.
 
-R rows of the context, M settings, L levers. Each setting is tried in each row: the model is asked M x R rows
-at once, in pieces of at most 100,000.
+R rows of the context, M settings, L levers. Each setting is tried in each row: the model is asked M x
+R rows at once, in pieces of at most 100,000.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Simulation:
         free = [n for n in base.names if n not in gone and (n in self.data or n in self.used)]
         rows = base.select(free)
         for name in free:  # the same words as the data has, and those that are new
-            mine, known = rows[name], self.data[name] if name in self.data else None
+            mine, known = rows[name], _column_of(name, self.data)
             if (
                 isinstance(mine, Factor)
                 and isinstance(known, Factor)
@@ -242,7 +242,7 @@ class Simulation:
     def values(
         self, settings: np.ndarray, rows: Frame, *, doubt: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """(M, L) settings -> (M,) objective over the rows, (M,) its doubt or None, (M, Q) limits' margins."""
+        """(M, L) settings -> (M,) objective, (M,) its doubt or None, (M, Q) margins of the limits."""
         at_once = max(1, AT_ONCE // len(rows))
         parts = [
             self._values(settings[start : start + at_once], rows, doubt)
@@ -370,8 +370,8 @@ class Simulation:
     def keep_to_data(self, known: np.ndarray) -> None:
         """Settle how far from the data settings may lie, where the problem asks to stay within it.
 
-        A context that is itself unusual takes all settings away from the data. Then what counts is how much
-        farther a setting takes it than those do that the data holds.
+        A context that is itself unusual takes all settings away from the data. Then what counts is how
+        much farther a setting takes it than those do that the data holds.
 
         Args:
             known: (S, L) settings that the data holds; none leaves the bounds at those of the data.
@@ -387,7 +387,7 @@ class Simulation:
         self._reach = for_levers, for_rows
 
     def domain_margins(self, settings: np.ndarray) -> list[np.ndarray]:
-        """How far inside the data: (M,) for the levers and (M,) for whole rows; none where it is no bound."""
+        """How far inside the data: (M,) for the levers, (M,) for whole rows; none without a bound."""
         if self._reach is None:
             return []
         for_levers, for_rows = self._reach
@@ -428,7 +428,7 @@ class Simulation:
         """name -> one value, of the columns that the context fixes; the rest becomes constants."""
         fixed: dict[str, Values] = {}
         for name, value in self.problem.context.items():
-            column = self.data[name] if name in self.data else base[name] if name in base else None
+            column = _column_of(name, self.data, base)
             if column is None and name not in self.used:
                 near = did_you_mean(name, [*self.data.names, *self.used])
                 mistakes.append(
@@ -514,6 +514,11 @@ def typical(values: Values, name: str) -> Setting:
         if len(numbers):
             return float(np.quantile(numbers, 0.5, method="inverted_cdf"))
     raise DataError(f"The column {name!r} of the data is empty. Say in [today] what it is now.")
+
+
+def _column_of(name: str, *frames: Frame) -> Values | None:
+    """The column of the first of these frames that has it."""
+    return next((frame[name] for frame in frames if name in frame), None)
 
 
 def _moved(predicted: np.ndarray, spread: np.ndarray, sign: float, place: int | None) -> np.ndarray:
@@ -607,6 +612,6 @@ def _check_finite(values: np.ndarray, name: str) -> None:
     if not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
         raise NonFiniteError(
-            f"`{name}` gave {count:,} values that are NaN or infinite. A decision needs a number for every "
-            "setting within the bounds: look at what the model does there."
+            f"`{name}` gave {count:,} values that are NaN or infinite. A decision needs a number for "
+            "every setting within the bounds: look at what the model does there."
         )

@@ -1,14 +1,15 @@
 """Whom to treat: rows ranked by what the treatment changes, from an experiment's rows.
 
-A model of who buys ranks those first who buy anyway. What counts is the uplift: the outcome if treated less
-the outcome if not. No row shows both, so it takes rows of which some were treated and some not, by lot.
+A model of who buys ranks those first who buy anyway. What counts is the uplift: the outcome if treated
+less the outcome if not. No row shows both, so it takes rows of which some were treated and some not,
+by lot.
 
-The effects come from an X-learner (Künzel et al. 2019, doi:10.1073/pnas.1804597116): a model of the outcome
-in each group; what each row's outcome differs from what the other group's model expects of it; a model of
-those differences in each group; their mean, weighted by the chance of being treated. Of six methods with the
-same forests it ranked best on simulated experiments (docs/levers.md has the table). Everything that is told of
-the ranking is told of rows that the models did not see: the rows are divided into folds, and each fold is
-ranked by models of the others.
+The effects come from an X-learner (Künzel et al. 2019, doi:10.1073/pnas.1804597116): a model of the
+outcome in each group; what each row's outcome differs from what the other group's model expects of it;
+a model of those differences in each group; their mean, weighted by the chance of being treated. Of six
+methods with the same forests it ranked best on simulated experiments (docs/levers.md has the table).
+Everything that is told of the ranking is told of rows that the models did not see: the rows are
+divided into folds, and each fold is ranked by models of the others.
 
 N rows, K folds, D columns of numbers.
 """
@@ -67,8 +68,8 @@ class Balance:
                 f"The columns do not tell who was treated {told}, as it is where the lot decided."
             )
         return (
-            f"The columns tell who was treated {told}: it was not by the same lot for all. The effects are "
-            "corrected for what the columns show, and are wrong where something else decided too."
+            f"The columns tell who was treated {told}: it was not by the same lot for all. The effects "
+            "are corrected for what the columns show, and are wrong where something else decided too."
         )
 
 
@@ -148,7 +149,8 @@ class Uplift:
         parts = [
             f"{self.num_rows:,} rows, {self.num_treated:,} treated ({self.treated}); the outcome is "
             f"{self.outcome}",
-            f"Treating all changes the outcome by {num(self.effect)} a row (95%: {num(low)} to {num(high)}).",
+            f"Treating all changes the outcome by {num(self.effect)} a row (95%: {num(low)} to "
+            f"{num(high)}).",
             "What treating part of the rows brings, a row of all rows:\n" + _aligned(gains),
             "Area between each order and one by chance:\n" + _aligned(rows),
             self._verdict(),
@@ -161,17 +163,17 @@ class Uplift:
         low, high = self.comparison.interval
         if self.curves["uplift"].interval[0] <= 0:
             return (
-                "No ranking by uplift: its area may as well be 0, so that the rows cannot be told apart by what "
-                "the treatment does to them. Decide for all of them by the effect above, or run a larger "
-                "experiment."
+                "No ranking by uplift: its area may as well be 0, so that the rows cannot be told "
+                "apart by what the treatment does to them. Decide for all of them by the effect above, "
+                "or run a larger experiment."
             )
         if low > 0:
             return "Ranking by uplift is better than ranking by the expected outcome."
         if high < 0:
             return "Ranking by the expected outcome is better than ranking by uplift on these rows."
         return (
-            "Ranking by uplift is better than chance; whether it is better than ranking by the expected outcome "
-            "cannot be told from so many rows."
+            "Ranking by uplift is better than chance; whether it is better than ranking by the "
+            "expected outcome cannot be told from so many rows."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -253,8 +255,8 @@ def fit_uplift(
     num_treated = int(t.sum())
     if min(num_treated, len(t) - num_treated) < max(FEWEST, 2 * folds):
         raise DataError(
-            f"{num_treated:,} rows were treated ({treated}) and {len(t) - num_treated:,} were not. It takes "
-            f"{max(FEWEST, 2 * folds)} of each, and many more to tell them apart."
+            f"{num_treated:,} rows were treated ({treated}) and {len(t) - num_treated:,} were not. It "
+            f"takes {max(FEWEST, 2 * folds)} of each, and many more to tell them apart."
         )
     if np.ptp(y) == 0:
         raise DataError(
@@ -274,8 +276,8 @@ def fit_uplift(
         clipped = float(((chance < CLIP) | (chance > 1 - CLIP)).mean())
         if clipped > 0.05:
             notes.append(
-                f"{clipped:.0%} of the rows were treated almost always or almost never: of them little can be "
-                "said."
+                f"{clipped:.0%} of the rows were treated almost always or almost never: of them little "
+                "can be said."
             )
     uplift, if_treated, if_not = np.empty(len(t)), np.empty(len(t)), np.empty(len(t))
     models = []
@@ -296,8 +298,8 @@ def fit_uplift(
     rare = float(min(y.sum(), (1 - y).sum())) if set(np.unique(y)) <= {0.0, 1.0} else np.inf
     if rare < 100:
         notes.append(
-            f"Only {rare:.0f} rows have the rarer outcome. Intervals of so few are too short rather than too "
-            "long."
+            f"Only {rare:.0f} rows have the rarer outcome. Intervals of so few are too short rather "
+            "than too long."
         )
     return Uplift(
         treated=treated,
@@ -408,7 +410,7 @@ class _Columns:
         return cls(levels)
 
     def matrix(self, frame: Frame) -> np.ndarray:
-        """(N, D): numbers as they are, days of dates; a column a word where there are few, else its place."""
+        """(N, D): numbers as they are, days of dates; a column a word where there are few."""
         found: list[np.ndarray] = []
         for name, levels in self.levels.items():
             values = frame[name]
@@ -452,8 +454,8 @@ def _outcomes(values: Values, name: str) -> np.ndarray:
         return _yes_or_no(values, name)
     if values.dtype.kind != "f" or not np.isfinite(values).all():
         raise DataError(
-            f"The outcome {shown(name)} has to be a number, or yes and no, in every row. Rows without one can "
-            "be dropped only where the treatment has nothing to do with its being missing."
+            f"The outcome {shown(name)} has to be a number, or yes and no, in every row. Rows without "
+            "one can be dropped only where the treatment has nothing to do with its being missing."
         )
     return values
 
@@ -487,8 +489,9 @@ def _out_of_fold(
 def _ranks(scores: np.ndarray, part: np.ndarray) -> np.ndarray:
     """(N,) the rank of each row in its own fold, in (0, 1); ties share theirs.
 
-    Folds are not compared with each other: where a fold has high outcomes by chance, the others, and so the
-    model that it is scored with, have low ones, and a ranking over all folds would look worse than it is.
+    Folds are not compared with each other: where a fold has high outcomes by chance, the others, and
+    so the model that it is scored with, have low ones, and a ranking over all folds would look worse
+    than it is.
     """
     found = np.empty(len(scores))
     for fold in np.unique(part):

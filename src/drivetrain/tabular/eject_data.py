@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ class TableWriter:
         used = {name for members in self.bases.values() for name in members}
         names = [column.name for column in data.schema.columns if column.name in used]
         self.reading = find_reading(data, names)
+        self.scales = True
+        """Whether `numbers` holds what scales a column; else what stands for missing ones."""
         reasons = {entry.reason for entry in data.quarantined}
         self.has_no_target = "no-target" in reasons
         self.has_new_classes = "class-not-in-training" in reasons
@@ -249,14 +252,14 @@ class TableWriter:
         else:
             default = chain.pop()[1]
         if len(chain) <= 1:
-            value = default.format("table[name]")
+            value = _of(default, "table[name]")
             if chain:
-                value = f"{chain[0][1].format('table[name]')} if {chain[0][0]} else {value}"
+                value = f"{_of(chain[0][1], 'table[name]')} if {chain[0][0]} else {value}"
             return [f"return {{name: {value} for name in {names}}}"]
         lines = ["", "def values(name: str) -> Any:", "    column = table[name]"]
         for condition, text in chain:
-            lines += [f"    if {condition}:", f"        return {text.format('column')}"]
-        lines += [f"    return {default.format('column')}", ""]
+            lines += [f"    if {condition}:", f"        return {_of(text, 'column')}"]
+        lines += [f"    return {_of(default, 'column')}", ""]
         return [*lines, f"return {{name: values(name) for name in {names}}}"]
 
     def _is_one_of(self, members: Sequence[str]) -> str:
@@ -443,45 +446,71 @@ class TableWriter:
             "}",
         ]
 
-    def learn(self, uses: dict[str, Any]) -> list[str]:
-        """Statements that learn from the training rows: `numbers` and `levels`, by column."""
+    def learn(self, uses: dict[str, Any], *, scales: bool = True) -> list[str]:
+        """Statements that learn from the training rows: `numbers` and `levels`, by column.
+
+        Args:
+            uses: gets what the text calls.
+            scales: whether numbers are scaled; else `numbers` is what stands for missing ones.
+        """
         self._know_columns()
         lines = []
-        learnt = self.data.preprocess
-        recipe = self.data.recipe
+        learnt, recipe = self.data.preprocess, self.data.recipe
+        self.scales = scales
         if learnt.numbers:
-            uses["learn_number"] = preprocess.learn_number
-            options = (
-                f", fill={recipe['fill']!r}, constant={self._constant()}, is_log={self._is_log()}"
-            )
-            names, values = "NUMBERS", "columns[name][train]"
+            options = f"fill={recipe['fill']!r}, constant={self._constant()}"
+            of = "column[train]" if self.dates else "columns[name][train]"
+            if scales:
+                uses["learn_number"] = preprocess.learn_number
+                made = f"learn_number(name, {of}, {options}, is_log={self._is_log()})"
+            else:
+                uses["learn_fill"] = preprocess.learn_fill
+                made = f"learn_fill({of}, {options})"
+            names = "name in NUMBERS"
             if self.dates:
-                names, values = "columns.items()", "column[train]"
-            head = "name, column" if self.dates else "name"
-            only = " if name not in CATEGORIES" if self.dates and self.categories else ""
-            made = f"learn_number(name, {values}{options})"
-            lines.append(f"numbers = {{name: {made} for {head} in {names}{only}}}")
+                names = "name, column in columns.items()"
+                names += " if name not in CATEGORIES" if self.categories else ""
+            if scales or self.has_gaps:
+                lines.append(f"{'numbers' if scales else 'fills'} = {{name: {made} for {names}}}")
+            elif self.dates:
+                only = " if name not in CATEGORIES" if self.categories else ""
+                lines.append(f"numbers = [name for name in columns{only}]")
+            if not scales and self.has_flags:
+                is_some = "np.isnan(columns[name][train]).any()"
+                lines.append(f"flagged = [name for name in fills if {is_some}]")
         if learnt.categories:
-            name, function = (
-                ("learn_category", preprocess.learn_category)
-                if self.takes_mode
-                else ("learn_levels", preprocess.learn_levels)
-            )
-            uses[name] = function
-            order = "ORDERS.get(name, ())" if recipe["levels"] else "()"
-            if recipe["levels"]:
-                orders = {k: tuple(v) for k, v in recipe["levels"].items()}
-                self.setting("ORDERS", orders, "levels that have an order of their own")
-            if recipe["rare"] is not None:
-                reason = "levels of fewer training rows are taken as unknown"
-                self.setting("RARE", recipe["rare"], reason)
-            rare = "None" if recipe["rare"] is None else "RARE"
-            first = "name, " if self.takes_mode else ""
-            made = f"{name}({first}columns[name][train], order={order}, rare={rare})"
-            lines.append(f"levels = {{name: {made} for name in CATEGORIES}}")
+            lines += self._learn_levels(uses)
         return lines
 
+    def _learn_levels(self, uses: dict[str, Any]) -> list[str]:
+        recipe = self.data.recipe
+        name = "learn_category" if self.takes_mode else "learn_levels"
+        uses[name] = getattr(preprocess, name)
+        order = "ORDERS.get(name, ())" if recipe["levels"] else "()"
+        if recipe["levels"]:
+            orders = {column: tuple(levels) for column, levels in recipe["levels"].items()}
+            self.setting("ORDERS", orders, "levels that have an order of their own")
+        if recipe["rare"] is not None:
+            self.setting(
+                "RARE", recipe["rare"], "levels of fewer training rows are taken as unknown"
+            )
+        rare = "None" if recipe["rare"] is None else "RARE"
+        first = "name, " if self.takes_mode else ""
+        made = f"{name}({first}columns[name][train], order={order}, rare={rare})"
+        return [f"levels = {{name: {made} for name in CATEGORIES}}"]
+
     @property
+    def has_flags(self) -> bool:
+        """Whether some number is missing in training."""
+        return any(column.has_flag for column in self.data.preprocess.numbers)
+
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether some number is missing in any row."""
+        data = self.data
+        return any(np.isnan(data.frame.numbers(c.name)).any() for c in data.preprocess.numbers)
+
+    @cached_property
     def takes_mode(self) -> bool:
         """Whether a level that training never saw stands for another one, and some row has one."""
         data = self.data
@@ -507,14 +536,22 @@ class TableWriter:
 
     def scaled(self, uses: dict[str, Any], how: str, rows: str = "rows") -> str:
         """An expression: a list with the numbers, `filled`, `standardised` or `by_largest`."""
+        values = f"columns[name][{rows}]"
+        if not self.scales:
+            if not self.has_gaps:
+                return f"[{values} for name in {'numbers' if self.dates else 'NUMBERS'}]"
+            uses["filled"] = preprocess.filled
+            return f"[filled({values}, fills[name]) for name in fills]"
         uses[how] = getattr(preprocess, how)
         column = "numbers[name].fill" if how == "filled" else "numbers[name]"
-        return f"[{how}(columns[name][{rows}], {column}) for name in numbers]"
+        return f"[{how}({values}, {column}) for name in numbers]"
 
     def flags(self, rows: str = "rows") -> str:
         """An expression: a list with flags of missing numbers; empty where there are none."""
-        if not any(column.has_flag for column in self.data.preprocess.numbers):
+        if not self.has_flags:
             return ""
+        if not self.scales:
+            return f"[np.isnan(columns[name][{rows}]) for name in flagged]"
         all_have = all(column.has_flag for column in self.data.preprocess.numbers)
         some = "" if all_have else " if numbers[name].has_flag"
         return f"[np.isnan(columns[name][{rows}]) for name in numbers{some}]"
@@ -536,16 +573,18 @@ class TableWriter:
         """What is the same in all columns of the run, and what it makes needless."""
         data, learnt = self.data, self.data.preprocess
         train, _ = data.part("train")
-        gaps = [np.isnan(data.frame.numbers(c.name)).any() for c in learnt.numbers]
-        if not any(gaps):
+        if not self.has_gaps:
             self.instead[f"{PREPROCESS}:filled"] = (
                 "def filled(values, stand_in):\n    return values\n"
+            )
+            self.instead[f"{PREPROCESS}:learn_fill"] = (
+                "def learn_fill(values, *, fill, constant):\n    return 0.0\n"
             )
         known: dict[str, Known] = {}
         columns = [train.numbers(c.name) for c in learnt.numbers]
         if all((~np.isnan(values)).any() for values in columns):
             known |= {"len(present)": Known(1), "len(full)": Known(1)}
-            self.known[f"{PREPROCESS}:_fill_value"] = {"len(present)": Known(1)}
+            self.known[f"{PREPROCESS}:learn_fill"] = {"len(present)": Known(1)}
         if all(np.unique(values[~np.isnan(values)]).size > 1 for values in columns):
             known |= {"std > 0": Known(True), "largest > 0": Known(True)}
         self.known[f"{PREPROCESS}:learn_number"] = known
@@ -626,6 +665,11 @@ def read(path: Path) -> dict[str, Any]:
     """{what}."""
 {body}
 '''
+
+
+def _of(text: str, column: str) -> str:
+    """The expression of a way for a column. No `format`: signs of a date's form may be in it."""
+    return text.replace("{}", column)
 
 
 def indented(lines: Sequence[str], depth: int) -> str:

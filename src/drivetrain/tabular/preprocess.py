@@ -431,7 +431,7 @@ def learn_number(
     present = values[~np.isnan(values)]
     if is_log and len(present) and present.min() < 0:
         raise DataError(f"The column '{name}' holds numbers below 0, which have no log(1 + x).")
-    stand_in = _fill_value(present, fill=fill, constant=constant)
+    stand_in = learn_fill(values, fill=fill, constant=constant)
     full = filled(values, stand_in)
     if is_log:
         full = np.log1p(full)
@@ -450,8 +450,9 @@ def learn_number(
     )
 
 
-def _fill_value(present: np.ndarray, *, fill: str, constant: float) -> float:
-    """What stands for missing numbers: the median, the mode or a constant."""
+def learn_fill(values: np.ndarray, *, fill: str, constant: float) -> float:
+    """What stands for missing numbers, learnt of the training rows."""
+    present = values[~np.isnan(values)]
     if fill == "constant" or not len(present):
         return constant
     if fill == "mode":
