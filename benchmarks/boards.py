@@ -120,15 +120,15 @@ def measure(options: argparse.Namespace) -> Result:
         columns=["table, program", "metric", "score", "seconds", "predicts with"],
         rows=rows,
         how=(
-            f"{CORES} cores, a minute each, a process each, in turn; seconds from the file to the fitted "
-            "models, imports not counted. The same training rows and the same rows to be scored on, which "
-            "AutoGluon never has. Drivetrain given the rows takes the first of a list that is ranked on "
-            "them, so that its score flatters a little; blind, it has the training rows alone and "
-            "validates on a fifth of them. Titanic and Adult: a fifth of each class, drawn (Titanic: mean "
-            "of 3 seeds); bike sharing from 2012-09-01 without `casual` and `registered`; bulldozers from "
-            "2012-04-01, logarithm of the price. AutoGluon has LightGBM, CatBoost, XGBoost (its build "
-            "for CPUs), forests and their ensemble; its nets are left out, since their pins want another "
-            "torch."
+            f"{CORES} cores, a minute each, a process each, in turn; seconds from the file to the "
+            "fitted models, imports not counted. The same training rows and the same rows to be scored "
+            "on, which AutoGluon never has. Drivetrain given the rows takes the first of a list that is "
+            "ranked on them, so that its score flatters a little; blind, it has the training rows alone "
+            "and validates on a fifth of them. Titanic and Adult: a fifth of each class, drawn (Titanic: "
+            "mean of 3 seeds); bike sharing from 2012-09-01 without `casual` and `registered`; "
+            "bulldozers from 2012-04-01, logarithm of the price. AutoGluon has LightGBM, CatBoost, "
+            "XGBoost (its build for CPUs), forests and their ensemble; its nets are left out, since "
+            "their pins want another torch."
         ),
         goals=goals,
         raw=raw,

@@ -77,7 +77,7 @@ def autogluon(folder: str, target: str, metric: str, valid: str | None, minutes:
         rows = pandas.read_csv(f"{folder}/valid.csv", low_memory=False)
         preds = predictor.predict(rows.drop(columns=[target])).tolist()
         board = predictor.leaderboard()
-    found = {name: value for name, value in zip(board["model"], board["score_val"], strict=True)}
+    found = dict(zip(board["model"], board["score_val"], strict=True))
     return {
         "seconds": seconds,
         "model": str(board["model"][0]),

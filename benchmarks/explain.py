@@ -112,10 +112,10 @@ def measure(options: argparse.Namespace) -> Result:
         how=(
             f"Wall time in one thread, programs in turn; the rows that validate ({sizes}). Forests of "
             f"{FOREST['num_trees']} trees. Importance: {REPEATS} shuffles of each column; partial "
-            f"dependence: the {COLUMNS} most important columns at Drivetrain's own grid, up to 40 values, "
-            "scikit-learn with `custom_values` and `method='brute'`. Drivetrain's time has its intervals, "
-            "curves of single rows and supports in it. Ratio and difference are to scikit-learn with its "
-            "own forest."
+            f"dependence: the {COLUMNS} most important columns at Drivetrain's own grid, up to 40 "
+            "values, scikit-learn with `custom_values` and `method='brute'`. Drivetrain's time has its "
+            "intervals, curves of single rows and supports in it. Ratio and difference are to "
+            "scikit-learn with its own forest."
         ),
         goals=goals,
         raw=raw,

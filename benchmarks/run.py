@@ -3,10 +3,11 @@
     make bench                                    all cases
     python benchmarks/run.py --only loop,imports  some; the rows of the others stay, with their dates
     python benchmarks/run.py --quick              does each case run? prints, writes nothing
-    python benchmarks/run.py lock                 write requirements.lock from requirements.in
+    python benchmarks/run.py lock                 write each requirements*.lock from its .in
 
 Any Python 3.11 or later with pip starts it; the cases run in an environment of their own, with fastai
-and the others that are compared with, which is made once below the user's cache (about 6 GB).
+and the others that are compared with, which is made once below the user's cache (about 6 GB). What
+cannot live in one environment with the others has another one: `OTHERS`.
 A goal that is missed is printed as missed and does not change the exit code; a case that fails does.
 """
 
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,8 +37,9 @@ RECORD = HERE / "results.json"
 REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
-    *("predict", "imports", "optimizer", "resume", "guard", "tables"),
+    *("predict", "imports", "optimizer", "resume", "guard", "tables", "explain", "boards"),
 )
+WRITTEN = "# Written by `python benchmarks/run.py lock`; not edited by hand.\n"
 SKIPPED = 77
 """Exit code of a case that cannot be measured here."""
 
@@ -48,8 +51,34 @@ PACKAGES_OF = {
     ),
     "guard": ("numpy", "pillow", "timm", "torch"),
     "tables": ("fastai", "numpy", "pandas", "pyarrow", "torch"),
+    "explain": ("numpy", "scikit-learn"),
+    "boards": ("lightgbm", "numpy", "scikit-learn", "torch"),
 }
 """Of a case that measures others than `PACKAGES`."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A second environment, whose Python a case is told of."""
+
+    lock: Path
+    variable: str
+    """The variable that names its Python to the case; where it is set already, that one is used."""
+    packages: tuple[str, ...]
+    """Whose versions are reported."""
+    size: str
+    """On disk, about."""
+
+
+OTHERS = {
+    "boards": Other(
+        HERE / "requirements-autogluon.lock",
+        "DRIVETRAIN_BENCH_AUTOGLUON",
+        ("autogluon.tabular", "catboost", "xgboost-cpu"),
+        "1 GB",
+    )
+}
+"""Case -> what it needs besides the environment of all."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
         write_lock()
         return 0
     options = parse(arguments)
-    python = Path(sys.executable) if options.here else make_environment()
+    python = Path(sys.executable) if options.here else make_environment(LOCK, "6 GB")
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     failed = []
     for case in options.only:
@@ -105,6 +134,9 @@ def run_case(python: Path, case: str, *, quick: bool) -> dict[str, Any] | None:
     environment.pop(
         "PYTHONDONTWRITEBYTECODE", None
     )  # compiling at each start is not what is measured
+    other = OTHERS.get(case)
+    if other is not None and not environment.get(other.variable):
+        environment[other.variable] = str(make_environment(other.lock, other.size))
     load, clock = os.getloadavg()[0], time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="drivetrain-bench-") as folder:
         result = Path(folder) / "result.json"
@@ -117,12 +149,15 @@ def run_case(python: Path, case: str, *, quick: bool) -> dict[str, Any] | None:
         if code != 0 or not result.exists():
             return None
         found = json.loads(result.read_text())
+    known = versions(python, PACKAGES_OF.get(case, PACKAGES))
+    if other is not None:
+        known = versions(environment[other.variable], other.packages, ours=False) | known
     return found | {
         "date": datetime.date.today().isoformat(),
         "seconds": round(time.perf_counter() - clock),
         "load_before": round(load, 1),
         "machine": machine(),
-        "versions": versions(python, PACKAGES_OF.get(case, PACKAGES)),
+        "versions": known,
     }
 
 
@@ -135,16 +170,22 @@ def machine() -> str:
     return ", ".join(part for part in parts if part)
 
 
-def versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
-    """Versions of what was measured: `packages`, Drivetrain and Python."""
+def versions(python: Path | str, packages: Sequence[str], *, ours: bool = True) -> dict[str, str]:
+    """Versions of what was measured: `packages`, and with `ours` Drivetrain and Python."""
     code = (
-        "import importlib.metadata as m, json, platform, drivetrain\n"
+        "import importlib.metadata as m, json, platform\n"
         f"found = {{name: m.version(name) for name in {tuple(packages)!r}}}\n"
-        "found |= {'drivetrain': drivetrain.__version__, 'python': platform.python_version()}\n"
-        "print(json.dumps(found))"
     )
+    if ours:
+        code += (
+            "import drivetrain\n"
+            "found |= {'drivetrain': drivetrain.__version__, 'python': platform.python_version()}\n"
+        )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    output = subprocess.run([python, "-c", code], env=environment, capture_output=True, check=True)
+    output = subprocess.run(
+        [python, "-c", f"{code}print(json.dumps(found))"],
+        env=environment, capture_output=True, check=True,
+    )  # fmt: skip
     return json.loads(output.stdout)
 
 
@@ -191,26 +232,26 @@ def goal_line(goal: dict[str, Any]) -> str:
 # --- the environment -----------------------------------------------------------------------------
 
 
-def make_environment() -> Path:
-    """The Python of the benchmarks' own environment, made where it is not there."""
+def make_environment(lock: Path, size: str) -> Path:
+    """The Python of an environment with the packages of a lock, made where it is not there."""
     tools = _tools()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    folder = tools.cache_folder() / f"bench-{tools.digest(LOCK.read_bytes())}"
+    folder = tools.cache_folder() / f"bench-{tools.digest(lock.read_bytes())}"
     python = folder / "bin" / "python"
     with tools.locked():
         if tools.is_complete(folder):
             return python
-        tools.say("Making the environment of the benchmarks. Once; about 6 GB.")
+        tools.say(f"Making the environment of {lock.relative_to(ROOT)}. Once; about {size}.")
         uv = tools.bootstrap_uv()
         tools.run(base_python(), "-m", "venv", "--clear", folder)
         if uv is None:
             pip = (python, "-m", "pip", "install", "--quiet", "--require-hashes")
-            tools.run(*pip, "-r", LOCK)
+            tools.run(*pip, "-r", lock)
         else:
             sources = tools.uv_sources(tools.pip_settings(str(base_python())))
             tools.run(
                 *(uv, "pip", "install", "--quiet", "--python", python),
-                *("--compile-bytecode", "--require-hashes", *sources, "-r", LOCK),
+                *("--compile-bytecode", "--require-hashes", *sources, "-r", lock),
             )
         (folder / "complete").write_text("")
     return python
@@ -229,12 +270,13 @@ def write_lock() -> None:
     if uv is None:
         raise SystemExit("`lock` needs uv, which could not be installed.")
     upgrade = ["--upgrade"] if os.environ.get("UPGRADE") else []
-    tools.run(
-        *(uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--universal"),
-        *("--python-version", "3.11", *upgrade, LOCK.with_suffix(".in"), "-o", LOCK),
-    )
-    text = LOCK.read_text().replace(f"{ROOT}/", "")
-    LOCK.write_text(f"# Written by `python benchmarks/run.py lock`; not edited by hand.\n{text}")
+    for lock in (LOCK, *(other.lock for other in OTHERS.values())):
+        tools.run(
+            *(uv, "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--universal"),
+            *("--python-version", "3.11", *upgrade, lock.with_suffix(".in"), "-o", lock),
+        )
+        text = lock.read_text().replace(f"{ROOT}/", "").removeprefix(WRITTEN)
+        lock.write_text(f"{WRITTEN}{text}")
 
 
 def _tools() -> ModuleType:

@@ -42,6 +42,7 @@ FEWEST = 50
 """Rows in each group, below which nothing is fitted."""
 CLIP = 0.05
 """Chances of being treated are kept this far from 0 and 1 where they are estimated."""
+_TOLD_SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
 _MOST_WORDS = 12
 """A column of more words than this becomes one column of places, by how frequent they are."""
 _YES, _NO = frozenset(("1", "yes", "true", "y", "1.0")), frozenset(("0", "no", "false", "n", "0.0"))
@@ -125,25 +126,23 @@ class Uplift:
 
     def __str__(self) -> str:
         by_uplift, by_score = self.curves["uplift"], self.curves["score"]
-        num = _number
-        rows = [("", "area", "95% interval")]
-        rows += [
-            (label, num(area), f"{num(low)} to {num(high)}")
-            for label, area, (low, high) in (
-                ("ranked by uplift", by_uplift.area, by_uplift.interval),
-                ("ranked by score", by_score.area, by_score.interval),
-                ("difference", self.comparison.difference, self.comparison.interval),
-            )
+        table = [
+            (share * self.effect, by_score.at(share), by_uplift.at(share)) for share in _TOLD_SHARES
         ]
+        num = _same_places([*table, by_uplift.interval])
         gains = [("treated", "by uplift", "by score", "by chance")]
         gains += [
-            (
-                f"{share:.0%}",
-                num(by_uplift.at(share)),
-                num(by_score.at(share)),
-                num(share * self.effect),
-            )
-            for share in (0.1, 0.2, 0.3, 0.5, 1.0)
+            (f"{share:.0%}", num(row[2]), num(row[1]), num(row[0]))
+            for share, row in zip(_TOLD_SHARES, table, strict=True)
+        ]
+        areas = (
+            ("ranked by uplift", by_uplift.area, by_uplift.interval),
+            ("ranked by score", by_score.area, by_score.interval),
+            ("difference", self.comparison.difference, self.comparison.interval),
+        )
+        rows = [("", "area", "95% interval")]
+        rows += [
+            (label, num(area), f"{num(low)} to {num(high)}") for label, area, (low, high) in areas
         ]
         low, high = self.effect_interval
         parts = [
@@ -521,5 +520,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+def _same_places(table: Sequence[Sequence[float]]) -> Callable[[float], str]:
+    """Writes numbers with the places after the point with which the largest of these has three digits."""
+    largest = max(abs(value) for row in table for value in row)
+    places = max(0, 2 - int(np.floor(np.log10(largest)))) if largest > 0 else 2
+    return lambda value: f"{value:,.{min(places, 12)}f}"

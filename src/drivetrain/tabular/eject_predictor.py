@@ -23,8 +23,7 @@ from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.eject.text import docstring
 from drivetrain.models.tabular import TabularNet
-from drivetrain.tabular import dates, number_text, preprocess
-from drivetrain.tabular.date_text import parse_dates
+from drivetrain.tabular import date_text, dates, number_text, preprocess
 from drivetrain.tabular.estimators import (
     NET_BATCH,
     AverageEstimator,
@@ -71,8 +70,8 @@ def predictor_source(predictor: TablePredictor, manifest: Manifest) -> str:
     Args:
         predictor: of the bundle, with its guard.
         manifest: of the bundle; it need not know its files yet.
-    Raises: MissingPackageError: ruff, which lays it out, is not installed. EjectError: something of it has
-        no plain form; that is our bug.
+    Raises: MissingPackageError: ruff, which lays it out, is not installed. EjectError: something of it
+        has no plain form; that is our bug.
     """
     return _Writer(predictor, manifest).source(ruff_path())
 
@@ -130,6 +129,10 @@ class _Writer:
 
     def _known(self) -> None:
         """What is the same for all columns, or all trees, of this bundle."""
+        # made by two statements there, and a script takes one along
+        self.lifter.instead["drivetrain.tabular.date_text:_CODES"] = (
+            f"_CODES = {date_text._CODES!r}"
+        )
         trees = [leaf.ensemble for leaf in self.leaves if isinstance(leaf, TreeEstimator)]
         if trees:
             of = "drivetrain.trees.ensemble:TreeEnsemble"
@@ -164,7 +167,7 @@ class _Writer:
             found.append(Written(_ANY_NUMBERS, "open", {"parse_numbers": parse_numbers}))
         if "date" in kinds:
             found.append(Written(_DATES, "settings"))
-            found.append(Written(_READ_DATES, "open", {"parse_dates": parse_dates}))
+            found.append(Written(_READ_DATES, "open", {"parse_dates": date_text.parse_dates}))
         if codes == {None}:
             found.append(Written(_PLAIN_WORDS, "open", {"Factor": Factor}))
         elif codes:
@@ -175,7 +178,7 @@ class _Writer:
             ("category", "columns[column.name] = words_of(column, cells)"),
             (
                 "date",
-                "columns |= date_parts(column.name, dates_of(column, cells), DATES[column.name])",
+                "columns |= parts_of(column.name, dates_of(column, cells), DATES[column.name])",
             ),
         ):
             if kind in kinds:
@@ -183,7 +186,7 @@ class _Writer:
                 branches += [f"{word} column.kind == {kind!r}:", f"    {line}"]
         if len(kinds) == 1:
             branches = [branches[1].strip()]
-        uses = {"date_parts": dates._parts} if "date" in kinds else {}
+        uses = {"parts_of": dates._parts} if "date" in kinds else {}
         body = textwrap.indent("\n".join(branches), "        ")
         return [
             *found,
@@ -354,15 +357,14 @@ class _Writer:
             lines[-1] = "found = ask(columns, model)  # log(1 + y), as it was learnt"
         lines.append(_CHECK)
         each: list[str] = []
+        ending = ""
         if guard is not None:
             uses |= {"strange_columns": strange_columns, "strange_in_row": strange_in_row}
             lines.append("strange = domain_scores(columns, known, guard)")
-            called = self.predictor.seen.called
             lists = self._lists()
             lines.append(f"new = strange_columns(columns, {lists}, CALLED)")
             is_known = 'score <= guard["domain"]["threshold"]' if guard.domain.is_enough else "True"
             ending = _DOMAIN_OF_ROW.format(is_known=is_known)
-            del called
         if is_class:
             if guard is None:
                 each.append(_CLASS)
@@ -441,10 +443,10 @@ class _Writer:
         beside = ["bundle.json", manifests.WEIGHTS]
         beside += [] if self.guard is None else [manifests.GUARD, manifests.GUARD_TENSORS]
         text += textwrap.wrap(
-            "Written by Drivetrain, which it does not need. It answers as `drivetrain predict` does, to the "
-            "last bit on the same machine and versions, and calculates on the CPU. What the model has learnt "
-            f"lies beside it: {', '.join(beside[:-1])} and {beside[-1]}. A CSV file is UTF-8, and its first row "
-            "names the columns.",
+            "Written by Drivetrain, which it does not need. It answers as `drivetrain predict` does, to "
+            "the last bit on the same machine and versions, and calculates on the CPU. What the model "
+            f"has learnt lies beside it: {', '.join(beside[:-1])} and {beside[-1]}. A CSV file is "
+            "UTF-8, and its first row names the columns.",
             WIDTH,
         )
         text += ["", "    python predict.py TABLE... [--json]"]
@@ -480,7 +482,7 @@ _IMPORTS = (
     Import("pyarrow", "", "pa"),
     Import("pyarrow", "parquet"),
     Import("dataclasses", "fields"),
-    Import("pyarrow", "compute", "pc"),
+    Import("pyarrow", "compute"),
     Import("pathlib", "Path"),
     Import("safetensors.numpy", "load_file"),
     Import("torch", "Tensor"),
@@ -524,7 +526,7 @@ def numbers_of(column: Column, cells: pa.Array) -> np.ndarray:
     """(N,) float64, NaN where there is no number."""
     if pa.types.is_string(cells.type):
         words = cells.dictionary_encode()
-        numbers, is_number = plain(pc.replace_substring_regex(words.dictionary, "^[−–]", "-"))
+        numbers, is_number = plain(compute.replace_substring_regex(words.dictionary, "^[−–]", "-"))
         note_unread(column, words.dictionary, ~is_number)
         numbers = np.append(numbers, np.nan)[words.indices.fill_null(-1).to_numpy()]
     else:
@@ -568,8 +570,10 @@ _AS_WORDS = '''
 def words_of(column: Column, cells: pa.Array) -> Factor:
     """Words as codes into their levels, -1 where there is none."""
     if pa.types.is_floating(cells.type):
-        numbers = cells.to_pylist()
-        cells = pa.array([None if x is None or x != x else f"{{x:.0f}}" if x.is_integer() else repr(x) for x in numbers])
+        numbers = [None if x is None or x != x else x for x in cells.to_pylist()]
+        shown = [str(int(x)) if x is not None and x.is_integer() else repr(x) for x in numbers]
+        pairs = zip(numbers, shown, strict=True)
+        cells = pa.array([None if x is None else word for x, word in pairs], pa.string())
     words = {words}.dictionary_encode()
     return Factor(words.indices.fill_null(-1).to_numpy(), tuple(words.dictionary.to_pylist()))
 '''
@@ -580,17 +584,17 @@ _READ_CSV = '''
 def read_csv(path: str) -> tuple[pa.Table, list[int]]:
     """The columns that the model needs, as words, and which rows they are of."""
     with open(path, encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        for delimiter in ",\\t;|":
-            names = [" ".join(name.split()) for name in next(csv.reader([first], delimiter=delimiter))]
-            if all(column.name in names for column in COLUMNS):
+        for delimiter in ",\t;|":
+            file.seek(0)
+            records = csv.reader(file, delimiter=delimiter)
+            names = [" ".join(name.split()) for name in next(records, [])]
+            gone = [column.name for column in COLUMNS if column.name not in names]
+            if not gone:
                 break
         else:
-            gone = [column.name for column in COLUMNS if column.name not in first]
-            raise ValueError(f"the first row does not name the columns that are needed: {gone}")
+            raise ValueError(f"the first row does not name all columns that are needed: {gone}")
         rows, numbers = [], []
-        records = (row for row in csv.reader(file, delimiter=delimiter) if row)
-        for number, row in enumerate(records):
+        for number, row in enumerate(row for row in records if row):
             if len(row) == len(names):
                 rows.append(row)
                 numbers.append(number)
@@ -598,7 +602,7 @@ def read_csv(path: str) -> tuple[pa.Table, list[int]]:
                 says = f"row {number + 1} has {len(row)} fields, and the header {len(names)}"
                 print(f"{path}: {says}: left out", file=sys.stderr)
     places = {column.name: names.index(column.name) for column in COLUMNS}
-    cells = {name: pa.array([row[place] for row in rows], pa.string()) for name, place in places.items()}
+    cells = {name: pa.array([row[at] for row in rows], pa.string()) for name, at in places.items()}
     return pa.table(cells), numbers
 
 
@@ -631,9 +635,11 @@ def read(path: str) -> tuple[dict[str, Any], list[int]]:
         cells = table[column.name].combine_chunks()
         if pa.types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
+        if pa.types.is_large_string(cells.type) or pa.types.is_null(cells.type):
+            cells = cells.cast(pa.string())
         if pa.types.is_string(cells.type):
-            cells = pc.utf8_trim_whitespace(cells)
-            cells = pc.if_else(pc.is_in(cells, pa.array(MISSING)), None, cells)
+            cells = compute.utf8_trim_whitespace(cells)
+            cells = compute.if_else(compute.is_in(cells, pa.array(MISSING)), None, cells)
 {branches}
     return columns, numbers
 '''
@@ -821,8 +827,9 @@ answer["probabilities"] = dict(zip(CLASSES, found[place].tolist(), strict=True))
 """
 _CLASS_GUARDED = """
 answer["label"] = CLASSES[int(found[place].argmax())]
-answer["probabilities"] = dict(zip(CLASSES, shares[place], strict=True))
-answer["probability"] = answer["probabilities"][answer["label"]]
+probabilities = dict(zip(CLASSES, shares[place], strict=True))
+answer["probability"] = probabilities[answer["label"]]
+answer["probabilities"] = probabilities
 members = zip(CLASSES, possible[place], strict=True)
 answer["set"] = [label for label, is_in in members if is_in]
 answer["coverage"] = guard["sets"]["coverage"]
@@ -892,7 +899,7 @@ def main() -> int:
     for path in arguments.tables:
         try:
             found = predict(path{given})
-        except (OSError, ValueError, LookupError, csv.Error) as error:
+        except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:
             print(f"{{path}}: {{error}}", file=sys.stderr)
             is_bad = True
             continue
