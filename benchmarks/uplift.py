@@ -13,7 +13,6 @@ import numpy as np
 from measure import Goal, Result, finish
 from sklearn.ensemble import RandomForestRegressor
 
-
 ROWS, NEW_ROWS, SEEDS, TREES, COLUMNS = 2000, 4000, 6, 60, 8
 
 Forest = RandomForestRegressor
@@ -26,59 +25,59 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def of_chances(
-    draw: np.random.Generator, X: np.ndarray, if_not: np.ndarray, effect: np.ndarray, share: float
+    draw: np.random.Generator, x: np.ndarray, if_not: np.ndarray, effect: np.ndarray, share: float
 ) -> Experiment:
     """Yes or no."""
-    treated = (draw.random(len(X)) < share).astype(float)
+    treated = (draw.random(len(x)) < share).astype(float)
     if_treated = np.clip(if_not + effect, 0, 1)
-    outcome = draw.random(len(X)) < np.where(treated > 0, if_treated, if_not)
-    return X, treated, outcome.astype(float), if_treated - if_not
+    outcome = draw.random(len(x)) < np.where(treated > 0, if_treated, if_not)
+    return x, treated, outcome.astype(float), if_treated - if_not
 
 
 def of_numbers(
     draw: np.random.Generator,
-    X: np.ndarray,
+    x: np.ndarray,
     mean: np.ndarray,
     effect: np.ndarray,
     share: float,
     noise: float,
 ) -> Experiment:
     """A number."""
-    treated = (draw.random(len(X)) < share).astype(float)
-    outcome = mean + treated * effect + draw.normal(0, noise, len(X))
-    return X, treated, outcome, effect
+    treated = (draw.random(len(x)) < share).astype(float)
+    outcome = mean + treated * effect + draw.normal(0, noise, len(x))
+    return x, treated, outcome, effect
 
 
 def two_kinds(draw: np.random.Generator, count: int) -> Experiment:
-    X = draw.normal(size=(count, COLUMNS))
-    if_not = sigmoid(-1 + 1.5 * X[:, 0] + X[:, 1])
-    effect = 0.15 * (X[:, 2] > 0) * (1 - if_not) + 0.05 * np.tanh(X[:, 3]) * if_not
-    return of_chances(draw, X, if_not, effect, 0.5)
+    x = draw.normal(size=(count, COLUMNS))
+    if_not = sigmoid(-1 + 1.5 * x[:, 0] + x[:, 1])
+    effect = 0.15 * (x[:, 2] > 0) * (1 - if_not) + 0.05 * np.tanh(x[:, 3]) * if_not
+    return of_chances(draw, x, if_not, effect, 0.5)
 
 
 def sure_buyers(draw: np.random.Generator, count: int) -> Experiment:
-    X = draw.normal(size=(count, COLUMNS))
-    if_not = sigmoid(-1 + 2 * X[:, 0])
-    effect = 0.25 * sigmoid(-3 * X[:, 0]) * sigmoid(2 * X[:, 1]) * (1 - if_not)
-    return of_chances(draw, X, if_not, effect, 0.5)
+    x = draw.normal(size=(count, COLUMNS))
+    if_not = sigmoid(-1 + 2 * x[:, 0])
+    effect = 0.25 * sigmoid(-3 * x[:, 0]) * sigmoid(2 * x[:, 1]) * (1 - if_not)
+    return of_chances(draw, x, if_not, effect, 0.5)
 
 
 def few_treated(draw: np.random.Generator, count: int) -> Experiment:
-    X = draw.normal(size=(count, COLUMNS))
-    if_not = sigmoid(-2 + X[:, 0] + 0.5 * X[:, 1])
-    return of_chances(draw, X, if_not, 0.2 * sigmoid(2 * X[:, 2]) * (1 - if_not), 0.15)
+    x = draw.normal(size=(count, COLUMNS))
+    if_not = sigmoid(-2 + x[:, 0] + 0.5 * x[:, 1])
+    return of_chances(draw, x, if_not, 0.2 * sigmoid(2 * x[:, 2]) * (1 - if_not), 0.15)
 
 
 def simple_effect(draw: np.random.Generator, count: int) -> Experiment:
-    X = draw.normal(size=(count, COLUMNS))
-    effect = X[:, 2] + (X[:, 3] > 0)
-    return of_numbers(draw, X, 3 * X[:, 0] + 2 * X[:, 1] ** 2, effect, 0.5, 3.0)
+    x = draw.normal(size=(count, COLUMNS))
+    effect = x[:, 2] + (x[:, 3] > 0)
+    return of_numbers(draw, x, 3 * x[:, 0] + 2 * x[:, 1] ** 2, effect, 0.5, 3.0)
 
 
 def interaction(draw: np.random.Generator, count: int) -> Experiment:
-    X = draw.normal(size=(count, COLUMNS))
-    effect = np.where(X[:, 0] * X[:, 2] > 0, 1.0, -0.5)
-    return of_numbers(draw, X, np.sin(2 * X[:, 0]) * 3 + X[:, 1], effect, 0.3, 2.0)
+    x = draw.normal(size=(count, COLUMNS))
+    effect = np.where(x[:, 0] * x[:, 2] > 0, 1.0, -0.5)
+    return of_numbers(draw, x, np.sin(2 * x[:, 0]) * 3 + x[:, 1], effect, 0.3, 2.0)
 
 
 EXPERIMENTS: dict[str, Callable[[np.random.Generator, int], Experiment]] = {
@@ -90,37 +89,37 @@ EXPERIMENTS: dict[str, Callable[[np.random.Generator, int], Experiment]] = {
 }
 
 
-def grown(X: np.ndarray, y: np.ndarray, seed: int, weight: np.ndarray | None = None) -> Forest:
+def grown(x: np.ndarray, y: np.ndarray, seed: int, weight: np.ndarray | None = None) -> Forest:
     leaf = max(5, round(0.5 * len(y) ** 0.5))
     forest = Forest(
         TREES, min_samples_leaf=leaf, max_features=0.5, random_state=seed, oob_score=True
     )
-    return forest.fit(X, y, sample_weight=weight)
+    return forest.fit(x, y, sample_weight=weight)
 
 
 def rankings(experiment: Experiment, new: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Each method's scores of the new rows."""
-    X, t, y, _ = experiment
+    x, t, y, _ = experiment
     share, yes = t.mean(), t > 0
-    if_treated, if_not = grown(X[yes], y[yes], seed), grown(X[~yes], y[~yes], seed + 1)
+    if_treated, if_not = grown(x[yes], y[yes], seed), grown(x[~yes], y[~yes], seed + 1)
     # On rows of its own group a forest is asked without the trees that saw them.
-    mean1, mean0 = if_treated.predict(X), if_not.predict(X)
+    mean1, mean0 = if_treated.predict(x), if_not.predict(x)
     mean1[yes], mean0[~yes] = if_treated.oob_prediction_, if_not.oob_prediction_
-    of_treated = grown(X[yes], y[yes] - mean0[yes], seed + 2)
-    of_others = grown(X[~yes], mean1[~yes] - y[~yes], seed + 3)
+    of_treated = grown(x[yes], y[yes] - mean0[yes], seed + 2)
+    of_others = grown(x[~yes], mean1[~yes] - y[~yes], seed + 3)
     robust = mean1 - mean0 + t * (y - mean1) / share - (1 - t) * (y - mean0) / (1 - share)
-    whole = grown(X, y, seed + 4).oob_prediction_
-    residual = grown(X, (y - whole) / (t - share), seed + 5, (t - share) ** 2)
-    single = grown(np.column_stack([X, t]), y, seed + 6)
+    whole = grown(x, y, seed + 4).oob_prediction_
+    residual = grown(x, (y - whole) / (t - share), seed + 5, (t - share) ** 2)
+    single = grown(np.column_stack([x, t]), y, seed + 6)
     both = [np.column_stack([new, np.full(len(new), value)]) for value in (1.0, 0.0)]
-    turned = grown(X, t * y / share - (1 - t) * y / (1 - share), seed + 7)
+    turned = grown(x, t * y / share - (1 - t) * y / (1 - share), seed + 7)
     return {
         "score": if_treated.predict(new),
         "two models": if_treated.predict(new) - if_not.predict(new),
         "one model": single.predict(both[0]) - single.predict(both[1]),
         "turned outcome": turned.predict(new),
         "R": residual.predict(new),
-        "doubly robust": grown(X, robust, seed + 8).predict(new),
+        "doubly robust": grown(x, robust, seed + 8).predict(new),
         "X": (1 - share) * of_treated.predict(new) + share * of_others.predict(new),
     }
 
@@ -157,8 +156,9 @@ def measure(options: argparse.Namespace) -> Result:
         columns=["experiment", *names],
         rows=rows,
         how=(
-            f"{ROWS:,} rows to learn from, {NEW_ROWS:,} new ones to rank, {COLUMNS} columns, {seeds} seeds; "
-            f"forests of {TREES} trees with leaves of half the root of the rows. 1 is perfect, 0 is chance."
+            f"{ROWS:,} rows to learn from, {NEW_ROWS:,} new ones to rank, {COLUMNS} columns, {seeds} "
+            f"seeds; forests of {TREES} trees with leaves of half the root of the rows. 1 is perfect, 0 "
+            "is chance."
         ),
         goals=[
             Goal(

@@ -15,13 +15,14 @@ import contextlib
 import errno
 import glob
 import hashlib
+import io
 import json
 import math
 import os
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,19 @@ def write_bytes(path: StrPath, data: bytes) -> str:
     Folders above it are made. Returns: the SHA-256 of `data`, in hex.
     Raises: StorageError: the disk refused (full, read-only, no right, a file in a folder's place).
     """
+    with streamed(path) as file:
+        file.write(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def streamed(path: StrPath) -> Iterator[Stream]:
+    """A file to write piece by piece, that is there whole or not at all: for what memory does not hold.
+
+    Inside, it stands beside its place under a temporary name; at the end it takes its place, and after
+    an error it is gone. Folders above it are made.
+    Raises: StorageError: the disk refused.
+    """
     path = Path(path)
     disk = _disk.disk
     temporary: Path | None = None
@@ -58,20 +72,49 @@ def write_bytes(path: StrPath, data: bytes) -> str:
         make_folders(path.parent)
         descriptor, temporary = disk.create(path)
         try:
-            _write_all(descriptor, data)
+            yield Stream(path, descriptor)
             disk.sync(descriptor)
         finally:
             disk.close(descriptor)
         disk.rename(temporary, path)
         temporary = None
         disk.sync_folder(path.parent)
+    except StorageError:
+        raise
     except OSError as error:
         raise _storage_error("write", path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):  # what it was for has failed already, and says so
                 disk.unlink(temporary)
-    return hashlib.sha256(data).hexdigest()
+
+
+class Stream(io.RawIOBase):
+    """A file that `streamed` opened, to write to; other libraries take it for a file too."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        super().__init__()
+        self._path = path
+        self._descriptor = descriptor
+        self._size = 0
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, whatever holds bytes. Raises: StorageError: the disk refused."""
+        view = memoryview(data).cast("B")
+        try:
+            _write_all(self._descriptor, view)
+        except OSError as error:
+            raise _storage_error("write", self._path, error) from error
+        self._size += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        """Bytes that were written."""
+        return self._size
 
 
 def write_text(path: StrPath, text: str) -> str:
@@ -124,6 +167,23 @@ def write_folder(
         prove: called with the folder before it takes its place; what it raises stops that.
     Raises: StorageError: the disk refused.
     """
+    with new_folder(folder) as temporary:
+        for name, data in files.items():
+            write_bytes(temporary / name, data)
+        if prove is not None:
+            prove(temporary)
+
+
+@contextlib.contextmanager
+def new_folder(folder: StrPath) -> Iterator[Path]:
+    """A folder to fill, that is there whole or not at all; one of that name is replaced whole.
+
+    Inside, it stands beside its place under a temporary name, and what is put there goes through this
+    module; at the end it takes its place in one step, and after an error it is gone. A kill before that
+    leaves a hidden folder that ends in `.tmp`; a later call removes it, after a day.
+
+    Raises: StorageError: the disk refused.
+    """
     folder = Path(folder)
     disk = _disk.disk
     temporary = folder.with_name(f".{folder.name[:80]}.{secrets.token_hex(4)}{_disk.TEMPORARY}")
@@ -131,11 +191,8 @@ def write_folder(
         make_folders(folder.parent)
         _remove_left_over(folder)
         disk.make_folder(temporary)
-        for name, data in files.items():
-            write_bytes(temporary / name, data)
+        yield temporary
         disk.sync_folder(temporary)
-        if prove is not None:
-            prove(temporary)
         _put_in_place(temporary, folder)
         disk.sync_folder(folder.parent)
     except StorageError as error:
@@ -390,7 +447,7 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of `data`: the system may take less at a time."""
     rest = memoryview(data)
     while rest:

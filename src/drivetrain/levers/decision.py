@@ -24,6 +24,15 @@ CAUSE = (
 )
 
 
+_SOURCES: Mapping[str, str] = {
+    "members": "The interval is what models disagree on that learnt from other draws of the data; single "
+    "trees do so more than whole forests would.",
+    "spread": "The interval is the model's own doubt about each row, taken as if it erred alike in all "
+    "rows and independently today and then.",
+}
+"""Where an interval comes from -> what it holds."""
+
+
 @dataclass(frozen=True)
 class LeverRange:
     """Settings of one lever that are as good, or nearly so, the others left at their best."""
@@ -185,33 +194,31 @@ class Decision:
                 f"No better settings were found than today's: the objective is {number(gain.today)} "
                 f"today and {number(gain.best)} with the best that is allowed."
             )
-        words = (
+        more = "more" if self.problem.direction == "maximise" else "less"
+        goes = (
             f"Gain: the objective goes from {number(gain.today)} today to {number(gain.best)}, "
-            f"{number(gain.gain)} {'more' if self.problem.direction == 'maximise' else 'less'}"
+            f"{number(gain.gain)} {more}"
         )
         if gain.interval is None:
-            words += "; the model does not say how sure it is, so there is no interval."
+            lines = [f"{goes}; the model does not say how sure it is, so there is no interval."]
         else:
-            words += f" (95%: {number(gain.interval[0])} to {number(gain.interval[1])})."
-            words += {
-                "members": " The interval is what models disagree on that learnt from other draws of the "
-                "data; single trees do so more than whole forests would.",
-                "spread": " The interval is the model's own doubt about each row, taken as if it erred "
-                "alike in all rows and independently today and then.",
-            }[gain.source]
+            low, high = gain.interval
+            lines = [f"{goes} (95%: {number(low)} to {number(high)})."]
+            if low <= 0:
+                lines.append("No gain at all is well possible.")
+            lines.append(_SOURCES[gain.source])
         if gain.seen_interval is not None:
             rows = "one new row" if gain.num_rows == 1 else f"{gain.num_rows:,} new rows"
-            words += (
-                f" In {rows} with each, chance included, the difference seen would lie between "
-                f"{number(gain.seen_interval[0])} and {number(gain.seen_interval[1])} (95%)."
+            low, high = gain.seen_interval
+            lines.append(
+                f"In {rows} with each, chance included, the difference seen would lie between "
+                f"{number(low)} and {number(high)} (95%)."
             )
-        if gain.interval is not None and gain.interval[0] <= 0:
-            words += " No gain at all is well possible."
-        return (
-            f"{words} Not covered: a model that is wrong in the same way for all settings, a world "
-            "that changes, and luck: the best of many predictions is on average worth less than "
-            "predicted."
+        lines.append(
+            "Not covered: a model that is wrong in the same way for all settings, a world that changes, "
+            "and luck: the best of many predictions is on average worth less than predicted."
         )
+        return "\n  ".join(lines)
 
     def _experiment(self) -> str:
         if self.gain.experiment is not None:

@@ -15,13 +15,17 @@ from drivetrain._lazy import install
 
 if TYPE_CHECKING:
     from drivetrain.tabular.answers import RowPrediction, RowPredictions
+    from drivetrain.tabular.bundle import load, verify
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
     from drivetrain.tabular.estimator import TabularClassifier, TabularRegressor
     from drivetrain.tabular.explain import Explainer, explain
+    from drivetrain.tabular.exporting import export
+    from drivetrain.tabular.guarded import GuardedRow, GuardedRows
     from drivetrain.tabular.kinds import Column, Schema
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
     from drivetrain.tabular.learner import learner, reopen, resume
-    from drivetrain.tabular.models import TabularModel, fit, load
+    from drivetrain.tabular.models import TabularModel, fit
+    from drivetrain.tabular.predictor import TablePredictor
     from drivetrain.tabular.preprocess import Preprocess
     from drivetrain.tabular.tune import tune
     from drivetrain.tabular.tuned import Tuned
@@ -29,17 +33,21 @@ if TYPE_CHECKING:
 __all__ = [
     "Column",
     "Explainer",
+    "GuardedRow",
+    "GuardedRows",
     "Leaderboard",
     "Preprocess",
     "RowPrediction",
     "RowPredictions",
     "Schema",
+    "TablePredictor",
     "TabularClassifier",
     "TabularData",
     "TabularModel",
     "TabularRegressor",
     "Tuned",
     "explain",
+    "export",
     "fit",
     "from_csv",
     "from_frame",
@@ -51,17 +59,22 @@ __all__ = [
     "reopen",
     "resume",
     "tune",
+    "verify",
 ]
 
 _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
+    "bundle": ("load", "verify"),
     "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
     "estimator": ("TabularClassifier", "TabularRegressor"),
     "explain": ("Explainer", "explain"),
+    "exporting": ("export",),
+    "guarded": ("GuardedRow", "GuardedRows"),
     "kinds": ("Column", "Schema"),
     "leaderboard": ("Leaderboard", "leaderboard"),
     "learner": ("learner", "reopen", "resume"),
-    "models": ("TabularModel", "fit", "load"),
+    "models": ("TabularModel", "fit"),
+    "predictor": ("TablePredictor",),
     "preprocess": ("Preprocess",),
     "tune": ("tune",),
     "tuned": ("Tuned",),

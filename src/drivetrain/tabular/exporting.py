@@ -63,12 +63,16 @@ class Trained:
 
 
 def export(
-    run: store.StrPath, folder: store.StrPath, *, report: Report | None = None, **options: Any
+    run: store.StrPath | TabularModel,
+    folder: store.StrPath,
+    *,
+    report: Report | None = None,
+    **options: Any,
 ) -> Verified:
-    """Write a finished run as a bundle: a folder that predicts, and proves itself.
+    """Write a finished run, or a model, as a bundle: a folder that predicts, and proves itself.
 
     Args:
-        run: the run's folder; of a leaderboard its best model is taken.
+        run: the run's folder; of a leaderboard its best model is taken. Or a fitted model.
         folder: where to; a bundle that is there is replaced, anything else is not.
         report: is told how far reading the table is.
         options: `golden`, `guard`, `coverage`, `false_alarm`, `onnx`, `script`; see `write_bundle`.
@@ -78,6 +82,8 @@ def export(
         the guard, and is not the one it began with. DataError: that is gone. ConfigError, BundleError,
         StorageError: as `write_bundle`.
     """
+    if isinstance(run, TabularModel):
+        return export_model(run, folder, **options)
     check_options(folder, options.get("golden", GOLDEN))
     opened = Run.open(run)
     record, path = opened.read(), opened.folder / "run.json"

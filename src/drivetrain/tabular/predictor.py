@@ -7,7 +7,7 @@ without the library that grew its trees. Files and data frames need `pyarrow`, r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from drivetrain.tabular.guarded import LEAST_FOR_SHIFT, GuardedRows
 from drivetrain.tabular.preprocess import Notes, Preprocess
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.target import Target
+
+if TYPE_CHECKING:
+    from drivetrain.tabular.models import TabularModel
 
 
 class TablePredictor:
@@ -88,6 +91,13 @@ class TablePredictor:
 
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics with an interval on labelled rows; see `TabularModel.evaluate`."""
+        return self.model.evaluate(source)
+
+    # --- as of a model: `explain(predictor, "rows.csv")` asks for these ---------------------------
+
+    @property
+    def model(self) -> TabularModel:
+        """The model without the guard."""
         from drivetrain.tabular.models import TabularModel  # brings metrics and the training stack
 
         return TabularModel(
@@ -97,7 +107,15 @@ class TablePredictor:
             preprocess=self.preprocess,
             target=self.target,
             trained_on=self.trained_on,
-        ).evaluate(source)
+        )
+
+    def predict_frame(self, frame: Frame) -> np.ndarray:
+        """What the model says of a prepared frame; see `TabularModel.predict_frame`."""
+        return self.target.shown(self.estimator.predict(self.prepared(frame)))
+
+    def prepared(self, frame: Frame) -> Prepared:
+        """A frame in the forms that estimators want."""
+        return Prepared(self.preprocess, frame)
 
     def of_frame(self, frame: Frame, notes: Sequence[str] = ()) -> RowPredictions:
         """The answers for a frame of the model's columns, dates expanded."""
