@@ -111,11 +111,14 @@ class Attack:
 
     name: str
     kinds: tuple[str, ...]
-    """Of which folders: `run`, `bundle`; `cut` is a run that waits for `resume`, with a checkpoint."""
+    """Of which folders: `run`, `bundle`; `cut` is a run that waits for `resume`, with a checkpoint;
+    `table-run` and `table-bundle` are of a model of tables."""
     spoil: Callable[[Place], None]
 
 
 BOTH, RUN, BUNDLE, CUT = ("run", "bundle"), ("run",), ("bundle",), ("cut",)
+TABLES, TABLE_RUN, TABLE_BUNDLE = ("table-run", "table-bundle"), ("table-run",), ("table-bundle",)
+RUNS, BUNDLES, ALL = RUN + TABLE_RUN, BUNDLE + TABLE_BUNDLE, BOTH + TABLES
 
 
 def attacks() -> list[Attack]:
@@ -123,20 +126,24 @@ def attacks() -> list[Attack]:
     found: list[Attack] = []
     for name, payload in PAYLOADS.items():
         found += [
-            Attack(f"{name}-as-weights", BOTH, _replacing("weights", payload)),
-            Attack(f"{name}-as-description", BOTH, _replacing("description", payload)),
+            Attack(f"{name}-as-weights", ALL, _replacing("weights", payload)),
+            Attack(f"{name}-as-description", ALL, _replacing("description", payload)),
         ]
     for name in OTHER_FILES:
         for payload in ("pickle-4", "torch-zip", "zip-with-pickle"):
-            kinds = RUN if name in _OF_RUNS else BUNDLE
+            kinds = RUN if name in _OF_RUNS else BUNDLES
+            kinds = TABLE_BUNDLE if name in _OF_TABLES else kinds
             found.append(Attack(f"{payload}-as-{name}", kinds, _file(name, PAYLOADS[payload])))
     for name in ("onnx-above", "onnx-absolute"):
-        found.append(Attack(f"{name}-as-model.onnx", BUNDLE, _file("model.onnx", PAYLOADS[name])))
+        found.append(Attack(f"{name}-as-model.onnx", BUNDLES, _file("model.onnx", PAYLOADS[name])))
     for name, spoil in TENSORS.items():
-        found.append(Attack(name, BOTH, _spoilt_tensors(spoil)))
-        found.append(Attack(f"{name}-golden", BUNDLE, _spoilt_tensors(spoil, "golden.safetensors")))
-        found.append(Attack(f"{name}-guard", BUNDLE, _spoilt_tensors(spoil, "guard.safetensors")))
+        found.append(Attack(name, ALL, _spoilt_tensors(spoil)))
+        for file in ("golden", "guard"):
+            spoilt = _spoilt_tensors(spoil, f"{file}.safetensors")
+            found.append(Attack(f"{name}-{file}", BUNDLES, spoilt))
     found += [Attack(name, BOTH, _edited(edit)) for name, edit in DESCRIPTIONS.items()]
+    found += [Attack(f"table-{name}", TABLES, _edited(edit)) for name, edit in TABLE_EDITS.items()]
+    found += [Attack(name, TABLE_BUNDLE, spoil) for name, spoil in TABLE_FILES.items()]
     found += [Attack(name, RUN, _edited_record(edit)) for name, edit in RECORDS.items()]
     found += [Attack(name, kinds, spoil) for name, (kinds, spoil) in FOLDERS.items()]
     found += [
@@ -151,10 +158,12 @@ def attacks() -> list[Attack]:
             Attack(f"{name}-as-checkpoint", CUT, _replacing("position", lambda _, t=text: t()))
         )
         found.append(
-            Attack(f"{name}-as-text", BOTH, _replacing("description", lambda _, t=text: t()))
+            Attack(f"{name}-as-text", ALL, _replacing("description", lambda _, t=text: t()))
         )
         for file in ("golden.json", "guard.json"):
-            found.append(Attack(f"{name}-as-{file}", BUNDLE, _file(file, lambda _, t=text: t())))
+            found.append(Attack(f"{name}-as-{file}", BUNDLES, _file(file, lambda _, t=text: t())))
+        rows = _file("golden/rows.json", lambda _, t=text: t())
+        found.append(Attack(f"{name}-as-golden-rows", TABLE_BUNDLE, rows))
         found.append(Attack(f"{name}-as-record", RUN, _replacing("record", lambda _, t=text: t())))
     return found
 
@@ -272,8 +281,10 @@ PAYLOADS: dict[str, Callable[[Path], bytes]] = {
 """Name -> bytes that some program or other would run, for a path of the marker."""
 
 _OF_RUNS = ("run.json", "split.json", "log.jsonl", "quarantine.jsonl")
+_OF_TABLES = ("golden/rows.json",)
 OTHER_FILES = (
     *_OF_RUNS,
+    *_OF_TABLES,
     *("config.json", "README.md", "predict.py", "model.onnx", "golden.json", "golden.safetensors"),
     *("guard.json", "guard.safetensors", "golden/0.png"),
 )
@@ -670,6 +681,249 @@ DESCRIPTIONS: dict[str, Edit] = {
 }
 
 
+# --- the description of a model of tables ----------------------------------------------------------
+
+
+def _put(path: str, new: Any) -> Edit:
+    """Put a value at a path of a model's record, where a number stands for a place of a list.
+
+    A bundle keeps `reader`, `preprocess` and `target` apart from the model; `model` stands before
+    what is of the model itself.
+    """
+
+    def edit(value: dict[str, Any]) -> None:
+        is_bundle = "preprocessing" in value
+        head, _, rest = path.partition(".")
+        if head == "model":
+            head, _, rest = rest.partition(".")
+            inside: Any = value["model"] if is_bundle else value
+        else:
+            inside = value["preprocessing"] if is_bundle and head in _PREPARING else value
+        steps = [head, *(rest.split(".") if rest else [])]
+        for name in steps[:-1]:
+            inside = inside[int(name) if name.isdigit() else name]
+        inside[int(steps[-1]) if steps[-1].isdigit() else steps[-1]] = new
+
+    return edit
+
+
+def _category(field: str) -> str:
+    return f"preprocess.categories.0.{field}"
+
+
+_PREPARING = ("reader", "preprocess", "target")
+_TREES = "model.record.members.0.record"
+_NET = "model.record.members.3.record.net"
+_FIGURES = NUMBERS | {"large": 1e308, "small": 5e-324, "minus-large": -1e308, "words": "1.0"}
+_FORMS = {
+    "regex": "(a+)+$",
+    "code": "%Y-%m-%d{0.__class__}",
+    "many": "%Y%m%d" * 10_000,
+    "twice": "%Y-%Y",
+    "no-text": 7,
+    "list": ["%Y"],
+    "path": "../../etc/passwd",
+    "nul": "%Y\0%m%d",
+    "groups": "%Y-%m-%d(?P<Y>.*)",
+    "clock": "epoch centuries",
+}
+TABLE_EDITS: dict[str, Edit] = {
+    **{f"kind-{key}": _put("model.kind", value) for key, value in NAMES.items()},
+    **{
+        f"kind-{key}": _put("model.kind", key)
+        for key in ("trees", "net", "linear", "nets", "majority")
+    },
+    **{
+        f"member-kind-{key}": _put("model.record.members.1.kind", value)
+        for key, value in NAMES.items()
+    },
+    "record-null": _put("model.record", None),
+    "record-list": _put("model.record", [1]),
+    "record-target": _put("model.record._target_", "os.system"),
+    "members-none": _put("model.record.members", []),
+    "members-null": _put("model.record.members", None),
+    "members-many": _put("model.record.members", [{"name": "a", "kind": "linear"}] * 100_000),
+    "members-text": _put("model.record.members", "forest"),
+    "members-deep": _put(
+        "model.record.members.0", {"name": "a", "kind": "average", "record": {"members": []}}
+    ),
+    **{
+        f"trees-{field}-{key}": _put(f"{_TREES}.{field}", value)
+        for field in ("num_features", "num_classes", "format")
+        for key, value in NUMBERS.items()
+    },
+    **{
+        f"trees-{field}-{key}": _put(f"{_TREES}.{field}", value)
+        for field, values in (
+            ("link", ("exp", "softmax", "sigmoid", "os.system", None, ["identity"])),
+            ("combine", ("sum", "os.system", None)),
+            ("precision", ("float64", "object", "int8", None)),
+            ("exponential", ("numpy", "os.system", {})),
+            ("kind", ("boosting", "os.system", None)),
+        )
+        for key, value in enumerate(values)
+    },
+    "trees-names": _put(f"{_TREES}.feature_names", [_LONG]),
+    "trees-names-null": _put(f"{_TREES}.feature_names", None),
+    **{
+        f"net-{field}-{key}": _put(f"{_NET}.{field}", value)
+        for field in ("num_numbers", "num_outputs", "dropout", "embedding_dropout")
+        for key, value in NUMBERS.items()
+    },
+    **{
+        f"net-{field}-{key}": _put(f"{_NET}.{field}", value)
+        for field in ("layers", "level_counts")
+        for key, value in {
+            "huge": [10**12],
+            "many": [65_536] * 64,
+            "very-many": [1] * 100_000,
+            "none": [],
+            "text": "8",
+            "null": None,
+            "nested": [[8]],
+            "negative": [-1],
+            "true": [True],
+        }.items()
+    },
+    "net-range": _put(f"{_NET}.y_range", [[1e308, -1e308]]),
+    "net-range-text": _put(f"{_NET}.y_range", "01"),
+    "net-squeeze": _put(f"{_NET}.squeeze", True),
+    "net-target": _put(f"{_NET}._target_", "os.system"),
+    **{f"classes-{key}": _put("classes", value) for key, value in LABELS.items()},
+    **{f"target-classes-{key}": _put("target.classes", value) for key, value in LABELS.items()},
+    **{f"target-names-{key}": _put("target.names", value) for key, value in LABELS.items()},
+    **{f"target-kind-{key}": _put("target.kind", value) for key, value in NAMES.items()},
+    "target-kind-numbers": _put("target.kind", "number"),
+    "target-log": _put("target.is_log", True),
+    "target-feature": _put("target.names", ["price"]),
+    "target-null": _put("target", None),
+    **{f"levels-{key}": _put(_category("levels"), value) for key, value in LABELS.items()},
+    **{f"rare-{key}": _put(_category("rare"), value) for key, value in LABELS.items()},
+    **{f"mode-{key}": _put(_category("mode"), value) for key, value in NAMES.items()},
+    **{f"category-name-{key}": _put(_category("name"), value) for key, value in NAMES.items()},
+    **{
+        f"number-{field}-{key}": _put(f"preprocess.numbers.13.{field}", value)
+        for field in ("fill", "mean", "std", "largest", "low", "high", "has_flag", "is_log", "name")
+        for key, value in _FIGURES.items()
+    },
+    "numbers-null": _put("preprocess.numbers", None),
+    "numbers-none": _put("preprocess.numbers", []),
+    "categories-text": _put("preprocess.categories", "weather"),
+    "scale": _put("preprocess.scale", "os.system"),
+    "scale-list": _put("preprocess.scale", ["standard"]),
+    "unseen": _put("preprocess.unseen", {"_target_": "os.system"}),
+    "unseen-mode": _put("preprocess.unseen", "mode"),
+    "unseen-error": _put("preprocess.unseen", "error"),
+    **{f"features-{key}": _put("reader.features", value) for key, value in LABELS.items()},
+    **{f"missing-{key}": _put("reader.missing", value) for key, value in LABELS.items()},
+    "dates-list": _put("reader.dates", ["day"]),
+    "dates-null": _put("reader.dates", None),
+    "dates-other": _put("reader.dates", {"../day": True}),
+    "dates-text": _put("reader.dates.day", "no"),
+    "dates-time": _put("reader.dates.day", True),
+    "schema-null": _put("reader.schema", None),
+    "schema-none": _put("reader.schema.columns", []),
+    "schema-twice": lambda v: _put("reader.schema.columns.1.name", "day")(v),
+    "schema-many": _put("reader.schema.columns", [{"name": "a"}] * 100_000),
+    **{f"column-kind-{key}": _put("reader.schema.columns.0.kind", v) for key, v in NAMES.items()},
+    **{
+        f"column-{field}-{key}": _put(f"reader.schema.columns.{place}.{field}", value)
+        for place, field in ((0, "date_format"), (3, "number_format"))
+        for key, value in _FORMS.items()
+    },
+    **{f"application-{key}": _put("application", NAMES[key]) for key in _APPLICATIONS},
+    "application-vision": _put("application", "vision"),
+    "reader-null": _put("reader", None),
+    "reader-target": _put("reader._target_", "os.system"),
+    "preprocess-null": _put("preprocess", None),
+    "preprocess-reduce": _put("preprocess.__reduce__", ["os.mkdir", ["marker"]]),
+}
+
+
+def _json_file(name: str, path: str, new: Any) -> Callable[[Place], None]:
+    """Put a value at a path of another JSON file."""
+
+    def spoil(place: Place) -> None:
+        file = place.folder / name
+        value = inside = json.loads(file.read_text())
+        *above, last = (int(step) if step.isdigit() else step for step in path.split("."))
+        for step in above:
+            inside = inside[step]
+        inside[last] = new
+        file.write_bytes(_text(value))
+        place.seal()
+
+    return spoil
+
+
+def _declared(name: str, entry: Any) -> Callable[[Place], None]:
+    """What a bundle says of a tensor."""
+
+    def spoil(place: Place) -> None:
+        value = place.read()
+        value["model"]["tensors"][name] = entry
+        place.write(value)
+
+    return spoil
+
+
+_CELLS = {
+    "text": "x",
+    "number": 7,
+    "large": 1e308,
+    "larger": 10**60,
+    "list": [1],
+    "object": {"_target_": "os.system"},
+    "true": True,
+    "long": _LONG,
+    "date": "9999-12-31T23:59:59.999999",
+    "zone": "2024-01-01T00:00:00+05:00",
+    "week": "2024-W05",
+    "nul": "a\0b",
+    "escapes": "\x1b[2J",
+}
+TABLE_FILES: dict[str, Callable[[Place], None]] = {
+    **{
+        f"golden-row-{column}-{key}": _json_file("golden/rows.json", f"rows.0.{column}", value)
+        for column in ("day", "weather", "price")
+        for key, value in _CELLS.items()
+    },
+    "golden-rows-none": _json_file("golden/rows.json", "rows", []),
+    "golden-rows-many": _json_file("golden/rows.json", "rows", [{}] * 100_000),
+    "golden-rows-list": _json_file("golden/rows.json", "rows.0", [1, 2]),
+    "golden-row-unknown": _json_file("golden/rows.json", "rows.0.__class__", "x"),
+    **{
+        f"guard-shift-{field}-{key}": _json_file("guard.json", f"shift.{field}", value)
+        for field in ("level", "num_items", "numbers", "kinds")
+        for key, value in NUMBERS.items()
+    },
+    **{
+        f"guard-counts-{key}": _json_file("guard.json", "shift.numbers.0.counts.0", value)
+        for key, value in NUMBERS.items()
+    },
+    **{
+        f"guard-bounds-{key}": _json_file("guard.json", "shift.numbers.0.bounds", value)
+        for key, value in STATISTICS.items()
+    },
+    **{
+        f"guard-temperature-{key}": _json_file("guard.json", "temperature.value", value)
+        for key, value in NUMBERS.items()
+    },
+    "guard-name": _json_file("guard.json", "shift.kinds.0.name", "../x"),
+    "guard-intervals": _json_file("guard.json", "intervals", [{"half_width": 1}]),
+    "guard-no-sets": _json_file("guard.json", "sets", None),
+    "guard-floor": _json_file("guard.json", "spread_floor", 1.0),
+    "declared-huge": _declared("weights", ["float64", [10**9, 10**9]]),
+    "declared-large": _declared("weights", ["float64", [2**39]]),
+    "declared-axes": _declared("weights", ["float64", [1] * 1000]),
+    "declared-type": _declared("weights", ["object", [4]]),
+    "declared-list": _declared("weights", [["float64"], [4]]),
+    "declared-null": _declared("weights", None),
+    "declared-more": _declared("extra", ["float32", [1]]),
+    "declared-path": _declared("../../x", ["float32", [1]]),
+}
+
+
 def _repeated(start: bytes, count: int, end: bytes = b"") -> Callable[[], bytes]:
     return lambda: start * count + end * count
 
@@ -967,7 +1221,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], Callable[[Place], None]]] = {
     "link-lock-to-victim": (RUN, _link(".lock", "VICTIM")),
     "hard-log": (RUN, _hard("log.jsonl")),
     "hard-lock": (RUN, _hard(".lock")),
-    "hard-sound": (BUNDLE, lambda p: os.link(p.weights, p.outside / "the-same")),
+    "hard-sound": (BUNDLES, lambda p: os.link(p.weights, p.outside / "the-same")),
     "hard-weights": (BUNDLE, _hard("model.safetensors")),
     "hard-model": (RUN, _hard("model/model.safetensors")),
     "pipe-lock": (RUN, _pipe(".lock")),
@@ -975,7 +1229,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], Callable[[Place], None]]] = {
     "link-golden": (BUNDLE, _link("golden", "/etc")),
     "socket": (BUNDLE, _socket),
     **{
-        f"beside-{name}": (BOTH, _beside(name))
+        f"beside-{name}": (ALL, _beside(name))
         for name in (
             "sitecustomize.py",
             "usercustomize.py",

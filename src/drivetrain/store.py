@@ -71,10 +71,12 @@ def streamed(path: StrPath) -> Iterator[Stream]:
     try:
         make_folders(path.parent)
         descriptor, temporary = disk.create(path)
+        stream = Stream(path, descriptor)
         try:
-            yield Stream(path, descriptor)
+            yield stream
             disk.sync(descriptor)
         finally:
+            stream.close()
             disk.close(descriptor)
         disk.rename(temporary, path)
         temporary = None
@@ -104,6 +106,8 @@ class Stream(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Write all of `data`, whatever holds bytes. Raises: StorageError: the disk refused."""
+        if self.closed:
+            raise ValueError("The file is closed.")
         view = memoryview(data).cast("B")
         try:
             _write_all(self._descriptor, view)

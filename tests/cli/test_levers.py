@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,6 @@ import pytest
 from drivetrain import tabular
 from drivetrain.data.frame import Factor
 from tests.levers.test_uplift import trial
-
-
-@pytest.fixture(autouse=True)
-def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["drivetrain.cli.program"]
-    monkeypatch.setitem(module.COMMANDS, "levers", "Find settings.")
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +167,6 @@ def test_a_lever_that_the_run_s_table_lacks_is_named(run, forest_run: Path) -> N
     done = run("levers", forest_run, "price.toml")
     assert done.exit_code == 2
     assert done.stderr == (
-        "drivetrain: The problem does not fit the data: The lever 'prize' is no column of the data and is "
-        "in no expression. Did you mean 'price'?\n"
+        "drivetrain: The problem does not fit the data: The lever 'prize' is no column of the data and "
+        "is in no expression. Did you mean 'price'?\n"
     )

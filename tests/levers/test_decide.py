@@ -281,7 +281,7 @@ def test_the_same_seed_gives_the_same_decision_and_nothing_global_moves() -> Non
     levers = {"price": {"low": 1, "high": 20}, "adverts": {"low": 0, "high": 10}}
     asked = problem("(price - 3) * prediction - (adverts - 4) ** 2", levers)
     state = np.random.get_state()[1].copy()  # noqa: NPY002 - that nobody has drawn from it
-    data = shop(300)
+    data = shop(100)
     residuals = np.random.default_rng(0).normal(0, 3, 50)
     first, again = (
         optimise(asked, demand, data, residuals=residuals, spread=lambda f: np.ones(len(f)), seed=7)

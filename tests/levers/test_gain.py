@@ -45,6 +45,12 @@ def test_without_a_doubt_there_is_no_interval_and_that_is_said() -> None:
     assert "Give the model's errors on validation rows (residuals)" in str(found)
 
 
+def test_an_objective_that_does_not_ask_the_model_is_exact() -> None:
+    found = optimise(problem("-(price - 8) ** 2", PRICE, today={"price": 5}), demand, shop())
+    assert found.gain.interval == (found.gain.gain, found.gain.gain)
+    assert "The objective does not ask the model, so this is exact." in str(found)
+
+
 def test_outcomes_widen_the_interval_of_what_would_be_seen() -> None:
     draw = np.random.default_rng(0)
     rows = shop(100)
@@ -62,6 +68,7 @@ def test_outcomes_widen_the_interval_of_what_would_be_seen() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_would_be_seen_holds_the_difference_about_as_often_as_it_says() -> None:
     asked = problem(
         "prediction", {"price": {"choices": [6, 8]}}, context={"season": 0.0}, today={"price": 8}

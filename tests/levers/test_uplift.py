@@ -92,6 +92,7 @@ def test_what_is_told_of_the_ranking_holds_of_the_true_effects(fitted: Uplift) -
     assert low < effect.mean() < high
 
 
+@pytest.mark.slow
 def test_a_trial_by_lot_passes_for_one_and_others_do_not(fitted: Uplift) -> None:
     assert fitted.balance.is_even
     assert "The columns do not tell who was treated (AUC 0." in str(fitted)
@@ -172,6 +173,7 @@ def test_equal_scores_make_a_straight_line_whatever_the_order_of_the_rows() -> N
     assert found.area == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_intervals_of_the_area_hold_it_about_as_often_as_they_say() -> None:
     draw = np.random.default_rng(0)
     hits = 0

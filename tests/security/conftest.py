@@ -22,7 +22,7 @@ Opened = Callable[[str, Sequence[Round]], list[Outcome]]
 
 @pytest.fixture(scope="session")
 def sound_folders(tmp_path_factory: pytest.TempPathFactory) -> sound.SoundFolders:
-    """A run, a run that was cut, and a bundle, of a tiny model."""
+    """Runs, one that was cut, and bundles, of tiny models."""
     return sound.make(tmp_path_factory.mktemp("sound"))
 
 
@@ -34,7 +34,13 @@ def opened(sound_folders: sound.SoundFolders, tmp_path: Path) -> Opened:
     """
 
     def run(kind: str, rounds: Sequence[Round]) -> list[Outcome]:
-        bases = {"run": sound_folders.run, "bundle": sound_folders.bundle, "cut": sound_folders.cut}
+        bases = {
+            "run": sound_folders.run,
+            "bundle": sound_folders.bundle,
+            "cut": sound_folders.cut,
+            "table-run": sound_folders.table_run,
+            "table-bundle": sound_folders.table_bundle,
+        }
         job = {
             "kind": kind,
             "rounds": [[list(names), list(doors)] for names, doors in rounds],
@@ -42,6 +48,7 @@ def opened(sound_folders: sound.SoundFolders, tmp_path: Path) -> Opened:
             "work": str(tmp_path),
             "picture": str(sound_folders.picture),
             "pictures": str(sound_folders.pictures),
+            "table": str(sound_folders.table),
         }
         done = subprocess.run(
             [*without_network(), sys.executable, "-m", "tests.security.doors"],

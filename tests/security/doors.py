@@ -103,6 +103,7 @@ KNOWN = {
     *sys.stdlib_module_names,
     *("drivetrain", "torch", "torchvision", "numpy", "PIL", "timm", "safetensors", "click", "tqdm"),
     *("huggingface_hub", "onnx", "onnxruntime", "google", "ml_dtypes", "typing_extensions"),
+    "pyarrow",
 }
 
 
@@ -125,10 +126,11 @@ def _is_inside(path: Any, folder: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """What is used with every folder: pictures that are as they should be."""
+    """What is used with every folder: pictures, and a table, that are as they should be."""
 
     picture: Path
     pictures: Path
+    table: Path
 
 
 def load(folder: Path, sound: Sound) -> str:
@@ -157,6 +159,33 @@ def load_onnx(folder: Path, sound: Sound) -> str:
     return "predicts"
 
 
+def table_load(folder: Path, sound: Sound) -> str:
+    """`tabular.load`, and the answers for a table, and for a row by itself."""
+    from drivetrain import tabular
+
+    model = tabular.load(folder)
+    answers = model.predict(sound.table)
+    for answer in [*answers, model.predict(dict.fromkeys(model.reader.features))]:
+        _check_row(answer.to_json())
+    return "predicts"
+
+
+def table_verify(folder: Path, sound: Sound) -> str:
+    """`tabular.verify`."""
+    from drivetrain import tabular
+
+    tabular.verify(folder)
+    return "verified"
+
+
+def table_load_onnx(folder: Path, sound: Sound) -> str:
+    """`tabular.load` through ONNX Runtime, up to where that begins."""
+    from drivetrain import tabular
+
+    tabular.load(folder, engine="onnx").predict(sound.table)
+    return "predicts"
+
+
 def command(*words: str) -> Callable[[Path, Sound], str]:
     """A verb of the command line; `FOLDER`, `PICTURE` and `PICTURES` stand for what they are."""
 
@@ -164,6 +193,7 @@ def command(*words: str) -> Callable[[Path, Sound], str]:
         from drivetrain.cli import program
 
         names = {"FOLDER": folder, "PICTURE": sound.picture, "PICTURES": sound.pictures}
+        names["TABLE"] = sound.table
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -179,7 +209,7 @@ def command(*words: str) -> Callable[[Path, Sound], str]:
         if code == 0:
             if words[0] == "predict" and "--json" in words:
                 for record in json.loads(out.getvalue()):
-                    _check(record["label"], record["probabilities"])
+                    _check_row(record)
             return "answers"
         last = err.getvalue().strip().splitlines()
         if not last or not last[-1].startswith("drivetrain: ") or len(last[-1]) > 2000:
@@ -234,9 +264,29 @@ DOORS: dict[str, Callable[[Path, Sound], str]] = {
     "resume": command("resume", "FOLDER"),
     "verify-command": command("verify", "FOLDER"),
     "eject": eject,
+    "table-load": table_load,
+    "table-verify": table_verify,
+    "table-load-onnx": table_load_onnx,
+    "table-predict": command("predict", "FOLDER", "TABLE", "--json"),
+    "table-predict-text": command("predict", "FOLDER", "TABLE"),
+    "table-evaluate": command("evaluate", "FOLDER", "--on", "TABLE", "--json"),
 }
 OF_RUN = ("load", "predict", "predict-text", "evaluate", "summary", "resume")
 OF_BUNDLE = ("load", "verify", "load-onnx", "predict", "predict-text", "verify-command")
+OF_TABLE_RUN = ("table-load", "table-predict", "table-predict-text", "table-evaluate")
+OF_TABLE_BUNDLE = (
+    *("table-load", "table-verify", "table-load-onnx", "table-predict", "table-predict-text"),
+    *("table-evaluate", "verify-command"),
+)
+
+
+def _check_row(record: dict[str, Any]) -> None:
+    if "label" in record:
+        _check(record["label"], record["probabilities"])
+        return
+    values = record["value"] if isinstance(record["value"], list) else [record["value"]]
+    values += record["interval"] or [] if "interval" in record else []
+    assert all(isinstance(one, float) and math.isfinite(one) for one in values), "numbers"
 
 
 def _check(label: str, probabilities: dict[str, float]) -> None:
@@ -328,7 +378,7 @@ def _status(name: str) -> float:
 def main() -> None:
     """Do the job that stands on stdin."""
     job = json.load(sys.stdin)
-    sound = Sound(Path(job["picture"]), Path(job["pictures"]))
+    sound = Sound(Path(job["picture"]), Path(job["pictures"]), Path(job["table"]))
     work, base = Path(job["work"]), Path(job["base"])
     attacks = {attack.name: attack for attack in attack_corpus.of_kind(job["kind"])}
     out = sys.stdout

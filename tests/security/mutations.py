@@ -39,12 +39,11 @@ VALUES: Sequence[Any] = (
     "../x", "resnet18", "crop", "pad", [], [0], [1, 2], [[]], [None], ["a", "b"], {},
     {"a": 1}, {"name": {}},
 )  # fmt: skip
-FLOATS = tuple(
-    struct.pack("<f", value)
-    for value in (
-        0.0, -0.0, 1.0, -1.0, 1e-45, 1e-30, 3.4e38, -3.4e38, 1e20, math.inf, -math.inf, math.nan,
-    )
+FLOATS = (
+    0.0, -0.0, 1.0, -1.0, 1e-45, 1e-30, 3.4e38, -3.4e38, 1e20, math.inf, -math.inf, math.nan,
 )  # fmt: skip
+TYPES = {"F32": ("<f", 4), "F64": ("<d", 8)}
+"""Types of floats: how a number is packed, and its bytes."""
 
 
 # --- one mutation ---------------------------------------------------------------------------------
@@ -158,14 +157,16 @@ def _odd_numbers(place: Place, draw: random.Random) -> None:
     """Some weights, or all of one tensor, become NaN, infinite, huge or tiny."""
     path = _tensors_of(place, draw)
     header, data = split_tensors(path.read_bytes())
-    names = [n for n, e in header.items() if n != "__metadata__" and e["dtype"] == "F32"]
-    start, end = header[draw.choice(names)]["data_offsets"]
-    count = (end - start) // 4
+    names = [n for n, e in header.items() if n != "__metadata__" and e["dtype"] in TYPES]
+    entry = header[draw.choice(names)]
+    form, size = TYPES[entry["dtype"]]
+    start, end = entry["data_offsets"]
+    count = (end - start) // size
     few = draw.random() < 0.5
     first = draw.randrange(count)
     last = first + 1 if few else count
-    value = draw.choice(FLOATS) * (last - first)
-    data = data[: start + 4 * first] + value + data[start + 4 * last :]
+    value = struct.pack(form, draw.choice(FLOATS)) * (last - first)
+    data = data[: start + size * first] + value + data[start + size * last :]
     path.write_bytes(join_tensors(header, data))
 
 
@@ -264,7 +265,7 @@ def try_many(numbers: range, base: Path, given: sound.SoundFolders, work: Path) 
     while next_number < numbers.stop:
         job = {
             "base": str(base), "first": next_number, "stop": numbers.stop, "work": str(work),
-            "picture": str(given.picture), "pictures": str(given.pictures),
+            "picture": str(given.picture), "pictures": str(given.pictures), "table": str(given.table),
         }  # fmt: skip
         with subprocess.Popen(
             [sys.executable, "-m", "tests.security.mutations"],
@@ -284,13 +285,25 @@ def try_many(numbers: range, base: Path, given: sound.SoundFolders, work: Path) 
     return tally
 
 
+def bases_of(given: sound.SoundFolders) -> dict[str, Path]:
+    """The folders that are mutated, by kind."""
+    return {
+        "model folder": given.run / "model",
+        "bundle": given.bundle,
+        "model folder of tables": given.table_run / "model",
+        "bundle of tables": given.table_bundle,
+        "bundle of numbers": given.numbers_bundle,
+    }
+
+
 def soak(count: int, *, seed: int, folder: Path) -> int:
-    """Try `count` mutations, half of them of a model folder and half of a bundle, and print the tally."""
+    """Try `count` mutations, as many of each kind of folder, and print the tally."""
     given = sound.make(folder)
     began = time.perf_counter()
     failed = 0
-    for name, base in (("model folder", given.run / "model"), ("bundle", given.bundle)):
-        numbers = range(seed * 10**9, seed * 10**9 + count // 2)
+    bases = bases_of(given)
+    for name, base in bases.items():
+        numbers = range(seed * 10**9, seed * 10**9 + count // len(bases))
         work = folder / f"work-{base.name}"
         work.mkdir()
         tally = try_many(numbers, base, given, work)
@@ -305,12 +318,19 @@ def soak(count: int, *, seed: int, folder: Path) -> int:
     return 1 if failed else 0
 
 
+def _is_of_tables(base: Path) -> bool:
+    name = "bundle.json" if (base / "bundle.json").exists() else "model.json"
+    return json.loads((base / name).read_text())["application"] == "tabular"
+
+
 def main() -> None:
     """Do the job that stands on stdin."""
     job = json.load(sys.stdin)
-    given = Sound(Path(job["picture"]), Path(job["pictures"]))
+    given = Sound(Path(job["picture"]), Path(job["pictures"]), Path(job["table"]))
     base, work = Path(job["base"]), Path(job["work"])
     doors = ("load", "verify") if (base / "bundle.json").exists() else ("load",)
+    if _is_of_tables(base):
+        doors = tuple(f"table-{door}" for door in doors)
     import timm  # noqa: F401 - a name may ask for it
 
     for door in doors:

@@ -1,4 +1,4 @@
-"""Sound folders that are spoilt by the tests: a run of tiny pictures, and its bundle."""
+"""Sound folders that the tests spoil: runs of tiny pictures and of a small table, and bundles."""
 
 from __future__ import annotations
 
@@ -26,13 +26,22 @@ class SoundFolders:
     cut: Path
     """Cut after its first epoch, with one checkpoint."""
     bundle: Path
+    table: Path
+    """A CSV of 120 rows."""
+    table_run: Path
+    """A run of three small models of it and their average, which predicts."""
+    table_bundle: Path
+    numbers_bundle: Path
+    """Of a forest that predicts a number."""
 
 
 def make(folder: Path) -> SoundFolders:
-    """Dark and light pictures of 8 x 8 pixels, a model that tells them apart, and its bundle."""
+    """Dark and light pictures of 8 x 8 pixels, a model that tells them apart, and its bundle; and a table
+    with a column of every kind, an average of every kind of model, and its bundle.
+    """
     from PIL import Image
 
-    from drivetrain import vision
+    from drivetrain import tabular, vision
 
     pictures = folder / "pictures"
     draw = np.random.default_rng(0)
@@ -54,7 +63,62 @@ def make(folder: Path) -> SoundFolders:
     vision.export(folder / "run", folder / "bundle")
     shutil.rmtree(folder / "run" / "checkpoints")
     picture = pictures / "dark" / "0.png"
-    return SoundFolders(pictures, picture, folder / "run", folder / "cut", folder / "bundle")
+    table = make_table(folder / "sales.csv")
+    tabular.export(_average(table, folder / "table-run"), folder / "table-bundle", script=False)
+    forest = tabular.fit(table, "price", "forest", num_threads=1, settings={"num_trees": 5})
+    tabular.export(forest, folder / "numbers-bundle", script=False)
+    return SoundFolders(
+        pictures,
+        picture,
+        folder / "run",
+        folder / "cut",
+        folder / "bundle",
+        table,
+        folder / "table-run",
+        folder / "table-bundle",
+        folder / "numbers-bundle",
+    )
+
+
+def make_table(path: Path) -> Path:
+    """Whether a sale was good, by day, weather, shop and price; some prices are missing."""
+    draw = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01") + np.arange(120)
+    lines = ["day,weather,shop,price,good"]
+    for day in days:
+        weather, shop = draw.choice(["dry", "wet", "snow"]), draw.choice(["north", "south"])
+        price = draw.normal(10, 3)
+        good = "yes" if price + 2 * (weather == "dry") + draw.normal() < 10 else "no"
+        cell = "" if draw.random() < 0.1 else f"{price:.2f}"
+        lines.append(f"{day},{weather},{shop},{cell},{good}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _average(table: Path, folder: Path) -> Any:
+    """The mean of a forest, boosted trees, a linear model and a net, saved as a run."""
+    from drivetrain import tabular
+    from drivetrain.tabular.estimators import AverageEstimator
+    from drivetrain.tabular.models import TabularModel
+
+    data = tabular.gather(table, "good", seed=1)
+    settings = {"forest": {"num_trees": 5}, "boosting": {"num_trees": 5}, "linear": {}}
+    models = [
+        tabular.fit(data, model=name, num_threads=1, settings=given)
+        for name, given in settings.items()
+    ]
+    learner = tabular.learner(data, layers=[4], epochs=1, progress=False)
+    learner.train()
+    models.append(learner.application.model(learner))
+    parts = [model.estimator for model in models]
+    names = [model.name for model in models]
+    average = AverageEstimator(parts, names, np.full(len(parts), 1 / len(parts)))
+    made = TabularModel(
+        "mean_ensemble", average, reader=data.reader, preprocess=data.preprocess, target=data.target,
+        data=data,
+    )  # fmt: skip
+    made.save(folder)
+    return made
 
 
 _save = Checkpoints.save

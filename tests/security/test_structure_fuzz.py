@@ -13,7 +13,11 @@ from tools import attack_corpus
 
 
 def base_of(folders: SoundFolders, kind: str) -> Path:
-    return folders.bundle if kind == "bundle" else folders.run / "model"
+    return mutations.bases_of(folders)[kind]
+
+
+TABLES = ("model folder of tables", "bundle of tables", "bundle of numbers")
+KINDS = ("model folder", "bundle", *TABLES)
 
 
 @pytest.mark.parametrize("kind", ["model folder", "bundle"])
@@ -23,9 +27,16 @@ def test_150_mutations(sound_folders: SoundFolders, tmp_path: Path, kind):
     assert tally.tried == 150
 
 
+@pytest.mark.parametrize("kind", TABLES)
+def test_40_mutations_of_tables(sound_folders: SoundFolders, tmp_path: Path, kind):
+    tally = mutations.try_many(range(40), base_of(sound_folders, kind), sound_folders, tmp_path)
+    assert tally.wrong == []
+    assert tally.tried == 40
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("kind", ["model folder", "bundle"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_1500_mutations(sound_folders: SoundFolders, tmp_path: Path, kind):
     numbers = range(10_000, 11_500)
     tally = mutations.try_many(numbers, base_of(sound_folders, kind), sound_folders, tmp_path)

@@ -40,13 +40,13 @@ def target(X: np.ndarray, num_classes: int, seed: int = 0) -> np.ndarray:
 
 
 def asked(count: int = 400) -> np.ndarray:
-    """Rows to predict: beyond the training's range, missing, unseen codes, and the ends of float32."""
+    """Rows to predict: beyond the training's range, missing, codes unseen, and the ends of float32."""
     X = table(99, count, missing=0.15, scale=3.0)
     X[:, 3] = np.where(np.arange(count) % 7 == 0, 55, X[:, 3])  # a code that training did not hold
     X[:, 4] = np.where(np.arange(count) % 11 == 0, 7, X[:, 4])
     extreme = [3e38, -3e38, 1e-40, -0.0, 2.0**31]
     X[: len(extreme), 0] = extreme
-    X[len(extreme) : 2 * len(extreme), 3] = extreme
+    X[len(extreme) : 2 * len(extreme), 3] = [-1.0, -0.0, 255.0, 256.0, 1e9]
     X[20] = np.nan
     return X
 
@@ -60,12 +60,12 @@ class Family:
     library: Callable[[np.ndarray, np.ndarray, dict[str, Any]], Predict]
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def grown(self, X: np.ndarray, **changes: Any) -> Grown:
-        y = target(X, self.num_classes)
+    def grown(self, X: np.ndarray, y: np.ndarray | None = None, **changes: Any) -> Grown:
+        y = target(X, self.num_classes) if y is None else y
         return self.grow(X, y, num_classes=self.num_classes, **{**self.settings, **changes})
 
-    def oracle(self, X: np.ndarray, **changes: Any) -> Predict:
-        y = target(X, self.num_classes)
+    def oracle(self, X: np.ndarray, y: np.ndarray | None = None, **changes: Any) -> Predict:
+        y = target(X, self.num_classes) if y is None else y
         return self.library(X, y, {"num_classes": self.num_classes, **self.settings, **changes})
 
 

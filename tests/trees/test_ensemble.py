@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.trees.ensemble import TreeEnsemble
-from drivetrain.trees.grow import boosting, extra_trees, forest, tree
+from drivetrain.trees.grow import boosting, extra_trees, forest, one_r, tree
 from tests.trees.families import FAMILIES, asked, table, target
 
 ROWS = table(0, 300)
@@ -74,7 +76,7 @@ def test_contributions_are_the_steps_of_the_paths(name):
         start[outputs] += trees.value[root]
         for i, row in enumerate(ASKED[:12]):
             path = path_by_hand(trees, row, root)
-            for node, following in zip(path, path[1:], strict=False):
+            for node, following in pairwise(path):
                 step = trees.value[following] - trees.value[node]
                 expected[i, trees.feature[node], outputs] += step
     share = trees.num_trees if trees.combine == "mean" else 1
@@ -178,7 +180,7 @@ def test_trees_spread_within_a_gap():
     x = np.concatenate([np.linspace(0.0, 0.3, 150), np.linspace(0.7, 1.0, 150)])
     trees = extra_trees(x[:, None], 10 * x, num_trees=100, min_samples_leaf=3).ensemble
     spread = trees.spread(np.array([[0.15], [0.5], [0.85]]))[:, 0]
-    assert spread[1] > 1.0 > 5 * max(spread[0], spread[2])
+    assert spread[1] > 1.5 > 3 * max(spread[0], spread[2])
 
 
 @pytest.mark.row(94)
@@ -219,8 +221,8 @@ def test_words_are_refused():
 @pytest.mark.row(89)
 @pytest.mark.parametrize("transform", [np.exp, lambda x: x**3 + x, lambda x: 7 * x - 100])
 def test_monotone_transforms_leave_predictions_unchanged(transform):
-    # Each column takes 150 values. A threshold lies midway between two of them, so what is unchanged is
-    # the answer for values that training held; between them the middle moves.
+    # A threshold lies midway between two values, so what cannot change is the answer for values that a
+    # tree was grown on; between them the middle moves. A tree of a bootstrap has not seen all rows.
     draw = np.random.default_rng(1)
     X = draw.integers(-75, 75, (500, 3)) / 25
     y = X[:, 0] * X[:, 1] - X[:, 2] + draw.normal(size=500)
@@ -229,14 +231,29 @@ def test_monotone_transforms_leave_predictions_unchanged(transform):
     changed[:, 1] = transform(X[:, 1])
     for grow, settings in (
         (tree, {}),
-        (forest, {"num_trees": 15, "min_samples_leaf": 3}),
+        (forest, {"num_trees": 15, "bootstrap": False, "max_features": 1}),
         (boosting, {"library": "lightgbm", "num_trees": 15}),
         (boosting, {"library": "scikit-learn", "num_trees": 15}),
     ):
         for of, num_classes in ((y, 0), (classes, 2)):
             before = grow(X, of, num_classes=num_classes, **settings).ensemble
             after = grow(changed, of, num_classes=num_classes, **settings).ensemble
-            np.testing.assert_array_equal(before.predict(X), after.predict(changed))
+            np.testing.assert_array_equal(before.feature, after.feature)
+            # LightGBM leaves the bin of zero out of its sums, which a transform moves: the same splits,
+            # of sums in another order.
+            tolerance = 1e-13 if settings.get("library") == "lightgbm" else 0
+            np.testing.assert_allclose(
+                before.predict(X), after.predict(changed), rtol=0, atol=tolerance
+            )
+
+
+@pytest.mark.row(89)
+def test_one_question_is_unchanged_for_every_row():
+    # Its threshold is a value of the column, so there is no middle that could move.
+    draw = np.random.default_rng(3)
+    X, y, later = draw.normal(size=(200, 2)), draw.normal(size=200), draw.normal(size=(500, 2))
+    before, after = one_r(X, y).ensemble, one_r(np.exp(X), y).ensemble
+    np.testing.assert_array_equal(before.predict(later), after.predict(np.exp(later)))
 
 
 @pytest.mark.row(91)
@@ -247,9 +264,18 @@ def test_more_trees_are_better_and_ever_less_so():
     trees = forest(X[:400], y[:400], num_trees=200).ensemble
     error = np.array([((one - y[400:]) ** 2).mean() for one in trees.staged(X[400:])])
     blocks = error.reshape(20, 10).mean(axis=1)
-    assert error[0] > error[4] > error[19] > error[199]
-    assert (np.diff(blocks) < 0.01 * error[199]).all()  # never up by more than noise
-    assert error[0] - error[19] > 10 * abs(error[19] - error[199])
+    assert error[0] > error[4] > blocks[1] > 0.98 * blocks[-1]
+    assert (np.diff(blocks) < 0.03 * blocks[-1]).all()  # never up by more than noise
+    assert error[0] - blocks[1] > 10 * abs(blocks[1] - blocks[-1])
+
+
+def test_lightgbm_cuts_off_a_fraction_of_a_code_and_so_do_we():
+    family = FAMILIES["lightgbm, numbers, sets"]
+    rows = np.repeat(ASKED[30:31], 60, axis=0)
+    rows[:, 3] = np.linspace(-1.4, 41.0, 60)
+    np.testing.assert_array_equal(
+        family.grown(ROWS).ensemble.predict(rows), family.oracle(ROWS)(rows)
+    )
 
 
 def test_arrays_cannot_be_changed():

@@ -19,13 +19,13 @@ from drivetrain.cli import common
     default=8,
     show_default=True,
     metavar="N",
-    help="So many validation pictures travel with the bundle, to prove its answers by.",
+    help="So many validation pictures, or rows, travel with the bundle, to prove its answers by.",
 )
 @click.option(
     "--guard/--no-guard",
     default=True,
     show_default=True,
-    help="Fit what says how sure an answer is and whether a picture is of a known kind.",
+    help="Fit what says how sure an answer is and whether an input is of a known kind.",
 )
 @click.option(
     "--script/--no-script",
@@ -33,7 +33,11 @@ from drivetrain.cli import common
     show_default=True,
     help="Write predict.py too, which predicts without Drivetrain.",
 )
-@click.option("--onnx", is_flag=True, help="Write model.onnx too, and try it against torch.")
+@click.option(
+    "--onnx",
+    is_flag=True,
+    help="Write model.onnx too, and try it against torch; of tables, for nets.",
+)
 @common.options(out="Folder of the bundle; one that is there is replaced.", short_out=True)
 def command(
     run: Path,
@@ -58,28 +62,31 @@ def command(
     if out is None:
         raise click.UsageError("Missing option '-o': the folder of the bundle.")
 
-    from drivetrain import vision
+    from drivetrain import tabular, vision
 
+    is_table = common.application_of(run) == "tabular"
+    export = tabular.export if is_table else vision.export
     with common.stdout_kept(), common.counter() as count:
-        found = vision.export(
-            run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count
-        )
+        found = export(run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count)
     common.answer(found.to_json(), _told(found, out), as_json=as_json)
 
 
 def _told(found: Any, out: Path) -> str:
     lines = [str(found)]
+    is_table = found.application == "tabular"
+    what = "TABLE" if is_table else "PICTURE..."
     if found.golden:
-        pictures = "picture travels" if found.golden == 1 else "pictures travel"
+        inputs = "row" if is_table else "picture"
+        inputs += " travels" if found.golden == 1 else "s travel"
         lines.append(
-            f"{found.golden} validation {pictures} with it, in {out / 'golden'}: "
+            f"{found.golden} validation {inputs} with it, in {out / 'golden'}: "
             "--golden 0 leaves them out."
         )
     place = shlex.quote(str(out))
-    lines += ["Next", f"  drivetrain predict {place} PICTURE..."]
+    lines += ["Next", f"  drivetrain predict {place} {what}"]
     if (out / "predict.py").exists():
         script = shlex.quote(str(out / "predict.py"))
-        lines.append(f"  python {script} PICTURE...  # without Drivetrain")
+        lines.append(f"  python {script} {what}  # without Drivetrain")
     lines += [
         f"  drivetrain verify {place}",
         f"  read {out / 'README.md'}",

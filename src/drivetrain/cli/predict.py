@@ -27,7 +27,7 @@ from drivetrain.errors import ConfigError, DataError
     "--shift",
     is_flag=True,
     help="With --json: an object {predictions, shift} that also says whether the inputs, taken together, "
-    "are of another kind than the validation pictures were.",
+    "are of another kind than those of the validation were, and of a table in which columns.",
 )
 @common.options()
 def command(
@@ -50,9 +50,10 @@ def command(
     A file that cannot be read as a picture is named on stderr with the reason, and the others are
     answered. The exit code is 2 only when there is no answer at all.
 
-    With --json: a list with {input, label, probabilities} for each picture, in the order given, and
-    {input, error, reason} for each that could not be read. A bundle with a guard adds {probability, set,
-    coverage, domain}.
+    With --json: a list with {input, label, probabilities} for each picture or row, in the order given, or
+    {input, value} where numbers are predicted, and {input, error, reason} for each picture that could not
+    be read. A bundle with a guard adds {probability, set, coverage, domain}, or {interval, coverage,
+    domain}.
 
     \b
     drivetrain predict runs/2026-01-31-photos new.jpg
@@ -60,7 +61,7 @@ def command(
     drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
     """
     if common.application_of(run) == "tabular":
-        tables.predict(run, inputs, as_json=as_json, out=out)
+        tables.predict(run, inputs, engine=engine, shift=shift, as_json=as_json, out=out)
         return
 
     from drivetrain import vision

@@ -126,6 +126,8 @@ TABLE: dict[str, click.ParamType] = {
     "rare": _COUNT,
     "delimiter": _WORD,
     "encoding": _WORD,
+    "stream": _Either("true or false", bool),
+    "sample_rows": _COUNT,
 }
 """Settings of a table, whatever is trained on it."""
 

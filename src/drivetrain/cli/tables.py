@@ -47,7 +47,9 @@ def _names_pictures(path: Path) -> bool:
     except (OSError, csv.Error):
         return False
     named = [any(cell.strip().lower().endswith(PICTURES) for cell in row) for row in rows]
-    return 2 * sum(named) >= len(named)  # of a file without rows too: nothing says that it is a table
+    return 2 * sum(named) >= len(
+        named
+    )  # of a file without rows too: nothing says that it is a table
 
 
 def train(
@@ -169,19 +171,34 @@ MOST_ROWS = 20
 """Rows whose answers are printed; --json and --out have all."""
 
 
-def predict(run: Path, inputs: tuple[Path, ...], *, as_json: bool, out: Path | None) -> None:
+def predict(
+    run: Path,
+    inputs: tuple[Path, ...],
+    *,
+    engine: str,
+    shift: bool,
+    as_json: bool,
+    out: Path | None,
+) -> None:
     """Predict the rows of tables, and print or write the answers."""
     from drivetrain import tabular
+    from drivetrain.errors import ConfigError
 
     if out is not None and out.suffix.lower() in (".csv", ".parquet") and len(inputs) > 1:
         raise click.UsageError("--out: a table is written for one INPUT. Give one at a time.")
+    if shift and len(inputs) > 1:
+        raise click.UsageError("--shift: it is said of one INPUT. Give one at a time.")
     with common.stdout_kept():
-        model = tabular.load(run)
+        model = tabular.load(run, engine=engine)
+        if shift and getattr(model, "guard", None) is None:
+            raise ConfigError(
+                f"--shift needs the guard of a bundle, and {run} has none. "
+                "Make one with: drivetrain export RUN -o BUNDLE"
+            )
         answers = [model.predict(path) for path in inputs]
     documents: list[dict[str, Any]] = []
-    texts = []
+    texts, moved = [], None
     for path, found in zip(inputs, answers, strict=True):
-        assert not isinstance(found, tabular.RowPrediction), "a file has many rows"
         for note in found.notes:
             exits.print_line(f"{path}: {note}")
         where = f"{path}: " if len(inputs) > 1 else ""
@@ -191,20 +208,72 @@ def predict(run: Path, inputs: tuple[Path, ...], *, as_json: bool, out: Path | N
         texts.append(layout.table(shown))
         if len(rows) > MOST_ROWS:
             texts.append(f"… and {len(rows) - MOST_ROWS:,} more: --out FILE.csv writes all")
+        if isinstance(found, tabular.GuardedRows):
+            moved = found.shift
+            texts += _guarded(found, shift)
     if out is not None and out.suffix.lower() in (".csv", ".parquet"):
-        found = answers[0]
-        assert not isinstance(found, tabular.RowPrediction), "a file has many rows"
-        found.write(out)
-        texts.append(f"{len(found):,} answers are in {out}")
+        answers[0].write(out)
+        texts.append(f"{len(answers[0]):,} answers are in {out}")
         out = None
-    common.answer(documents, "\n".join(texts), as_json=as_json, copy=out)
+    document: Any = documents
+    if shift:
+        document = {
+            "predictions": documents,
+            "shift": None if moved is None else moved.to_json(),
+        }
+    common.answer(document, "\n".join(texts), as_json=as_json, copy=out)
 
 
 def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
     if "label" in record:
-        return (record["label"], layout.percent(record["probabilities"][record["label"]]))
+        share = layout.percent(record["probabilities"][record["label"]])
+        return (record["label"], share, _doubt(record))
     values = record["value"] if isinstance(record["value"], list) else [record["value"]]
-    return (", ".join(f"{value:,.6g}" for value in values),)
+    said = ", ".join(f"{value:,.6g}" for value in values)
+    if record.get("interval") is None:
+        return (said, _doubt(record))
+    pairs = record["interval"] if isinstance(record["value"], list) else [record["interval"]]
+    between = ", ".join(f"{low:,.6g} to {high:,.6g}" for low, high in pairs)
+    return (said, f"{record['coverage']:.0%}: {between}", _doubt(record))
+
+
+def _doubt(record: Mapping[str, Any]) -> str:
+    """What the guard of a bundle has to say against an answer."""
+    if "domain" not in record:
+        return ""
+    domain, words = record["domain"], []
+    if not domain["in_domain"]:
+        words.append("unlike what the model knows")
+    for what, says in (
+        ("outside", "outside of the range of training"),
+        ("unseen", "never so in training"),
+        ("missing", "never missing in training"),
+    ):
+        if domain[what]:
+            words.append(f"{layout.shorten(domain[what])} {says}")
+    if len(record.get("set", ())) > 1:
+        words.append(f"one of {layout.shorten(record['set'])}")
+    return f"! {'; '.join(words)}" if words else ""
+
+
+def _guarded(found: Any, is_asked: bool) -> list[str]:
+    """What the guard says of all rows together."""
+    texts = []
+    foreign = int((~found.in_domain).sum())
+    if foreign:
+        are = "row is" if foreign == 1 else "rows are"
+        texts.append(
+            f"{foreign:,} of {len(found):,} {are} unlike what the model knows, where "
+            f"{found.false_alarm:.0%} of rows of the same source would be."
+        )
+    if found.shift is not None and (is_asked or found.shift.drifted):
+        texts.append(found.shift.text)
+    elif is_asked:
+        texts.append(
+            f"{len(found):,} rows are too few to say whether they are of another kind taken together, or "
+            "there are dates alone to compare."
+        )
+    return texts
 
 
 def kinds_of(pairs: tuple[str, ...]) -> dict[str, str]:

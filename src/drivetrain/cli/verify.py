@@ -37,8 +37,9 @@ def command(
     \b
     drivetrain verify photos-bundle
     """
-    from drivetrain import vision
+    from drivetrain import tabular, vision
 
+    application = tabular if common.application_of(bundle) == "tabular" else vision
     with common.stdout_kept():
-        found = vision.verify(bundle, engine=engine, sha256=sha256)
+        found = application.verify(bundle, engine=engine, sha256=sha256)
     common.answer(found.to_json(), str(found), as_json=as_json, copy=out)

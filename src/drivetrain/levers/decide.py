@@ -146,8 +146,9 @@ def _starts(simulation: Simulation) -> np.ndarray:
             codes = values.recoded(choices).codes
             columns.append(np.where(codes < 0, np.nan, codes))
         else:
-            near = bound.axis.nearest(values)
-            columns.append(np.where(np.abs(near - values) <= bound.axis.width / 2, near, np.nan))
+            near, grid = bound.axis.nearest(values), bound.axis.grid
+            step = float(np.diff(grid).max()) if grid is not None and len(grid) > 1 else 0.0
+            columns.append(np.where(np.abs(near - values) <= step / 2, near, np.nan))
     settings = np.concatenate([simulation.today_setting[None, :], np.stack(columns, axis=1)])
     inside = ~np.isnan(settings).any(axis=1)
     for j, axis in enumerate(simulation.axes):

@@ -199,6 +199,8 @@ class Decision:
             f"Gain: the objective goes from {number(gain.today)} today to {number(gain.best)}, "
             f"{number(gain.gain)} {more}"
         )
+        if gain.source == "no model":
+            return f"{goes}. The objective does not ask the model, so this is exact."
         if gain.interval is None:
             lines = [f"{goes}; the model does not say how sure it is, so there is no interval."]
         else:

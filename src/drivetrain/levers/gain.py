@@ -48,7 +48,7 @@ class Gain:
     interval: tuple[float, float] | None = None
     """Of the expected gain, 95%; None where the model does not say how sure it is."""
     source: str = ""
-    """What the interval comes from: `members`, `spread` or nothing."""
+    """What the interval comes from: `members`, `spread`, `no model` where none is asked, or nothing."""
     seen_interval: tuple[float, float] | None = None
     """Of the gain that `num_rows` new rows of each would show, 95%; None where no outcome is known."""
     experiment: ExperimentSize | None = None
@@ -72,7 +72,7 @@ def gain_of(
     (value, today), doubts, _ = simulation.values(both, rows, doubt=True)
     gain = float(sign * (value - today))
     is_same = bool(np.array_equal(*both))
-    half, source = 0.0, ""
+    half, source = 0.0, "" if simulation.needs_model else "no model"
     if simulation.needs_model and simulation.model.members is not None:
         source = "members"
         members = simulation.member_values(both, rows)  # (T, 2)

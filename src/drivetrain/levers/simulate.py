@@ -21,6 +21,7 @@ from drivetrain.levers.domain import Domain
 from drivetrain.levers.expression import Expression, unknown_classes, unknown_names
 from drivetrain.levers.problem import ContextValue, Lever, Problem, Setting
 from drivetrain.levers.search import Axis, Judged
+from drivetrain.levers.ties import tied_columns
 from drivetrain.randomness import derive
 
 Predict: TypeAlias = Callable[[Frame], np.ndarray]
@@ -181,6 +182,26 @@ class Simulation:
             for bound in self.bounds
             if not bound.is_column
         ]
+        self.notes += self._ties(context)
+
+    def _ties(self, context: Mapping[str, Values]) -> list[str]:
+        """A sentence for each column that goes with a lever and does not move with it."""
+        levers = [bound.name for bound in self.bounds if bound.is_column]
+        free = [name for name in self.data.names if name not in levers and name not in context]
+        notes = []
+        for lever in levers:
+            tied = [shown(name) for name, _ in tied_columns(self.data, lever, free)][:5]
+            if tied:
+                one = len(tied) == 1
+                goes, stays, it = (
+                    ("goes", "stays as it is", "it") if one else ("go", "stay as they are", "them")
+                )
+                notes.append(
+                    f"{', '.join(tied)} {goes} with the lever {shown(lever)} in the data, and {stays} "
+                    f"while that is moved, so that rows arise that cannot be. Train without {it}, or make {it} "
+                    f"{'a lever' if one else 'levers'} or part of the context."
+                )
+        return notes
 
     # --- rows -------------------------------------------------------------------------------------------
 

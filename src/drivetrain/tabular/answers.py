@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,18 +124,61 @@ class RowPredictions:
 
         Raises: ConfigError: another ending. StorageError: the disk refused.
         """
-        arrow = require("pyarrow", extra="tabular")
-        table = arrow.table(dict(self.columns() if columns is None else columns))
-        sink = arrow.BufferOutputStream()
-        ending = os.path.splitext(os.fspath(path))[1].lower()
-        if ending == ".csv":
-            require("pyarrow.csv", extra="tabular").write_csv(
-                table,
-                sink,
-                require("pyarrow.csv", extra="tabular").WriteOptions(quoting_style="needed"),
-            )
-        elif ending == ".parquet":
-            require("pyarrow.parquet", extra="tabular").write_table(table, sink)
-        else:
-            raise ConfigError(f"Answers are written as .csv or .parquet. Got {os.fspath(path)!r}.")
-        store.write_bytes(path, sink.getvalue().to_pybytes())
+        with answer_file(path) as write:
+            write(self.columns() if columns is None else columns)
+
+
+class Written(NamedTuple):
+    """What was written of the answers to a file."""
+
+    path: str
+    rows: int
+    notes: tuple[str, ...]
+    """What the rows brought that training never saw, a sentence a column."""
+
+
+@contextmanager
+def answer_file(
+    path: str | os.PathLike[str],
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A CSV or Parquet file of answers, written piece by piece, that is there whole or not at all.
+
+    Inside, `write(columns)` adds rows; all pieces have the same columns. The bytes do not depend on how
+    the rows are cut, where each piece but the last has a multiple of `ROWS` of them.
+
+    Raises: ConfigError: another ending. StorageError: the disk refused.
+    """
+    arrow = require("pyarrow", extra="tabular")
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending not in (".csv", ".parquet"):
+        raise ConfigError(f"Answers are written as .csv or .parquet. Got {os.fspath(path)!r}.")
+    made: list[Any] = []
+
+    with store.streamed(path) as sink:
+
+        def write(columns: Mapping[str, Any]) -> None:
+            table = arrow.table(dict(columns))
+            if not made:
+                made.append(_writer(ending, sink, table.schema))
+            if ending == ".csv":
+                made[0].write_table(table)
+            else:
+                made[0].write_table(table, row_group_size=ROWS)
+
+        try:
+            yield write
+        finally:  # also after an error: a writer that is left open writes when it is forgotten
+            for writer in made:
+                writer.close()
+
+
+ROWS = 1 << 14
+"""Rows of a piece, and of a row group of a Parquet file."""
+
+
+def _writer(ending: str, sink: Any, schema: Any) -> Any:
+    if ending == ".csv":
+        csv = require("pyarrow.csv", extra="tabular")
+        options = csv.WriteOptions(quoting_style="needed")
+        return csv.CSVWriter(sink, schema, write_options=options)
+    return require("pyarrow.parquet", extra="tabular").ParquetWriter(sink, schema)

@@ -35,6 +35,23 @@ class Cells:
         """(D,) rows of each value."""
         self.filled = int(self.counts.sum())
         self.missing = self.rows - self.filled
+        self.stands_for = 1.0
+        """Rows of the source for each row here; above 1 where these are a sample of them."""
+
+    @classmethod
+    def counted(cls, values: pa.Array, counts: np.ndarray, missing: int) -> Cells:
+        """Values of which it is known how many rows have each, and not which: `spread` has no rows.
+
+        Args:
+            values: as of `Cells`, in the order in which the rows first have them.
+            counts: (D,) rows of each.
+            missing: rows without a value.
+        """
+        made = cls(values, np.zeros(0, dtype=np.int64))
+        made.counts = counts
+        made.filled, made.missing = int(counts.sum()), missing
+        made.rows = made.filled + missing
+        return made
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> Cells:

@@ -29,17 +29,29 @@ from drivetrain.data.split import Split, group_split, random_split, stratified_c
 from drivetrain.data.task import Task
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.tabular.dates import tells_time
+from drivetrain.tabular.encoding import Positions, encoded
 from drivetrain.tabular.kinds import Schema, infer_schema, parse_frame
 from drivetrain.tabular.preprocess import Notes, Preprocess, learn, suggest_logs
 from drivetrain.tabular.reading import DEFAULT_MISSING, ReadReport, open_table
 from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.streaming import (
+    SAMPLE_ROWS,
+    Streamed,
+    early_rule,
+    follow,
+    look,
+    why_streamed,
+)
 from drivetrain.tabular.target import Target, find_target
 from drivetrain.train.choice import Choices
+from drivetrain.train.memory import size
 
 Report = Callable[[str, int, int | None], None]
 """Is told (what is done, how many are done, how many there are)."""
 
 SPLITS = ("stratified", "random", "time", "group", "given")
+FEWEST_SAMPLED = 10
+"""Rows of a sample."""
 USED = ("number", "category", "date")
 """Kinds of columns that models see."""
 
@@ -47,7 +59,7 @@ USED = ("number", "category", "date")
 class RowIds(Sequence[str]):
     """Names of rows, made when asked: `row 1` is the first after the header."""
 
-    def __init__(self, positions: np.ndarray) -> None:
+    def __init__(self, positions: np.ndarray | Positions) -> None:
         self.positions = positions
 
     def __len__(self) -> int:
@@ -96,6 +108,9 @@ class TabularData:
     """(N,) by which rows are split in time; None where they are not."""
     groups: np.ndarray | None = None
     """(N,) int64, the group of each row; None where rows are not split by group."""
+    stream: Streamed | None = None
+    """Of a table larger than memory, how all its rows are read: then `frame` and all that goes with it
+    is a sample of them, and `loaders` gives all. None for a table that is in memory."""
 
     def inner_split(self, *, seed: int, valid: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
         """The training rows split once more, in the manner of the split.
@@ -147,10 +162,14 @@ class TabularData:
 
     def loaders(self, *, batch_size: int = 64) -> Loaders:
         """Batches (codes, numbers, targets): training rows shuffled anew each epoch, then validation."""
-        made = {
-            part: RowData(*self.tensors(part), ids=RowIds(self.frame.ids[self.rows[part]]))
-            for part in ("train", "valid")
-        }
+        made: Mapping[str, Any]
+        if self.stream is not None:
+            made = self._encoded_rows()
+        else:
+            made = {
+                part: RowData(*self.tensors(part), ids=RowIds(self.frame.ids[self.rows[part]]))
+                for part in ("train", "valid")
+            }
         return Loaders(
             # a batch of one row has no spread, which batchnorm needs in training
             BatchLoader(
@@ -159,13 +178,61 @@ class TabularData:
             BatchLoader(made["valid"], batch_size=max(batch_size, 1024)),
         )
 
+    def _encoded_rows(self) -> dict[str, Any]:
+        """All rows of each part, from the disk; what writing them found is told with the table."""
+        stream = self.stream
+        assert stream is not None, "asked of a streamed table"
+        found = encoded(self)
+        told = found.record
+        stream.counts |= told["items"]
+        stream.counts["quarantined"] = (
+            stream.opened.num_set_aside + told["no_target"] + told["new_class"]
+        )
+        self.quarantined[:] = [
+            *self.report.quarantined,
+            *(Quarantined(**entry) for entry in told["set_aside"]),
+        ]
+        self.notes[:] = [note for note in self.notes if note not in stream.notes]
+        stream.notes = told["notes"]
+        self.notes += stream.notes
+        self.choices.add(
+            "rows_on_disk",
+            str(found.folder),
+            reason=f"all rows as the net sees them, {size(found.bytes)}: used again by whoever trains on "
+            "the same, and made anew where they are not there",
+            change="XDG_CACHE_HOME=FOLDER",
+        )
+        rows = {part: found.rows(part) for part in ("train", "valid")}
+        for one in rows.values():
+            one.ids = RowIds(one.positions)
+        return rows
+
+    def target_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest of the training targets, (T,) each; of numbers."""
+        if self.stream is not None:
+            told = encoded(self).record
+            return np.array(told["low"]), np.array(told["high"])
+        _, targets = self.part("train")
+        columns = targets.reshape(len(targets), -1)
+        return columns.min(axis=0), columns.max(axis=0)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Labels in the order of the scores; empty for numbers."""
         return self.target.classes
 
+    def split_record(self) -> dict[str, Any]:
+        """The split by names of rows; of a streamed table that of the sample, and the rule for all."""
+        record = self.split.to_json(self.ids)
+        if self.stream is not None:
+            record |= {"of": "a sample", "rule": self.stream.rule.to_json()}
+        return record
+
     def counts(self) -> dict[str, int]:
-        """Rows of each part, and those set aside."""
+        """Rows of each part, and those set aside; of a streamed table also those of the sample."""
+        if self.stream is not None:
+            sampled = {f"sample_{part}": len(self.rows[part]) for part in ("train", "valid")}
+            return {**self.stream.counts, **sampled}
         return {
             "train": len(self.split.train),
             "valid": len(self.split.valid),
@@ -196,7 +263,7 @@ class TabularData:
     def __str__(self) -> str:
         counts = self.counts()
         return (
-            f"{self.source}: {len(self.frame):,} rows; {counts['train']:,} train, "
+            f"{self.source}: {counts['train'] + counts['valid']:,} rows; {counts['train']:,} train, "
             f"{counts['valid']:,} validate.\n{self.schema}"
         )
 
@@ -244,6 +311,8 @@ def gather(
     encoding: str | None = None,
     missing: Sequence[str] = DEFAULT_MISSING,
     seed: int = 42,
+    stream: bool | None = None,
+    sample_rows: int = SAMPLE_ROWS,
     report: Report | None = None,
 ) -> TabularData:
     """Read a table and make it ready to learn from; what is not given is chosen, and said.
@@ -266,6 +335,10 @@ def gather(
         fill, constant, scale, unseen, log, levels, rare: see `preprocess.learn`.
         delimiter, encoding, missing: see `reading.open_table`.
         seed: of the split.
+        stream: read a file batch by batch, so that it may be larger than memory; see `streaming`. By
+            default where it would take more than a quarter of the memory that is free.
+        sample_rows: of a streamed file, the rows of the sample from which kinds, fill values and scales
+            are learnt, and which models other than the net are fitted and measured on.
         report: is told how far reading is.
 
     Raises: DataError: the table cannot be used. ConfigError: an option is wrong.
@@ -293,17 +366,31 @@ def gather(
         "missing": list(missing),
         "seed": seed,
     }
+    why = why_streamed(source, stream)
     opened = open_table(source, delimiter=delimiter, encoding=encoding, missing=missing)
-    table = opened.read()
-    _check_names(table.column_names, names, drop, time, groups)
-    schema = infer_schema(table, kinds=dict(kinds or {}), target=names)
+    options |= {"stream": None if why is None else True, "sample_rows": sample_rows}
+    if why is None:
+        first, table = None, opened.read()
+        _check_names(table.column_names, names, drop, time, groups)
+        schema = infer_schema(table, kinds=dict(kinds or {}), target=names)
+    else:
+        if sample_rows < FEWEST_SAMPLED:
+            raise ConfigError(
+                f"`sample_rows` must be at least {FEWEST_SAMPLED}. Got {sample_rows}."
+            )
+        _check_names(opened.names, names, drop, time, groups)
+        rule = early_rule(options)
+        first = look(opened, names, rule, sample_rows=sample_rows, report=report)
+        table = first.table
+        schema = infer_schema(table, kinds=dict(kinds or {}), target=names, cells=first.cells())
     helpers = [name for name in (time, groups) if name is not None]
     left_out = {*names, *drop, *([groups] if groups is not None else [])}
     features = tuple(c.name for c in schema.columns if c.kind in USED and c.name not in left_out)
     wanted = [c.name for c in schema.columns if c.name in {*features, *names, *helpers}]
-    frame, notes = parse_frame(table, schema, names=wanted, row_ids=opened.row_ids)
+    ids = opened.row_ids if first is None else first.ids
+    frame, notes = parse_frame(table, schema, names=wanted, row_ids=ids)
     del table
-    if report is not None:
+    if report is not None and first is None:
         report("rows read", len(frame), len(frame))
     if not features:
         raise DataError(
@@ -314,13 +401,31 @@ def gather(
     frame = _with_target(frame, names, quarantined)
     choices = Choices()
     found = _split(frame, names, schema, features, options, choices)
+    by = time or next((name for name in features if schema[name].kind == "date"), None)
+    streamed = None
+    if first is not None:
+        streamed = follow(
+            opened,
+            first,
+            found,
+            frame=frame,
+            schema=schema,
+            names=wanted,
+            target=names,
+            by=by,
+            options=options,
+            report=report,
+        )
+        found = streamed.split(frame, schema)
     rows = np.array(found.train, dtype=np.int64)
-    goal = find_target(frame, names, kind=target_kind, is_log=log_target, rows=rows)
+    if streamed is None:
+        goal = find_target(frame, names, kind=target_kind, is_log=log_target, rows=rows)
+    else:
+        goal = streamed.target(frame, names, rows, schema, kind=target_kind, is_log=log_target)
     targets = goal.values(frame)
     if goal.kind == "class" and (targets < 0).any():
         frame, found, targets = _without_new_classes(frame, found, targets, goal, quarantined)
         rows = np.array(found.train, dtype=np.int64)
-    by = time or next((name for name in features if schema[name].kind == "date"), None)
     times = _times(frame, by) if found.method == "time" and by is not None else None
     is_grouped = found.method == "group" and groups is not None
     members = _group_codes(frame[groups]) if is_grouped and groups is not None else None
@@ -341,6 +446,11 @@ def gather(
         levels=levels,
         rare=rare,
     )
+    if streamed is not None:
+        learnt = streamed.learnt(learnt, schema, dates, options)
+        quarantined = streamed.set_aside(opened.report, names)
+        streamed.notes = notes = [f"In a sample of {len(ids):,} rows: {note}" for note in notes]
+        _add_streamed(choices, why, streamed, len(ids))
     _add_choices(choices, schema, goal, features, options, train)
     return TabularData(
         source=opened.report.source,
@@ -359,6 +469,7 @@ def gather(
         choices=choices,
         times=times,
         groups=members,
+        stream=streamed,
     )
 
 
@@ -369,6 +480,7 @@ def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> 
     """
     options = dict(recipe)
     source, target = options.pop("source"), options.pop("target")
+    options["stream"] = bool(options.get("stream"))  # what memory is free here changes nothing
     if not isinstance(source, str):
         raise DataError(
             "This run was trained on a data frame, which only the program that made it has. Give it as a "
@@ -602,6 +714,23 @@ def _add_choices(
             "a net or a linear model may gain",
             change=f"--set log={json.dumps(list(suggested))}",
         )
+
+
+def _add_streamed(choices: Choices, why: str | None, stream: Streamed, sampled: int) -> None:
+    choices.add(
+        "stream",
+        True,
+        reason=f"{why}: rows are read batch by batch, a net learns from all of them, and whether one "
+        "validates is decided of each by itself",
+        change="--set stream=false",
+    )
+    choices.add(
+        "sample_rows",
+        sampled,
+        reason=f"of {stream.first.rows:,}: fill values, scales and all models but the net are learnt "
+        "from them, and all are measured there; levels and classes are those of all training rows",
+        change="--set sample_rows=N",
+    )
 
 
 def _article(kind: str) -> str:

@@ -237,8 +237,8 @@ class _Script:
                     f"What '{member.name}' was fitted with is not on record as a script needs it "
                     f"({type(error).__name__}: {str(error)[:80]}). Fit it anew."
                 ) from error
-        if self.found.weights:
-            self.table.setting("WEIGHTS", self.found.weights, "of the models in their mean")
+        for member, weight in zip(self.found.members, self.found.weights, strict=False):
+            self.table.setting(f"{member.name.upper()}_WEIGHT", weight, "in the mean of the models")
         self._measure()
         self._main()
         self.lifter.known |= self.table.known
@@ -626,9 +626,9 @@ def {{name}}(model: tuple[int, float, np.ndarray, np.ndarray], rows: Part) -> np
         lines = ["train, valid = load(arguments.data)"]
         if self.found.weights:
             for place, suffix in enumerate(suffixes):
-                made = f"WEIGHTS[{place}] * predict{suffix}(fit{suffix}(train), valid)"
-                plus = "predictions + " if place else ""
-                lines.append(f"predictions = {plus}{made}")
+                weight = f"{suffix[1:].upper()}_WEIGHT"
+                made = f"{weight} * predict{suffix}(fit{suffix}(train), valid)"
+                lines.append(f"predictions {'+=' if place else '='} {made}")
         else:
             lines += ["model = fit(train)", "predictions = predict(model, valid)"]
         lines.append("metrics = measure(predictions, valid.targets)")

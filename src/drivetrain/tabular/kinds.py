@@ -67,6 +67,7 @@ def infer_schema(
     *,
     kinds: Mapping[str, str] | None = None,
     target: str | Sequence[str] | None = None,
+    cells: Mapping[str, Cells] | None = None,
 ) -> Schema:
     """Look at each column and say which kind it is, and why.
 
@@ -75,6 +76,7 @@ def infer_schema(
         kinds: column -> kind, where the inferred one is not right. `date:FORMAT` gives the dates' form
             too, such as `date:%d/%m/%Y` or `date:epoch ms`.
         target: what is to be predicted; it is never taken for an id, a text or a constant.
+        cells: column -> what it holds, where more is known of it than the table tells.
 
     Raises: ConfigError: a kind is unknown, is given for an unknown column, or fits no cell of it.
         DataError: a target is not in the table.
@@ -92,15 +94,17 @@ def infer_schema(
         _check_asked(name, kind, known)
     columns = []
     for name in known:
-        cells = Cells.of(table[name])
+        held = cells[name] if cells is not None and name in cells else Cells.of(table[name])
         if name in asked:
-            column = _asked(name, cells, asked[name])
+            column = _asked(name, held, asked[name])
         else:
-            column = _inferred(name, cells)
+            column = _inferred(name, held)
             if name in targets:
-                column = _as_target(column, cells)
-        if cells.missing and cells.filled:
-            column = replace(column, reason=f"{column.reason}; {cells.missing:,} missing")
+                column = _as_target(column, held)
+        if held.missing and held.filled:
+            column = replace(column, reason=f"{column.reason}; {held.missing:,} missing")
+        if held.stands_for > 1:
+            column = replace(column, reason=f"{column.reason}; in a sample of {held.rows:,} rows")
         columns.append(column)
     return Schema(tuple(columns))
 
@@ -213,7 +217,8 @@ def _from_whole(name: str, cells: Cells, numbers: np.ndarray, distinct: int) -> 
         if parts & _ID_NAMES and distinct >= ENOUGH // 2:
             said = f"{distinct:,} whole numbers, all different, in a column named as an id"
             return _column(name, cells, "id", said)
-        is_counted = (np.diff(numbers) > 0).all() and numbers[-1] - numbers[0] < 2 * distinct
+        most = 2 * distinct * cells.stands_for
+        is_counted = (np.diff(numbers) > 0).all() and numbers[-1] - numbers[0] < most
         if is_counted and distinct >= ENOUGH and not parts & _TIME_NAMES:
             span = f"from {numbers[0]:.0f} to {numbers[-1]:.0f}"
             return _column(name, cells, "id", f"whole numbers that count the rows, {span}: {_LEFT}")

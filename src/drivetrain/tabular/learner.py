@@ -264,7 +264,7 @@ def learner(
     net = create_tabular_net(description, seed=seed)
     loss = chosen_loss(loss_fn, goal.kind, choices)
     make_optimizer = chosen_optimizer(optimizer, choices, factory="tabular.learner")
-    num_train = len(data.split.train)
+    num_train = data.counts()["train"]
     asked = [metric_by_name(m) for m in metrics]
     settings: dict[str, Any] = {
         "batch_size": choices.choose(
@@ -475,9 +475,7 @@ def _y_range(
         choices.add("y_range", "none", reason="as asked", change=change)
         return None
     if asked is None or asked is True:
-        _, targets = data.part("train")
-        columns = targets.reshape(len(targets), -1)
-        low, high = columns.min(axis=0), columns.max(axis=0)
+        low, high = data.target_range()
         margin = 0.1 * (high - low)
         ranges = [[float(a - m), float(b + m)] for a, b, m in zip(low, high, margin, strict=True)]
         choices.add(

@@ -24,15 +24,23 @@ from drivetrain import store
 from drivetrain.data.frame import Frame
 from drivetrain.errors import DataError, DrivetrainError, RunError
 from drivetrain.tabular import fitting
-from drivetrain.tabular.answers import RowPrediction, RowPredictions
-from drivetrain.tabular.data import TabularData, gather
+from drivetrain.tabular.answers import (
+    ROWS,
+    RowPrediction,
+    RowPredictions,
+    Written,
+    answer_file,
+)
+from drivetrain.tabular.data import Report, TabularData, gather
 from drivetrain.tabular.estimators import Estimator, Prepared, unpack
 from drivetrain.tabular.fitting import Fitted
 from drivetrain.tabular.kinds import parse_frame
 from drivetrain.tabular.measure import Measured, measure
+from drivetrain.tabular.parsing import Unread
 from drivetrain.tabular.preprocess import Notes, Preprocess
 from drivetrain.tabular.reading import open_table
 from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.streaming import add_notes, rechunked, settled
 from drivetrain.tabular.target import Target
 from drivetrain.train.run import (
     Run,
@@ -123,6 +131,38 @@ class TabularModel:
             return self._answers(self.reader.rows([source]), ())[0]
         frame, notes = self.reader.read(source)
         return self._answers(frame, notes)
+
+    def predict_to(
+        self, source: Any, path: store.StrPath, *, report: Report | None = None
+    ) -> Written:
+        """Answer all rows of a source and write them, batch by batch: neither has to fit into memory.
+
+        Args:
+            source: a file, or a data frame.
+            path: ends in `.csv` or `.parquet`; the file is what `predict(source).write(path)` writes.
+            report: is told how many rows are answered.
+
+        Raises: as `predict`. ConfigError: another ending. StorageError: the disk refused.
+        """
+        opened = open_table(source, missing=self.reader.missing)
+        self.reader.check(opened.names)
+        features = self.reader.features
+        schema = settled(opened, self.reader.schema, features)
+        rows, unread, notes = 0, Unread(), Notes()
+        opened = opened.only(features)
+        with answer_file(path) as write:
+            for ids, table in rechunked(opened.numbered_batches(), ROWS):
+                frame, _ = parse_frame(table, schema, names=features, row_ids=ids, unread=unread)
+                seen = Notes()
+                prepared = Prepared(self.preprocess, self.reader.expand(frame), seen)
+                outputs = self.target.shown(self.estimator.predict(prepared))
+                write(RowPredictions(self.target, outputs, ids).columns())
+                add_notes(notes, seen)
+                rows += len(ids)
+                if report is not None:
+                    report("rows answered", rows, None)
+        said = (*opened.report.notes, *unread.sentences(), *notes.sentences())
+        return Written(str(path), rows, said)
 
     def predict_frame(self, frame: Frame) -> np.ndarray:
         """Numbers (N,) or (N, T) in the target's unit, or probabilities (N, C), of a prepared frame.
@@ -411,7 +451,7 @@ def as_data(
 
 def write_data(run: Run, data: TabularData) -> None:
     """Write `split.json` and `quarantine.jsonl`."""
-    run.write_split(data.split.to_json(data.ids) | {"sha256": {}})
+    run.write_split(data.split_record() | {"sha256": {}})
     run.write_quarantine(entry.to_json() for entry in data.quarantined)
 
 

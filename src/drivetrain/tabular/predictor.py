@@ -41,6 +41,9 @@ class TablePredictor:
         trained_on: SHA-256 of the file that it was fitted on; empty where that is not known.
     """
 
+    data = fitted = None
+    """What a model has in the process that fitted it."""
+
     def __init__(
         self,
         name: str,
@@ -112,6 +115,10 @@ class TablePredictor:
     def predict_frame(self, frame: Frame) -> np.ndarray:
         """What the model says of a prepared frame; see `TabularModel.predict_frame`."""
         return self.target.shown(self.estimator.predict(self.prepared(frame)))
+
+    def labelled(self, source: Any) -> Any:
+        """The rows of a source whose target the model knows; see `TabularModel.labelled`."""
+        return self.model.labelled(source)
 
     def prepared(self, frame: Frame) -> Prepared:
         """A frame in the forms that estimators want."""

@@ -18,6 +18,7 @@ Nothing is repaired in silence: each repair is a sentence of `report.notes`.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import re
@@ -183,20 +184,43 @@ class TableSource(ABC):
 
         Raises: DataError: as `read`, once it is met.
         """
+        for _, piece in self.numbered_batches(rows):
+            yield piece
+
+    def numbered_batches(self, rows: int = ROWS) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+        """As `batches`, each with its part of `row_ids`: (N,) int64, where its rows stand in the source.
+
+        Raises: DataError: as `read`, once it is met.
+        """
         found = _Found()
         for piece in self._pieces(rows, found):
             for start in range(0, piece.num_rows, rows):
-                yield self._clean(piece.slice(start, rows), found)
+                first = found.rows
+                clean = self._clean(piece.slice(start, rows), found)
+                yield _positions(first, clean.num_rows, found.set_aside), clean
         self._finish(found)
+
+    def only(self, columns: Sequence[str]) -> TableSource:
+        """The same source, of which just these columns are read; its report is of them.
+
+        Raises: DataError: it lacks one of them.
+        """
+        made = copy.copy(self)
+        made.names = _chosen(self.names, columns, self.source)
+        made._found = None
+        vars(made).pop("report", None)
+        return made
 
     @property
     def row_ids(self) -> np.ndarray:
         """(N,) int64, where each row that was kept stands in the source; 0 is the first."""
         found = self._whole()
-        count = found.rows + len(found.set_aside)
-        kept = np.ones(count, dtype=bool)
-        kept[np.array(found.set_aside, dtype=np.int64)] = False
-        return np.flatnonzero(kept).astype(np.int64)
+        return _positions(0, found.rows, found.set_aside)
+
+    @property
+    def num_set_aside(self) -> int:
+        """Rows that were not kept; `report` lists the first of them."""
+        return len(self._whole().set_aside)
 
     @cached_property
     def report(self) -> ReadReport:
@@ -469,7 +493,7 @@ class _FrameSource(TableSource):
 
     def _pieces(self, rows: int, found: _Found) -> Iterator[pa.RecordBatch]:
         pa = require("pyarrow", extra="tabular")
-        for piece in self._table.to_batches(max_chunksize=rows):
+        for piece in self._table.select(list(self.names)).to_batches(max_chunksize=rows):
             try:
                 piece.validate(full=True)
                 plain = _plain_batch(piece, self.names, found)
@@ -535,6 +559,20 @@ def _encoding_notes(found: Survey, asked: str | None) -> list[str]:
         were = "was" if found.nuls == 1 else "were"
         notes.append(f"{_count(found.nuls, 'NUL character')} {were} taken out.")
     return notes
+
+
+def _positions(first: int, count: int, set_aside: array[int]) -> np.ndarray:
+    """(count,) int64, where rows stand in the source that are the `first`-th kept one and those after.
+
+    Args:
+        set_aside: positions of rows that were not kept, ascending; all that stand before these rows.
+    """
+    kept = np.arange(first, first + count, dtype=np.int64)
+    if not set_aside:
+        return kept
+    aside = np.array(set_aside[:], dtype=np.int64)  # a copy: more may come while it is looked at
+    before = aside - np.arange(len(aside))  # rows kept before each
+    return kept + np.searchsorted(before, kept, side="right")
 
 
 def _ragged(row: Any) -> Quarantined:

@@ -204,6 +204,7 @@ def _fold(data: TabularData, train_rows: np.ndarray, valid_rows: np.ndarray) -> 
             tuple(train_rows.tolist()), tuple(valid_rows.tolist()), method=data.split.method
         ),
         preprocess=learn(data.frame.take(train_rows), **options),
+        stream=None,  # a fold is of the rows that are in memory
     )
 
 

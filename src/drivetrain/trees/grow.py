@@ -186,6 +186,12 @@ def _many(kind: str, rows: Rows, settings: dict[str, Any], num_threads: int) -> 
         )
     _check_share("max_features", settings["max_features"], words=("sqrt", "log2"))
     _check_share("max_samples", settings["max_samples"])
+    num_rows = len(rows.y)
+    if isinstance(settings["max_samples"], int | np.integer) and settings["max_samples"] > num_rows:
+        raise ConfigError(
+            f"`max_samples` is {settings['max_samples']}, and there are {num_rows} rows. Give at most "
+            "as many, or a share."
+        )
     library = require("sklearn.ensemble", extra="tabular")
     max_features = settings["max_features"]
     if max_features is None:

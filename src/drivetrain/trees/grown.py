@@ -11,8 +11,8 @@ import numpy as np
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from drivetrain.trees.ensemble import TreeEnsemble
 
-LARGEST_TARGET = 1e30
-"""The libraries hold targets, or what is left of them, as float32."""
+LARGEST_TARGET = 1e15
+"""LightGBM holds the sum of squares over rows as float32."""
 
 
 @dataclass(frozen=True)

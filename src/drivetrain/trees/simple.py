@@ -79,11 +79,12 @@ def one_r(
         (threshold, _), column = min(
             found, key=lambda entry: entry[0][1], default=((float("nan"), 0.0), None)
         )
-    settings = {"seed": seed, "column": column, "threshold": threshold}
     every = np.ones(len(rows.y), dtype=bool)
     goes_left = every if column is None else rows.X[:, column] <= threshold
     if goes_left.all() or not goes_left.any():  # nothing to ask about
+        settings = {"seed": seed, "column": None, "threshold": None}
         return _grown("one_r", rows, _nodes([_Rule(rows, every)]), settings)
+    settings = {"seed": seed, "column": column, "threshold": threshold}
     rules = [_Rule(rows, every), _Rule(rows, goes_left), _Rule(rows, ~goes_left)]
     return _grown("one_r", rows, _nodes(rules, column or 0, threshold), settings)
 
@@ -92,12 +93,12 @@ class _Rule:
     """What a node knows of its rows."""
 
     def __init__(self, rows: Rows, inside: np.ndarray) -> None:
-        weight = (np.ones(len(inside)) if rows.weight is None else rows.weight)[inside]
+        weight = (np.ones(len(inside)) if rows.weight is None else rows.weight)[inside, None]
         shares = rows.shares[inside]
         self.cover = weight.sum()
-        self.value = weight @ shares / self.cover
-        squares = weight @ (shares - self.value) ** 2 / self.cover
-        self.impurity = squares.sum()  # of indicators, it is Gini's
+        self.value = (weight * shares).sum(0) / self.cover
+        squares = weight * (shares - self.value) ** 2
+        self.impurity = squares.sum() / self.cover  # of indicators, it is Gini's
 
 
 def _nodes(rules: list[_Rule], feature: int = 0, threshold: float = 0.0) -> Nodes:
