@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from drivetrain import eject, vision
+from drivetrain import eject, tabular, vision
 from drivetrain.samples import sample_folder
 from drivetrain.train.learner import Learner
 
@@ -26,7 +26,20 @@ def shapes() -> Learner:
     return learner
 
 
-EXAMPLES = {"digits": digits, "shapes": shapes}
+def rentals() -> Learner:
+    """`drivetrain train rentals --model net --epochs 3`."""
+    learner = tabular.learner(data_of("rentals"), "rentals", progress=False)
+    learner.train(3)
+    return learner
+
+
+def data_of(name: str) -> Path:
+    """What an example is trained on, and its script takes by `--data`."""
+    folder = sample_folder(name)
+    return folder / "train.csv" if name == "rentals" else folder
+
+
+EXAMPLES = {"digits": digits, "shapes": shapes, "rentals": rentals}
 
 
 def texts() -> dict[str, str]:

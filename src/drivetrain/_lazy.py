@@ -20,8 +20,8 @@ from typing import Any
 class LazyPackage(ModuleType):
     """A package that finds its public names when they are asked for.
 
-    Where a name is also the name of the module that holds it, such as `learner`, the package has the name:
-    Python, when it has imported a module, would put that into its place.
+    Where a name is also the name of the module that holds it, such as `learner`, the package has the
+    name: Python, when it has imported a module, would put that into its place.
     """
 
     _home_of: Mapping[str, str]

@@ -33,14 +33,16 @@ def passengers(count: int = 240, seed: int = 0) -> dict[str, list[Any]]:
     age = draw.normal(35, 12, count).clip(1, 80).round(1)
     score = 2.5 * (sex == "female") - 0.8 * level - 0.02 * age + 0.8
     lives = draw.random(count) < 1 / (1 + np.exp(-2 * score))
+    no_age, no_port = draw.random(count) < 0.1, draw.random(count) < 0.05
+    ports = draw.choice(["C", "Q", "S"], count).tolist()
     return {
         "number": [f"P{i:04d}" for i in range(count)],
         "sex": sex.tolist(),
         "class": level.tolist(),
-        "age": [None if gone else float(a) for a, gone in zip(age, draw.random(count) < 0.1, strict=True)],
-        "port": [None if gone else str(p) for p, gone in zip(draw.choice(["C", "Q", "S"], count), draw.random(count) < 0.05, strict=True)],
+        "age": [None if gone else a for a, gone in zip(age.tolist(), no_age, strict=True)],
+        "port": [None if gone else p for p, gone in zip(ports, no_port, strict=True)],
         "lives": ["yes" if one else "no" for one in lives],
-    }  # fmt: skip
+    }
 
 
 def sales(count: int = 300, seed: int = 0) -> dict[str, list[Any]]:

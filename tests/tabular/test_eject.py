@@ -479,4 +479,4 @@ def test_real_tables_end_with_the_same_bits(name: str, tmp_path: Path) -> None:
     learner = dt.tabular.learner(real(name), target, progress=False, **options)
     learner.fit_one_cycle(1, 1e-2)
     text = check(learner, tmp_path, alone=True)
-    assert len(text.splitlines()) < 500
+    assert len(text.splitlines()) < 520

@@ -37,7 +37,8 @@ def asked(request: pytest.FixtureRequest, data: TabularData) -> Explainer:
 @pytest.mark.row(93)
 def test_the_columns_that_decide_matter_most(asked: Explainer) -> None:
     importance = asked.importance()
-    assert {column.name for column in importance.columns[:2]} == {"sex", "class"}
+    assert importance.columns[0].name == "sex"
+    assert importance["class"].mean > importance["port"].mean
     assert importance["sex"].low > 0
     assert abs(importance["port"].mean) < 0.03
 

@@ -48,8 +48,7 @@ def tried(folder: Path, rows: dict[str, list[Any]]) -> str:
     """What opening and asking gives: `error`, or `answers` where all are finite."""
     try:
         found = load(folder).predict(rows)
-    except DrivetrainError as error:
-        assert str(error)
+    except DrivetrainError:
         return "error"
     assert np.isfinite(found.outputs).all()
     return "answers"

@@ -104,9 +104,9 @@ def changed_array(arrays: dict[str, np.ndarray], draw: np.random.Generator) -> N
     elif kind == 6:
         values = np.concatenate([values, values])
     elif kind == 7:
-        values = values.astype(
-            draw.choice(["float32", "int64", "int32", "uint8", "float64", "bool"])
-        )
+        dtype = draw.choice(["float32", "int64", "int32", "uint8", "float64", "bool"])
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = values.astype(dtype)
     else:
         other = arrays[str(draw.choice(sorted(arrays)))]
         values = draw.choice([0, 1]) * values if other.shape == values.shape else other

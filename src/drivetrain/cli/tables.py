@@ -195,7 +195,11 @@ def predict(
                 f"--shift needs the guard of a bundle, and {run} has none. "
                 "Make one with: drivetrain export RUN -o BUNDLE"
             )
-        answers = [model.predict(path) for path in inputs]
+        is_large = not as_json and not shift and _is_too_large(model, inputs[0], out)
+        answers = [] if is_large else [model.predict(path) for path in inputs]
+    if is_large:
+        _predict_to(model, inputs[0], out)
+        return
     documents: list[dict[str, Any]] = []
     texts, moved = [], None
     for path, found in zip(inputs, answers, strict=True):
@@ -222,6 +226,24 @@ def predict(
             "shift": None if moved is None else moved.to_json(),
         }
     common.answer(document, "\n".join(texts), as_json=as_json, copy=out)
+
+
+def _is_too_large(model: Any, path: Path, out: Path | None) -> bool:
+    """Whether a table's answers are written batch by batch: it would fill too much of the memory."""
+    from drivetrain.tabular.streaming import why_streamed
+
+    if out is None or out.suffix.lower() not in (".csv", ".parquet"):
+        return False
+    return hasattr(model, "predict_to") and why_streamed(path, None) is not None
+
+
+def _predict_to(model: Any, path: Path, out: Path | None) -> None:
+    """Write the answers for a table larger than memory."""
+    with common.stdout_kept(), common.counter() as count:
+        written = model.predict_to(path, out, report=count)
+    for note in written.notes:
+        exits.print_line(f"{path}: {note}")
+    common.answer([], f"{written.rows:,} answers are in {out}", as_json=False, copy=None)
 
 
 def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -330,7 +352,9 @@ def result(document: Mapping[str, Any], board: str = "") -> str:
     """The result of a training beside its baselines, where the run is, and what to type next."""
     valid, items = document["metrics"]["valid"], document["items"]
     run = shlex.quote(document["run"])
-    lines = [f"Result on {items['valid']:,} validation rows"]
+    lines = [f"Result on {items.get('sample_valid', items['valid']):,} validation rows"]
+    if "sample_valid" in items:
+        lines[0] += f", a sample of {items['valid']:,}"
     lines.append(board or compared(valid, document["interval"], document["baselines"]))
     lines += [
         "",

@@ -4,8 +4,8 @@
     dt.interpret.permutation_importance(predict, frame, targets, score)
     dt.interpret.partial_dependence(predict, frame, "age")
 
-Each answer prints itself, draws itself (`.plot()`) and is plain JSON (`.to_json()`). `tabular.explain` asks
-them of a model of a table. Names are loaded on first use.
+Each answer prints itself, draws itself (`.plot()`) and is plain JSON (`.to_json()`). `tabular.explain`
+asks them of a model of a table. Names are loaded on first use.
 """
 
 from __future__ import annotations

@@ -192,14 +192,15 @@ class Simulation:
         for lever in levers:
             tied = [shown(name) for name, _ in tied_columns(self.data, lever, free)][:5]
             if tied:
-                one = len(tied) == 1
-                goes, stays, it = (
-                    ("goes", "stays as it is", "it") if one else ("go", "stay as they are", "them")
+                goes, stays, it, levers_too = (
+                    ("goes", "stays as it is", "it", "a lever")
+                    if len(tied) == 1
+                    else ("go", "stay as they are", "them", "levers")
                 )
                 notes.append(
                     f"{', '.join(tied)} {goes} with the lever {shown(lever)} in the data, and {stays} "
-                    f"while that is moved, so that rows arise that cannot be. Train without {it}, or make {it} "
-                    f"{'a lever' if one else 'levers'} or part of the context."
+                    "while that is moved, so that rows arise that cannot be. Train without "
+                    f"{it}, or make {it} {levers_too} or part of the context."
                 )
         return notes
 

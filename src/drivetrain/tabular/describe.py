@@ -32,7 +32,7 @@ from drivetrain.tabular.describe_alone import Alone, alone
 from drivetrain.tabular.describe_charts import Chart, Outcome, chart_of, log_chart, outcome_of
 from drivetrain.tabular.describe_hints import CAUTION, NEAR_UNIQUE, Hint, Looked, hints_of
 from drivetrain.tabular.describe_page import page_of
-from drivetrain.tabular.describe_sums import made_up
+from drivetrain.tabular.describe_sums import made_up, made_up_among
 from drivetrain.tabular.describe_views import (
     DateView,
     NumberView,
@@ -239,13 +239,13 @@ def describe(
     logs = suggest_logs(frame.select(_of_kind(schema, "number")))
     used = [c.name for c in schema.columns if c.kind in USED and c.name != target]
     scored = order = ()
+    numbers = [name for name in _of_kind(schema, "number") if name != target]
     sums = ()
     if goal is not None and targets is not None:
         scored = alone(frame, used, goal, targets, seed=seed)
         order = _order(frame, schema, goal, targets, seed)
         if goal.kind == "number":
-            numbers = [name for name in _of_kind(schema, "number") if name != target]
-            sums = made_up(frame, numbers, targets, seed=seed)
+            sums = made_up(frame, numbers, goal.names[0], targets, seed=seed)
     looked = Looked(
         frame=frame,
         schema=schema,
@@ -256,6 +256,7 @@ def describe(
         alone=scored,
         order=order,
         made_up=sums,
+        among=made_up_among(frame, numbers, seed=seed),
         logs=logs,
     )
     links, clusters = _together(frame, schema, used, seed, notes)

@@ -27,6 +27,10 @@ MOST_BARS = 10
 FEWEST_BINS, MOST_BINS = 10, 30
 MOST_ONES = 40
 """Whole numbers that span no more than this get a bin each."""
+MOST_STEPS = 5000
+"""Different values of numbers that are no whole ones, up to which a unit of them is looked for."""
+FINE = 20
+"""Units in a bin from which on it does not matter whether they are cut apart."""
 MOST_CLASSES = 6
 """Classes that charts tell apart; of more, the commonest five and the others together."""
 ROUND = (1, 2, 2.5, 5, 10)
@@ -204,42 +208,81 @@ def number_edges(distinct: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(B + 1,) ends of the bins of numbers: round, ascending, from the least value or below it.
 
     About as many as Freedman and Diaconis (1981) would have, 2 · (q75 - q25) / n^(1/3) wide, within
-    `FEWEST_BINS` and `MOST_BINS` or somewhat more, since widths are round.
+    `FEWEST_BINS` and `MOST_BINS` or somewhat more, since widths are round. Where the values are multiples
+    of a unit, such as 1 or 0.02, so are the widths: else some bins would hold more of them than others,
+    and the chart would show a comb that is not in the table.
 
     Args:
         distinct: (D,) the different values, sorted, two or more.
         values: (N,) all of them.
     """
     low, high = float(distinct[0]), float(distinct[-1])
-    is_whole = _are_whole(distinct)
-    with np.errstate(over="ignore"):
-        width = high - low
-    if is_whole and width <= MOST_ONES:
-        return np.arange(low, high + 2)
-    if not np.isfinite(width) or width < 1e-9 * max(abs(low), abs(high)) or width < 1e-250:
+    width = high / 2 - low / 2  # of the largest floats, twice that is infinite
+    if width > 1e299 or width < 1e-9 * max(abs(low), abs(high)) or width < 1e-250:
         return _plain_edges(low, high)
+    width *= 2
+    unit = unit_of(distinct)
+    if unit == 1 and width <= MOST_ONES and _are_whole(distinct):
+        return np.arange(low, high + 2)
     quarter, three = np.quantile(values, [0.25, 0.75]).tolist()
     wanted = 2 * (three - quarter) / len(values) ** (1 / 3)
-    count = min(max(width / wanted if wanted > 0 else MOST_BINS, FEWEST_BINS), MOST_BINS)
-    power = int(np.floor(np.log10(width / count)))
-    # of round widths, the narrowest that is not narrower than wanted
-    step = next(r for r in (*ROUND, 20) if r * 10.0**power >= width / count * (1 - 1e-9))
-    if is_whole and power < 1 and step == 2.5:
-        step = 2 if power == 0 else 5
-    if is_whole and power < 0:
-        step, power = 1, 0
-    if step == 2.5:
-        step, power = 25, power - 1
-    # whole multiples, divided once: 3 / 10 is the 0.3 that the table holds, 3 * 0.1 is not
-    tens = 10.0 ** abs(power)
-    scale = (lambda n: n * (step * tens)) if power >= 0 else (lambda n: n * step / tens)
-    first, last = np.floor(low / scale(1.0)), np.floor(high / scale(1.0)) + 1
-    if not is_whole and scale(last - 1) >= high:
-        last -= 1
-    edges = scale(np.arange(first, last + 1))
+    wanted = width / min(max(width / wanted if wanted > 0 else MOST_BINS, FEWEST_BINS), MOST_BINS)
+    if unit > wanted / FINE:
+        wanted = max(wanted, unit)
+    else:
+        unit = 0.0  # too fine to be seen
+    power = int(np.floor(np.log10(wanted)))
+    sizes = [(step, power + more) for more in (0, 1) for step in ROUND]
+    # of round widths, the narrowest that is not narrower than wanted, and not much wider
+    for step, tens in sizes:
+        size = step * 10.0**tens
+        parts = size / unit if unit else 1.0
+        if wanted * (1 - 1e-9) <= size <= 5 * wanted and abs(parts - round(parts)) < 1e-3:
+            edges = _multiples(step, tens, low, high, is_open=bool(unit))
+            break
+    else:
+        count = max(round(wanted / unit), 1)
+        bins = int((high - low) / (count * unit) + 1)
+        edges = low - unit / 2 + count * unit * np.arange(bins + 1)
     if len(edges) < 3 or edges[0] > low or edges[-1] < high or (np.diff(edges) <= 0).any():
         return _plain_edges(low, high)
     return edges
+
+
+def _multiples(step: float, power: int, low: float, high: float, *, is_open: bool) -> np.ndarray:
+    """The multiples of step · 10^power from low or below it, to high or above it.
+
+    Args:
+        is_open: the last one is above high, and not the same.
+    """
+    if step == 2.5:
+        step, power = 25, power - 1
+    # divided where that is exact: 3 / 10 is the 0.3 that the table holds, 3 * 0.1 is not
+    tens = 10.0 ** abs(power)
+    size = step * tens if power >= 0 else step / tens
+    first, last = np.floor(low / size + 1e-9), np.ceil(high / size - 1e-9)
+    if is_open and last * size <= high + 1e-9 * size:
+        last += 1
+    ticks = np.arange(first, last + 1) * step
+    return ticks * tens if power >= 0 else ticks / tens
+
+
+def unit_of(distinct: np.ndarray) -> float:
+    """The largest number whose multiples, from the least value on, all the values are; 0 for none.
+
+    >>> unit_of(np.array([0.02, 0.04, 0.1])), unit_of(np.array([0.0, 1.0, 2.7, 2.9]))
+    (0.02, 0)
+    """
+    if _are_whole(distinct):
+        return float(np.gcd.reduce(np.diff(distinct).astype(np.int64)))
+    steps = np.diff(distinct)
+    if len(steps) > MOST_STEPS:
+        return 0
+    parts = steps / steps.min()
+    whole = np.round(parts)
+    if float(np.abs(parts - whole).max()) > 0.02 or whole.max() > MOST_STEPS:
+        return 0
+    return float(f"{(distinct[-1] - distinct[0]) / whole.sum():.9g}")
 
 
 def _plain_edges(low: float, high: float) -> np.ndarray:

@@ -62,11 +62,13 @@ class Hint:
     """Something to look at."""
 
     code: str
-    """What it is, such as `alone`, `sum`, `missing`, `repeated-rows`."""
+    """What it is: alone, constant, contradictions, copies, copy, far-end, left-out, long-tail, missing,
+    mostly-missing, near-unique, order, rare-class, repeated-rows, sum, target-missing, unbalanced or
+    zeros."""
     level: str
     """One of `LEVELS`."""
     columns: tuple[str, ...]
-    """Those it is about; empty where it is about rows."""
+    """Those it is about; empty where it is about whole rows."""
     sentence: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     """The numbers behind it, plain JSON."""
@@ -92,6 +94,9 @@ class Looked:
     order: Sequence[Alone]
     """The same of the ids by their order, and of the order of the rows, which is called ''."""
     made_up: Sequence[MadeUp]
+    """Of the target."""
+    among: Sequence[MadeUp]
+    """Of the other columns."""
     logs: Mapping[str, tuple[float, float]]
 
     @property
@@ -107,9 +112,11 @@ class Looked:
 
 def hints_of(looked: Looked) -> tuple[Hint, ...]:
     """All hints, the gravest first."""
+    groups = twins(looked)
     found = [
         *_made_up(looked),
-        *_copies(looked),
+        *_copies(looked, groups),
+        *_among(looked, groups),
         *_alone(looked),
         *_in_order(looked),
         *_missing_tells(looked),
@@ -127,16 +134,11 @@ def hints_of(looked: Looked) -> tuple[Hint, ...]:
 
 def _made_up(looked: Looked) -> Iterable[Hint]:
     for one in looked.made_up:
-        rows = (
-            f"all {one.num_rows:,} rows"
-            if one.num_exact == one.num_rows
-            else f"{one.num_exact:,} of {one.num_rows:,} rows"
-        )
         yield Hint(
             "sum",
             "leak",
             one.names,
-            f"'{looked.goal}' is {one.formula} in {rows}. "
+            f"'{looked.goal}' is {one.formula} in {_rows(one)}. "
             + (
                 "That column is known when the target is, and not before: drop it."
                 if len(one.names) == 1
@@ -144,6 +146,32 @@ def _made_up(looked: Looked) -> Iterable[Hint]:
             ),
             {"formula": one.formula, "rows": one.num_rows, "exact": one.num_exact},
         )
+
+
+def _among(looked: Looked, groups: Sequence[tuple[list[str], bool]]) -> Iterable[Hint]:
+    """Sums among the columns that are not the target; copies are told of as such.
+
+    Args:
+        groups: what `twins` found.
+    """
+    for one in looked.among:
+        names = (one.name, *one.names)
+        if any(set(names) <= set(group) for group, _ in groups):
+            continue
+        yield Hint(
+            "sum",
+            "care",
+            names,
+            f"'{one.name}' is {one.formula} in {_rows(one)}: "
+            + ("one of them is enough." if len(names) == 2 else "one of them could go."),
+            {"formula": one.formula, "rows": one.num_rows, "exact": one.num_exact},
+        )
+
+
+def _rows(one: MadeUp) -> str:
+    if one.num_exact == one.num_rows:
+        return f"all {one.num_rows:,} rows"
+    return f"{one.num_exact:,} of {one.num_rows:,} rows"
 
 
 def _alone(looked: Looked) -> Iterable[Hint]:
@@ -170,9 +198,10 @@ def _in_order(looked: Looked) -> Iterable[Hint]:
     if len(looked.frame) < FEWEST_IN_ORDER:
         return
     dates = [c.name for c in looked.schema.columns if c.kind == "date"]
-    for one in looked.order:
-        if one.score < IN_ORDER[one.metric]:
-            continue
+    found = [one for one in looked.order if one.score >= IN_ORDER[one.metric]]
+    if len(found) > 1:  # an id that counts the rows has said it already
+        found = [one for one in found if one.name]
+    for one in found:
         what = f"'{one.name}' only tells rows apart, yet" if one.name else "The rows stand so that"
         what += " its order" if one.name else " their order"
         figures = {"metric": one.metric, "score": one.score}
@@ -332,7 +361,7 @@ def _repeated_rows(looked: Looked) -> Iterable[Hint]:
             yield Hint(
                 "repeated-rows",
                 "care",
-                (),
+                tuple(sorted(ids)),
                 f"{text.rows(again)} {_repeat(again)} an earlier row in all but {_named(sorted(ids))}.",
                 {"rows": again},
             )
@@ -361,8 +390,8 @@ def _repeat(count: int) -> str:
 # ---- columns
 
 
-def _copies(looked: Looked) -> Iterable[Hint]:
-    for names, is_same in twins(looked):
+def _copies(looked: Looked, groups: Sequence[tuple[list[str], bool]]) -> Iterable[Hint]:
+    for names, is_same in groups:
         figures = {"is_same": is_same}
         others = [name for name in names if name != looked.goal]
         if len(others) < len(names):

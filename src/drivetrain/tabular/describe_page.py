@@ -116,12 +116,10 @@ def _header(found: Description) -> str:
         ("cells missing", percent(found.num_missing, cells), f"{found.num_missing:,} of {cells:,}"),
     ]
     if found.target is not None:
-        kind = (
-            f"{len(found.target.classes):,} classes" if found.target.kind == "class" else "a number"
-        )
-        facts.append(
-            ("to predict", cut(found.target.names[0], 28), f"{kind}: {found.target.reason}")
-        )
+        reason = found.target.reason
+        if found.target.kind == "class":
+            reason = f"{len(found.target.classes):,} classes: {reason}"
+        facts.append(("to predict", cut(found.target.names[0], 28), reason))
     boxes = "".join(
         f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd><dd class='sub'>{safe(sub)}</dd></div>"
         for name, value, sub in facts
@@ -143,11 +141,12 @@ def _aside(found: Description) -> str:
 def _hints(found: Description) -> str:
     if not found.hints:
         return "<p class='quiet'>Nothing stands out.</p>"
+    goal = found.target.names if found.target is not None else ()
     parts = []
     for level, (title, kind) in _LEVELS.items():
         chosen = [hint for hint in found.hints if hint.level == level]
         if chosen:
-            items = "".join(f"<li>{_sentence(hint)}</li>" for hint in chosen)
+            items = "".join(f"<li>{_sentence(hint, goal)}</li>" for hint in chosen)
             parts.append(f"<div class='hints {kind}'><h3>{title}</h3><ul>{items}</ul></div>")
         elif level == "leak" and found.target is not None:
             parts.append(
@@ -156,10 +155,10 @@ def _hints(found: Description) -> str:
     return "".join(parts)
 
 
-def _sentence(hint: Hint) -> str:
+def _sentence(hint: Hint, goal: Sequence[str]) -> str:
     """The sentence, with the names of its columns set off."""
     words = _CODE.sub(r"<code>\1</code>", safe(hint.sentence))
-    for name in sorted({*hint.columns}, key=len, reverse=True):
+    for name in sorted({*hint.columns, *goal}, key=len, reverse=True):
         quoted = safe(f"'{name}'")
         words = words.replace(quoted, f"<b>{safe(name)}</b>")
     return words
@@ -183,7 +182,8 @@ def _columns(found: Description) -> str:
         rows.append(
             f"<tr><th scope='row'>{_name(column.name)}{mark}</th>"
             f"<td><span class='badge {column.kind}'>{column.kind}</span></td>"
-            f"<td class='miss'>{missing}</td><td class='num'>{column.distinct:,}</td>"
+            f"<td class='miss{' some' if column.missing else ''}'>{missing}</td>"
+            f"<td class='num'>{column.distinct:,}</td>"
             f"<td class='why'>{safe(column.reason)}</td></tr>"
         )
     head = (
@@ -200,7 +200,8 @@ def _columns(found: Description) -> str:
 def _name(name: str, longest: int = LONGEST) -> str:
     shown = cut(name, longest) or "(no name)"
     full = f" title='{safe(name)}'" if shown != name else ""
-    return f"<span{full}>{safe(shown)}</span>"
+    # a long name may be broken where its words end
+    return f"<span{full}>{safe(shown).replace('_', '_<wbr>')}</span>"
 
 
 # ---- what each column tells of the target
@@ -250,18 +251,20 @@ def _charts(found: Description) -> str:
         if is_target and outcome is not None:
             keys = {name: f"c{place}" for place, name in enumerate(outcome.classes)}
         inside = drawn(chart, by, keys=keys) + _table_of(chart, by)
-        if chart.name in logs:
-            before, after = found.logs[chart.name]
-            inside += (
-                f"<p class='cap'>log(1 + {_name(chart.name, 28)}): skew {after:.2f} instead of "
-                f"{before:.2f}. A suggestion; nothing was changed.</p>"
-                f"{drawn(logs[chart.name], by)}{_table_of(logs[chart.name], by)}"
-            )
         mark = " <span class='badge target'>target</span>" if is_target else ""
         cards.append(
             f"<article><h3>{_name(chart.name, 40)}{mark}</h3>"
             f"<p class='sub'>{safe(_line(views[chart.name]))}</p>{inside}</article>"
         )
+        if chart.name in logs:
+            before, after = found.logs[chart.name]
+            tamed = logs[chart.name]
+            cards.append(
+                f"<article><h3>log(1 + {_name(chart.name, 34)})"
+                " <span class='badge note'>suggested</span></h3>"
+                f"<p class='sub'>skew {_skew(after)} instead of {_skew(before)}; nothing was changed</p>"
+                f"{drawn(tamed, by)}{_table_of(tamed, by)}</article>"
+            )
     return f"{_legend(outcome)}<div class='grid'>{''.join(cards)}</div>"
 
 
@@ -287,11 +290,15 @@ def _line(view: NumberView | WordView | DateView) -> str:
     """A column in a line, above its chart."""
     missing = f", {view.missing:,} missing" if view.missing else ""
     if isinstance(view, NumberView):
-        skewed = f", skew {view.skew:.2f}" if view.skew is not None and view.distinct > 2 else ""
+        skewed = f", skew {_skew(view.skew)}" if view.skew is not None and view.distinct > 2 else ""
         return f"mean {figure(view.mean)}, median {figure(view.median)}{skewed}{missing}"
     if isinstance(view, DateView):
         return f"{view.first} to {view.last}{missing}"
     return f"{view.distinct:,} different{missing}"
+
+
+def _skew(value: float | None) -> str:
+    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _table_of(chart: Chart, outcome: Outcome | None) -> str:
@@ -350,7 +357,7 @@ def _numbers(views: Sequence[NumberView]) -> str:
             [
                 f"{view.count:,}", f"{view.missing:,}", figure(view.mean), figure(view.std),
                 figure(view.min), figure(view.q25), figure(view.median), figure(view.q75),
-                figure(view.max), "–" if view.skew is None else f"{view.skew:.2f}",
+                figure(view.max), _skew(view.skew),
                 f"{view.zeros:,}", f"{view.distinct:,}",
             ],
         )
@@ -541,7 +548,7 @@ tbody th{font-weight:600}
 .wide td{white-space:nowrap}
 .wide th:first-child{position:sticky;left:0;background:var(--page);padding-right:18px;min-width:110px}
 .columns{width:100%}
-.columns tbody th{overflow-wrap:anywhere;min-width:150px;max-width:240px;padding-right:16px}
+.columns tbody th{overflow-wrap:break-word;max-width:240px;padding-right:16px}
 .columns .why{color:var(--soft);font-size:13px;overflow-wrap:anywhere;padding-left:8px}
 .miss{white-space:nowrap}
 .meter{display:inline-block;width:44px;height:7px;margin-right:7px;background:var(--faint);
@@ -556,6 +563,7 @@ border-radius:4px;overflow:hidden;vertical-align:1px}
 .badge{display:inline-block;font-size:12px;line-height:1.35;padding:1px 8px;border-radius:9px;
 border:1px solid var(--line);color:var(--soft);font-weight:500;white-space:nowrap}
 .badge.number{color:var(--c0)}.badge.category{color:var(--care)}.badge.date{color:var(--fine)}
+.badge.note{color:var(--note)}
 .badge.target{color:var(--card);background:var(--link);border-color:var(--link)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin-bottom:2px;align-items:center}
 .key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px;vertical-align:-1px}
@@ -595,6 +603,8 @@ border-bottom:1px solid var(--line)}
 .columns th,.columns td{border:0;padding:0}
 .columns tbody th{max-width:none;padding:0}
 .columns td:nth-child(4){display:none}
+.columns .miss .quiet{display:none}
+.columns .some::after{content:" missing";color:var(--soft);font-size:13px}
 .columns .why{grid-column:1/-1;padding:0}
 .alone th{white-space:normal;overflow-wrap:anywhere;width:40%}
 }

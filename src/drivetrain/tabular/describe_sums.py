@@ -1,4 +1,4 @@
-"""Columns that make up a target exactly: a sum, a difference, a multiple, a product.
+"""Columns that make up another exactly: a sum, a difference, a multiple, a product.
 
 A total stands beside its parts more often than not: cnt = casual + registered, price = quantity × unit
 price. A model that sees the parts has nothing to learn, and fails where they are not known yet.
@@ -22,6 +22,8 @@ from drivetrain.tabular.describe_views import figure
 MOST_ROWS = 4000
 """Rows that are looked at; what is found is then counted on all."""
 MOST_COLUMNS = 200
+MOST_AMONG = 40
+"""Columns among which sums are looked for, where none is the target."""
 MOST_MISSING = 0.2
 """Share of missing cells above which a column is not looked at."""
 EXACT = 1e-5
@@ -32,10 +34,12 @@ MOST_PARTS = 30
 
 
 class MadeUp(NamedTuple):
-    """A target that other columns make up."""
+    """A column that others make up."""
 
+    name: str
+    """The column."""
     names: tuple[str, ...]
-    """The columns."""
+    """The others."""
     formula: str
     """Such as `casual + registered`."""
     num_rows: int
@@ -45,12 +49,13 @@ class MadeUp(NamedTuple):
 
 
 def made_up(
-    frame: Frame, names: Sequence[str], targets: np.ndarray, *, seed: int = 42
+    frame: Frame, names: Sequence[str], goal: str, targets: np.ndarray, *, seed: int = 42
 ) -> tuple[MadeUp, ...]:
-    """Sums and products of columns that are the target.
+    """Sums and products of columns that are the target, three at most.
 
     Args:
         names: columns of numbers.
+        goal: the target's name.
         targets: (N,) float64, NaN where missing.
         seed: which rows are looked at.
     """
@@ -58,7 +63,7 @@ def made_up(
     left = left[:MOST_COLUMNS]
     found = []
     while left and len(found) < 3:
-        one = _sum(frame, left, targets, seed) or _product(frame, left, targets, seed)
+        one = _sum(frame, left, goal, targets, seed) or _product(frame, left, goal, targets, seed)
         if one is None:
             break
         found.append(one)
@@ -66,7 +71,45 @@ def made_up(
     return tuple(found)
 
 
-def _sum(frame: Frame, names: Sequence[str], targets: np.ndarray, seed: int) -> MadeUp | None:
+def made_up_among(frame: Frame, names: Sequence[str], *, seed: int = 42) -> tuple[MadeUp, ...]:
+    """Columns that are sums of others; of one relation, which can be solved for each of its columns, the
+    plainest form.
+
+    Args:
+        names: columns of numbers; the first `MOST_AMONG` with few missing cells are looked at.
+        seed: which rows are looked at.
+    """
+    left = [name for name in names if np.isnan(frame.numbers(name)).mean() <= MOST_MISSING]
+    left = left[:MOST_AMONG]
+    if len(left) < 2 or not _are_tied(frame.matrix(left), seed):
+        return ()
+    found: dict[frozenset[str], MadeUp] = {}
+    for name in left:
+        others = [other for other in left if other != name]
+        one = _sum(frame, others, name, frame.numbers(name), seed)
+        if one is not None:
+            key = frozenset({name, *one.names})
+            best = found.get(key, one)
+            found[key] = min(best, one, key=lambda made: sum(map(made.formula.count, "-·0.")))
+    return tuple(found.values())
+
+
+def _are_tied(matrix: np.ndarray, seed: int) -> bool:
+    """Whether any sum of the columns is constant, by the least singular value."""
+    whole = matrix[~np.isnan(matrix).any(axis=1)]
+    rows = whole[sampled(len(whole), MOST_ROWS, seed=seed, purpose="sums")]
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = rows.std(axis=0) if len(rows) else np.zeros(matrix.shape[1])
+    usable = (spread > 0) & np.isfinite(spread)
+    if usable.sum() < 2 or len(rows) < 20 + 5 * usable.sum():
+        return False
+    scaled = (rows[:, usable] - rows[:, usable].mean(axis=0)) / spread[usable]
+    return bool(np.linalg.svd(scaled, compute_uv=False)[-1] <= 2 * EXACT * np.sqrt(len(rows)))
+
+
+def _sum(
+    frame: Frame, names: Sequence[str], goal: str, targets: np.ndarray, seed: int
+) -> MadeUp | None:
     matrix, y = _complete(frame.matrix(names), targets)
     kept = _needed(matrix, y, seed)
     if not kept:
@@ -76,10 +119,14 @@ def _sum(frame: Frame, names: Sequence[str], targets: np.ndarray, seed: int) -> 
     formula = _written(
         [names[place] for place in kept], tied, _round(start, scale=float(y.std()) or 1.0)
     )
-    return _counted([names[place] for place in kept], formula, matrix[:, kept] @ weights + start, y)
+    return _counted(
+        goal, [names[place] for place in kept], formula, matrix[:, kept] @ weights + start, y
+    )
 
 
-def _product(frame: Frame, names: Sequence[str], targets: np.ndarray, seed: int) -> MadeUp | None:
+def _product(
+    frame: Frame, names: Sequence[str], goal: str, targets: np.ndarray, seed: int
+) -> MadeUp | None:
     if not (targets[~np.isnan(targets)] > 0).all():
         return None
     positive = [n for n in names if (frame.numbers(n)[~np.isnan(frame.numbers(n))] > 0).all()]
@@ -100,7 +147,7 @@ def _product(frame: Frame, names: Sequence[str], targets: np.ndarray, seed: int)
     parts += [f"'{n}'{_POWERS[p]}" for n, p in zip(chosen, signs, strict=True) if p > 0]
     below = [f"'{n}'{_POWERS[-p]}" for n, p in zip(chosen, signs, strict=True) if p < 0]
     formula = " / ".join([" × ".join(parts) or "1", *below])
-    return _counted(chosen, formula, np.exp(matrix[:, kept] @ powers + start), y)
+    return _counted(goal, chosen, formula, np.exp(matrix[:, kept] @ powers + start), y)
 
 
 _POWERS = {1: "", 2: "²", 3: "³"}
@@ -150,11 +197,13 @@ def _fit(matrix: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     return weights, float(y.mean() - middle @ weights)
 
 
-def _counted(names: Sequence[str], formula: str, told: np.ndarray, y: np.ndarray) -> MadeUp | None:
+def _counted(
+    goal: str, names: Sequence[str], formula: str, told: np.ndarray, y: np.ndarray
+) -> MadeUp | None:
     num_exact = int((np.abs(told - y) <= 1e-3 * y.std()).sum())
     if num_exact < 0.99 * len(y):  # it held in the rows that were looked at alone
         return None
-    return MadeUp(tuple(names), formula, len(y), num_exact)
+    return MadeUp(goal, tuple(names), formula, len(y), num_exact)
 
 
 def _round(weight: float, scale: float = 1.0) -> float:

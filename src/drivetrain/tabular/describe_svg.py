@@ -257,7 +257,9 @@ def _marks(
 def _levels(chart: Chart, outcome: Outcome | None, keys: Mapping[str, str] | None) -> str:
     bars = chart.bars
     right = WIDTH - _RIGHT
-    room = right - _NAMES if outcome is None else 118
+    names = [cut(bar.label, 17) for bar in bars]
+    left = min(_NAMES, 14 + 6.6 * max(map(len, names)))
+    room = (right if outcome is None else 234) - left
     largest = max(max(bar.rows for bar in bars), 1)
     numbers = [short(bar.rows) for bar in bars]
     beside = 7 + 6.2 * max(map(len, numbers))
@@ -265,21 +267,21 @@ def _levels(chart: Chart, outcome: Outcome | None, keys: Mapping[str, str] | Non
     top = 4.0 if outcome is None else 18.0
     lines = [top + i * _LINE for i in range(len(bars))]
     inside = []
-    for bar, y, number in zip(bars, lines, numbers, strict=True):
+    for bar, name, y, number in zip(bars, names, lines, numbers, strict=True):
         kind = "" if bar.role == "level" else "soft"
-        inside.append(_words(_NAMES - 6, y + 12, cut(bar.label, 17), "end", kind))
+        inside.append(_words(left - 6, y + 12, name, "end", kind))
         wide = bar.rows * scale
-        inside.append(_words(_NAMES + wide + 5, y + 12, number, kind="soft"))
+        inside.append(_words(left + wide + 5, y + 12, number, kind="soft"))
     kinds = [(keys or {}).get(bar.label, "bar") if bar.role == "level" else "none" for bar in bars]
     for kind in dict.fromkeys(kinds):
         boxes = [
-            (_NAMES, y + 2, max(bar.rows * scale, 0.6), _LINE - 5)
+            (left, y + 2, max(bar.rows * scale, 0.6), _LINE - 5)
             for bar, y, its in zip(bars, lines, kinds, strict=True)
             if its == kind and bar.rows
         ]
         inside.append(_path(boxes, kind))
     if outcome is not None:
-        inside += _beside(bars, lines, _NAMES + room + 8, right, outcome)
+        inside += _beside(bars, lines, left + room + 8, right, outcome)
     inside += [
         f'<rect class="tip" x="0" y="{y:.1f}" width="{WIDTH}" height="{_LINE}">'
         f"{_tip(bar, outcome)}</rect>"

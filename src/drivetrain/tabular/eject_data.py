@@ -48,6 +48,11 @@ class TableWriter:
                 "The run was trained on a data frame, and a script needs a file to read. Write the frame "
                 "to a file (`frame.to_parquet('table.parquet')`), and train on that."
             )
+        if data.stream is not None:
+            raise EjectError(
+                "The run streamed its table, and a script reads a table whole. Train with `stream=False` "
+                "(--set stream=false) where the table fits into memory, or export a bundle."
+            )
         self.data, self.lifter = data, lifter
         self.settings: list[Setting] = []
         self.known: dict[str, dict[str, Known]] = {}
