@@ -103,7 +103,7 @@ def distinct_times(times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return values, counts.astype(np.int64), places
 
 
-def time_split(times: np.ndarray):
+def time_split(times: np.ndarray) -> np.ndarray:
     """The last rows in time validate: (N,) bool. Rows of one time stay together."""
     values, counts, places = distinct_times(times)
     # rows that come later than each time but the last
@@ -113,7 +113,7 @@ def time_split(times: np.ndarray):
 
 
 def date_parts(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Column name -> (N,) float64."""
+    """A date as numbers, by name: (N,) float64, NaN where it is missing."""
     moments = values.astype("datetime64[us]")
     is_missing = np.isnat(moments)
     # Any date will do where there is none: its numbers are written over with NaN.
@@ -178,7 +178,10 @@ def learn_number(values: np.ndarray) -> NumberColumn:
     full = filled(values, stand_in)
     std = float(full.std())
     return NumberColumn(
-        fill=stand_in, has_flag=bool(np.isnan(values).any()), mean=float(full.mean()), std=std
+        fill=stand_in,
+        has_flag=bool(np.isnan(values).any()),
+        mean=float(full.mean()),
+        std=std if std > 0 else 1.0,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from drivetrain import store
-from drivetrain.samples import sample_folder
 from tests.eject import replay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +33,7 @@ def test_an_example_is_what_ejecting_gives_now(
     made[name].eject(path)
     text = path.read_text("utf-8")
     assert text == (ROOT / "examples" / "ejected" / f"{name}.py").read_text("utf-8"), "make ejected"
-    assert len(text.splitlines()) < 400
+    assert len(text.splitlines()) < (480 if name == "rentals" else 400)  # some 60 are for its dates
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,6 +41,7 @@ def test_an_example_gives_the_bits_of_its_training(
     name: str, made: dict[str, Any], tmp_path: Path
 ) -> None:
     script = ROOT / "examples" / "ejected" / f"{name}.py"
-    answer = replay.replayed_here(script, tmp_path, sample_folder(name))
+    answer = replay.replayed_here(script, tmp_path, ejected.data_of(name))
     assert answer["weights_sha256"] == store.weights_sha256(made[name].model.state_dict())
-    assert replay.same_numbers(answer["metrics"], replay.metrics_of(made[name]))
+    found = made[name].evaluate()
+    assert replay.same_numbers(answer["metrics"], {"loss": found.loss, **found.metrics})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,7 @@ def of_scikit_learn(name: str) -> Callable[[np.ndarray, np.ndarray, dict[str, An
     return library
 
 
-def of_lightgbm(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
+def lightgbm_booster(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> lightgbm.Booster:
     num_classes = settings["num_classes"]
     params: dict[str, Any] = {
         "objective": "multiclass" if num_classes > 2 else "binary" if num_classes else "regression",
@@ -105,7 +106,11 @@ def of_lightgbm(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predi
     train = lightgbm.Dataset(
         X, y, categorical_feature=list(settings.get("categorical", ())), params=params
     )
-    booster = lightgbm.train(params, train, settings["num_trees"])
+    return lightgbm.train(params, train, settings["num_trees"])
+
+
+def of_lightgbm(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
+    num_classes, booster = settings["num_classes"], lightgbm_booster(X, y, settings)
 
     def predict(asked: np.ndarray) -> np.ndarray:
         found = np.asarray(booster.predict(asked, num_threads=1))
@@ -188,3 +193,18 @@ FAMILIES: dict[str, Family] = {
         boosting, 2, of_histograms, {"library": "scikit-learn", **SETS}
     ),
 }  # fmt: skip
+
+
+ROWS = table(0, 300)
+
+
+@functools.cache
+def grown(name: str) -> Grown:
+    """The family grown on `ROWS`."""
+    return FAMILIES[name].grown(ROWS)
+
+
+@functools.cache
+def oracle(name: str) -> Predict:
+    """The library's own predictions after `ROWS`."""
+    return FAMILIES[name].oracle(ROWS)

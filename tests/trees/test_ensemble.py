@@ -6,14 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.trees.ensemble import TreeEnsemble
 from drivetrain.trees.grow import boosting, extra_trees, forest, one_r, tree
-from tests.trees.families import FAMILIES, asked, table, target
+from tests.trees.families import FAMILIES, ROWS, asked, grown, lightgbm_booster, oracle, target
 
-ROWS = table(0, 300)
 ASKED = asked()
 NUMBERS = target(ROWS, 0)
 
@@ -34,20 +33,19 @@ def path_by_hand(trees: TreeEnsemble, row: np.ndarray, root: int) -> list[int]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_predictions_are_bit_equal_to_the_librarys(name):
-    family = FAMILIES[name]
-    trees, library = family.grown(ROWS).ensemble, family.oracle(ROWS)
+    num_classes = FAMILIES[name].num_classes
+    trees, library = grown(name).ensemble, oracle(name)
     for rows in (ROWS, ASKED, ASKED[:1], ASKED[20:21], ASKED[:0]):
         found = trees.predict(rows)
         # Libraries refuse an empty table; ours has no rows to answer for.
         expected = library(rows) if len(rows) else found[:0]
         np.testing.assert_array_equal(found, expected, strict=True)
-        shape = (len(rows), family.num_classes) if family.num_classes else (len(rows),)
-        assert found.shape == shape
+        assert found.shape == ((len(rows), num_classes) if num_classes else (len(rows),))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_row_does_not_depend_on_the_rows_beside_it(name):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     alone = np.concatenate([trees.outputs(ASKED[i : i + 1]) for i in range(40)])
     np.testing.assert_array_equal(alone, trees.outputs(ASKED)[:40])
 
@@ -55,18 +53,16 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name):
 @pytest.mark.row(95)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_base_and_contributions_add_up_to_the_outputs(name):
-    grown = FAMILIES[name].grown(ROWS)
-    base, moves = grown.ensemble.contributions(ASKED)
-    assert moves.shape == (len(ASKED), 5, grown.ensemble.num_outputs)
-    np.testing.assert_allclose(
-        base + moves.sum(axis=1), grown.ensemble.outputs(ASKED), rtol=0, atol=1e-9
-    )
+    trees = grown(name).ensemble
+    base, moves = trees.contributions(ASKED)
+    assert moves.shape == (len(ASKED), 5, trees.num_outputs)
+    np.testing.assert_allclose(base + moves.sum(axis=1), trees.outputs(ASKED), rtol=0, atol=1e-9)
 
 
 @pytest.mark.row(95)
 @pytest.mark.parametrize("name", ["tree, numbers", "forest, 4 classes", "histograms, 9 classes"])
 def test_contributions_are_the_steps_of_the_paths(name):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     base, moves = trees.contributions(ASKED[:12])
     expected = np.zeros_like(moves)
     start = trees.base.copy()
@@ -87,21 +83,21 @@ def test_contributions_are_the_steps_of_the_paths(name):
 @pytest.mark.row(95)
 @pytest.mark.parametrize("name", ["tree, numbers", "lightgbm, numbers", "histograms, 2 classes"])
 def test_base_is_the_mean_over_the_training_rows(name):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     base, _ = trees.contributions(ROWS)
     np.testing.assert_allclose(base, trees.outputs(ROWS).mean(axis=0), atol=1e-9)
 
 
 def test_leaves_are_those_of_the_library():
-    grown = forest(ROWS, NUMBERS, num_trees=5, seed=1)
-    library = FAMILIES["forest, numbers"].oracle(ROWS, num_trees=5, seed=1).__self__
-    for ours, theirs in zip(grown.ensemble.leaves(ASKED).T, library.apply(ASKED).T, strict=True):
+    trees = forest(ROWS, NUMBERS, num_trees=5, seed=1).ensemble
+    library = RandomForestRegressor(5, random_state=1).fit(ROWS, NUMBERS)
+    for ours, theirs in zip(trees.leaves(ASKED).T, library.apply(ASKED).T, strict=True):
         pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
         assert len(pairs) == len(set(ours.tolist())) == len(set(theirs.tolist()))
 
 
 def test_a_leaf_is_the_end_of_the_path():
-    trees = FAMILIES["lightgbm, numbers"].grown(ROWS).ensemble
+    trees = grown("lightgbm, numbers").ensemble
     leaves = trees.leaves(ASKED[:15])
     for i, row in enumerate(ASKED[:15]):
         ends = [path_by_hand(trees, row, root)[-1] for root in trees.starts[:-1]]
@@ -110,7 +106,7 @@ def test_a_leaf_is_the_end_of_the_path():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_outputs_are_the_trees_added_in_order(name):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     total = np.zeros((len(ASKED), trees.num_outputs)) + trees.base
     for one in trees.tree_outputs(ASKED):
         total += one
@@ -121,11 +117,11 @@ def test_outputs_are_the_trees_added_in_order(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_last_stage_is_the_prediction(name):
-    grown = FAMILIES[name].grown(ROWS)
-    stages = list(grown.ensemble.staged(ASKED))
-    outputs = grown.ensemble.num_outputs if grown.ensemble.output[0] >= 0 else 1
-    assert len(stages) == grown.ensemble.num_trees // outputs
-    np.testing.assert_array_equal(stages[-1], grown.ensemble.predict(ASKED))
+    trees = grown(name).ensemble
+    stages = list(trees.staged(ASKED))
+    outputs = trees.num_outputs if trees.output[0] >= 0 else 1
+    assert len(stages) == trees.num_trees // outputs
+    np.testing.assert_array_equal(stages[-1], trees.predict(ASKED))
 
 
 @pytest.mark.row(93)
@@ -147,10 +143,9 @@ def test_importance_is_scikit_learns_and_adds_up_to_one():
 
 @pytest.mark.row(93)
 def test_importance_of_lightgbm_is_the_share_of_gain():
-    library = FAMILIES["lightgbm, 4 classes"].oracle(ROWS)
-    booster = next(c.cell_contents for c in library.__closure__ if hasattr(c.cell_contents, "eval"))
+    booster = lightgbm_booster(ROWS, target(ROWS, 4), {"num_classes": 4, "num_trees": 20})
     gain = booster.feature_importance("gain")
-    ours = FAMILIES["lightgbm, 4 classes"].grown(ROWS).ensemble.importance()
+    ours = grown("lightgbm, 4 classes").ensemble.importance()
     # LightGBM writes gains with six digits.
     np.testing.assert_allclose(ours, gain / gain.sum(), rtol=1e-5)
 
@@ -185,14 +180,14 @@ def test_trees_spread_within_a_gap():
 
 @pytest.mark.row(94)
 def test_spread_is_the_standard_deviation_over_trees():
-    trees = FAMILIES["forest, 4 classes"].grown(ROWS).ensemble
+    trees = grown("forest, 4 classes").ensemble
     np.testing.assert_allclose(
         trees.spread(ASKED), trees.tree_outputs(ASKED).std(axis=0), atol=1e-12
     )
 
 
 def test_trees_that_add_up_have_no_spread():
-    trees = FAMILIES["lightgbm, numbers"].grown(ROWS).ensemble
+    trees = grown("lightgbm, numbers").ensemble
     with pytest.raises(
         ConfigError,
         match=r"^`spread` compares trees that each predict alone\. Those of boosting add up, so that "
@@ -203,7 +198,7 @@ def test_trees_that_add_up_have_no_spread():
 
 @pytest.mark.parametrize("method", ["predict", "leaves", "contributions", "tree_outputs"])
 def test_other_columns_are_refused(method):
-    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    trees = grown("tree, numbers").ensemble
     with pytest.raises(
         ShapeError,
         match=r"^The tree got an array of shape \(400, 4\) and float64, expected numbers of shape "
@@ -213,7 +208,7 @@ def test_other_columns_are_refused(method):
 
 
 def test_words_are_refused():
-    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    trees = grown("tree, numbers").ensemble
     with pytest.raises(ShapeError, match=r"and <U1, expected numbers"):
         trees.predict(np.full((2, 5), "a"))
 
@@ -270,16 +265,14 @@ def test_more_trees_are_better_and_ever_less_so():
 
 
 def test_lightgbm_cuts_off_a_fraction_of_a_code_and_so_do_we():
-    family = FAMILIES["lightgbm, numbers, sets"]
+    name = "lightgbm, numbers, sets"
     rows = np.repeat(ASKED[30:31], 60, axis=0)
     rows[:, 3] = np.linspace(-1.4, 41.0, 60)
-    np.testing.assert_array_equal(
-        family.grown(ROWS).ensemble.predict(rows), family.oracle(ROWS)(rows)
-    )
+    np.testing.assert_array_equal(grown(name).ensemble.predict(rows), oracle(name)(rows))
 
 
 def test_arrays_cannot_be_changed():
-    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    trees = grown("tree, numbers").ensemble
     with pytest.raises(ValueError, match="read-only"):
         trees.value[0] = 1
 

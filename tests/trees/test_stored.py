@@ -16,9 +16,8 @@ from drivetrain import store
 from drivetrain.errors import BundleError
 from drivetrain.trees.ensemble import TreeEnsemble
 from drivetrain.trees.form import DEEPEST
-from tests.trees.families import FAMILIES, asked, table
+from tests.trees.families import FAMILIES, asked, grown, oracle
 
-ROWS = table(0, 300)
 ASKED = asked()
 
 
@@ -36,7 +35,7 @@ def stored(trees: TreeEnsemble, path: Path) -> TreeEnsemble:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_what_is_read_is_what_was_written(name, tmp_path):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     again = stored(trees, tmp_path / "trees")
     arrays, record = trees.to_arrays()
     arrays_again, record_again = again.to_arrays()
@@ -49,7 +48,7 @@ def test_what_is_read_is_what_was_written(name, tmp_path):
 
 
 def test_names_of_columns_are_kept(tmp_path):
-    arrays, record = FAMILIES["tree, numbers"].grown(ROWS).ensemble.to_arrays()
+    arrays, record = grown("tree, numbers").ensemble.to_arrays()
     names = ["a", "b", "ü", "\n", ""]
     trees = TreeEnsemble.from_arrays(arrays, {**record, "feature_names": names})
     assert stored(trees, tmp_path / "trees").feature_names == tuple(names)
@@ -57,9 +56,9 @@ def test_names_of_columns_are_kept(tmp_path):
 
 def test_predictions_are_the_librarys_where_it_is_not_installed(tmp_path):
     store.write_tensors(tmp_path / "rows.safetensors", {"rows": torch.from_numpy(ASKED)})
-    for i, family in enumerate(FAMILIES.values()):
-        stored(family.grown(ROWS).ensemble, tmp_path / str(i))
-        expected = torch.from_numpy(np.ascontiguousarray(family.oracle(ROWS)(ASKED)))
+    for i, name in enumerate(FAMILIES):
+        stored(grown(name).ensemble, tmp_path / str(i))
+        expected = torch.from_numpy(np.ascontiguousarray(oracle(name)(ASKED)))
         store.write_tensors(tmp_path / f"{i}.expected.safetensors", {"predictions": expected})
     child = subprocess.run(
         [sys.executable, Path(__file__).with_name("without_libraries.py"), tmp_path],
@@ -73,7 +72,7 @@ def test_predictions_are_the_librarys_where_it_is_not_installed(tmp_path):
 
 
 def test_arrays_that_are_given_out_are_copies():
-    trees = FAMILIES["tree, numbers"].grown(ROWS).ensemble
+    trees = grown("tree, numbers").ensemble
     before = trees.predict(ASKED)
     arrays, record = trees.to_arrays()
     again = TreeEnsemble.from_arrays(arrays, record)

@@ -8,15 +8,14 @@ import torch
 
 from drivetrain.errors import ShapeError
 from drivetrain.trees.walk_torch import TorchTrees
-from tests.trees.families import FAMILIES, asked, table
+from tests.trees.families import FAMILIES, ROWS, asked, grown
 
-ROWS = table(0, 300)
 ASKED = asked()
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_torch_walks_as_numpy_does(name):
-    trees = FAMILIES[name].grown(ROWS).ensemble
+    trees = grown(name).ensemble
     module = TorchTrees(trees)
     for rows in (ASKED, np.nan_to_num(ASKED), ASKED[:1], ASKED[:0]):
         inputs = torch.from_numpy(rows)
@@ -33,7 +32,7 @@ def test_blocks_do_not_show():
 
 
 def test_rows_of_float32_are_walked_as_they_are():
-    trees = FAMILIES["lightgbm, numbers"].grown(ROWS).ensemble
+    trees = grown("lightgbm, numbers").ensemble
     rows = ASKED.astype(np.float32)
     np.testing.assert_array_equal(
         TorchTrees(trees)(torch.from_numpy(rows)).numpy(), trees.outputs(rows)
@@ -41,13 +40,13 @@ def test_rows_of_float32_are_walked_as_they_are():
 
 
 def test_it_has_no_parameters_and_saves_none():
-    module = TorchTrees(FAMILIES["tree, numbers"].grown(ROWS).ensemble)
+    module = TorchTrees(grown("tree, numbers").ensemble)
     assert not list(module.parameters())
     assert not module.state_dict()
 
 
 def test_other_columns_are_refused():
-    module = TorchTrees(FAMILIES["tree, numbers"].grown(ROWS).ensemble)
+    module = TorchTrees(grown("tree, numbers").ensemble)
     with pytest.raises(
         ShapeError, match=r"^`TorchTrees` got inputs of shape \(2, 4\), expected \(N, 5\)\.$"
     ):

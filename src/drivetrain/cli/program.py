@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a model on a folder of pictures, a table, or a sample.",
     "predict": "Say what is on pictures, or predict the rows of a table.",
     "evaluate": "Measure a trained model on labelled pictures or rows.",
+    "describe": "Look at a table: figures, histograms, and what may go wrong.",
     "explain": "Ask a model of a table why: columns, curves, single rows.",
     "tune": "Search for a model's settings on a table, and say whether it helped.",
     "levers": "Find the best settings, or whom to treat, from a problem file.",

@@ -184,9 +184,10 @@ def predict(
     from drivetrain import tabular
     from drivetrain.errors import ConfigError
 
-    if out is not None and out.suffix.lower() in (".csv", ".parquet") and len(inputs) > 1:
+    is_one = len(inputs) == 1
+    if out is not None and out.suffix.lower() in (".csv", ".parquet") and not is_one:
         raise click.UsageError("--out: a table is written for one INPUT. Give one at a time.")
-    if shift and len(inputs) > 1:
+    if shift and not is_one:
         raise click.UsageError("--shift: it is said of one INPUT. Give one at a time.")
     with common.stdout_kept():
         model = tabular.load(run, engine=engine)
@@ -196,7 +197,7 @@ def predict(
                 "Make one with: drivetrain export RUN -o BUNDLE"
             )
         is_large = not as_json and not shift and _is_too_large(model, inputs[0], out)
-        answers = [] if is_large else [model.predict(path) for path in inputs]
+        answers: list[Any] = [] if is_large else [model.predict(path) for path in inputs]
     if is_large:
         _predict_to(model, inputs[0], out)
         return

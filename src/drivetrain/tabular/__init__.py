@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drivetrain.tabular.answers import RowPrediction, RowPredictions
     from drivetrain.tabular.bundle import load, verify
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
+    from drivetrain.tabular.describe import Description, describe
     from drivetrain.tabular.estimator import TabularClassifier, TabularRegressor
     from drivetrain.tabular.explain import Explainer, explain
     from drivetrain.tabular.exporting import export
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Column",
+    "Description",
     "Explainer",
     "GuardedRow",
     "GuardedRows",
@@ -46,6 +48,7 @@ __all__ = [
     "TabularModel",
     "TabularRegressor",
     "Tuned",
+    "describe",
     "explain",
     "export",
     "fit",
@@ -66,6 +69,7 @@ _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
     "bundle": ("load", "verify"),
     "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
+    "describe": ("Description", "describe"),
     "estimator": ("TabularClassifier", "TabularRegressor"),
     "explain": ("Explainer", "explain"),
     "exporting": ("export",),

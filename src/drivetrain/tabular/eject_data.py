@@ -409,7 +409,11 @@ class TableWriter:
 
     def _know_split(self) -> None:
         """What is known of the library's functions that split."""
-        plain = {"    codes = np.asarray(codes)\n": "", "    times = np.asarray(times)\n": ""}
+        plain = {
+            "    codes = np.asarray(codes)\n": "",
+            "    times = np.asarray(times)\n": "",
+            "-> Split:": "-> np.ndarray:",
+        }
         for function, words in _SAID.items():
             self.instead[f"{SPLIT}:{function.__name__}"] = edited(function, plain, words)
         targets = self.data.targets
@@ -441,7 +445,11 @@ class TableWriter:
             self.setting("TIMED", timed, "those of them that tell the time of day")
             has_time = "name in TIMED"
             changes |= {_BY_NAME: _IF_TOLD + _ALL_PARTS, _OF_DAY: ""}
-        self.instead["drivetrain.tabular.dates:_parts"] = edited(dates._parts, changes)
+        self.instead["drivetrain.tabular.dates:_parts"] = edited(
+            dates._parts,
+            changes,
+            "A date as numbers, by name: (N,) float64, NaN where it is missing.",
+        )
         made = f"date_parts(name, column, {has_time})"
         return [
             "columns = {",
@@ -590,8 +598,6 @@ class TableWriter:
         if all((~np.isnan(values)).any() for values in columns):
             known |= {"len(present)": Known(1), "len(full)": Known(1)}
             self.known[f"{PREPROCESS}:learn_fill"] = {"len(present)": Known(1)}
-        if all(np.unique(values[~np.isnan(values)]).size > 1 for values in columns):
-            known |= {"std > 0": Known(True), "largest > 0": Known(True)}
         self.known[f"{PREPROCESS}:learn_number"] = known
         if not data.recipe["log"]:
             self.known[f"{PREPROCESS}:_logged"] = {"column.is_log": Known(False)}

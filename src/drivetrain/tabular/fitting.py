@@ -23,6 +23,9 @@ from drivetrain.trees import grow
 MOST_ROUNDS = 1000
 """Trees that boosting makes at most; it stops where the held-out rows stop gaining."""
 PATIENCE = 30
+ONE_THREAD = 1_000_000
+"""Rows times columns up to which boosting takes one thread: its threads meet after each split, and where
+another program has one of the cores, they wait for each other longer than they work."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,8 @@ def fit_boosting(
     How many is found on a tenth of the training rows, then all of them are used.
     """
     matrix, targets = _design(data)
+    if matrix.size <= ONE_THREAD:
+        num_threads = 1
     settings: dict[str, Any] = {
         "num_classes": len(data.classes),
         "library": library,
