@@ -113,7 +113,9 @@ def _used(settings: Iterable[Setting], program: Program) -> list[Setting]:
 
 
 def _setting(one: Setting) -> str:
-    said = " ".join(one.reason.split())  # words of a file may be in it, and none may end the comment
+    said = " ".join(
+        one.reason.split()
+    )  # words of a file may be in it, and none may end the comment
     reason = f"  # {said}" if said else ""
     value = _shown(one.value)
     line = f"{one.name} = {value}{reason}"

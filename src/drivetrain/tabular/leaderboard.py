@@ -503,7 +503,7 @@ def ensemble_weights(target: Any, outputs: np.ndarray, targets: np.ndarray) -> n
 
 def _epochs_within(learner: Any, seconds: float) -> int:
     """How many of the planned epochs fit into the time, by the time of a few steps."""
-    learner.lr_find(num_steps=2)  # what the first steps of a process wait for is no part of an epoch
+    learner.lr_find(num_steps=2)  # the first steps of a process wait for much that comes once
     steps = 20
     planned = int(learner.application.plan["epochs"])
     began = time.perf_counter()
