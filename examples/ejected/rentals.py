@@ -105,9 +105,8 @@ def distinct_times(times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def time_split(times: np.ndarray) -> np.ndarray:
     """The last rows in time validate: (N,) bool. Rows of one time stay together."""
-    values, counts, places = distinct_times(times)
-    # rows that come later than each time but the last
-    after = counts.sum() - np.cumsum(counts)[:-1]
+    _, counts, places = distinct_times(times)
+    after = counts.sum() - np.cumsum(counts)[:-1]  # rows later than each time but the last
     cut = np.argmin(np.abs(after - VALID * counts.sum()))  # the last time that trains
     return places > cut
 

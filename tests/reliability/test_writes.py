@@ -13,6 +13,7 @@ WRITERS = {
     "locks.py": "the lock's own file, of which only the lock matters",
     "cli/exits.py": "the traceback in the folder for temporary files",
     "samples/folder.py": "a sample can be made again at any time",
+    "tabular/encoding.py": "encoded rows in the cache can be made again at any time",
     "testing/checks_runs.py": "damages a checkpoint of its own on purpose",
 }
 """Files that write by other means than `store`, and why they may."""

@@ -99,7 +99,7 @@ def main() -> None:
         work.mkdir()
         attack = attacks[names.get(door, "beside-evil_module.py")]
         place = attack_corpus.write(attack, base, work / "folder", work / "outside")
-        given = Sound(picture, picture.parent)
+        given = Sound(picture, picture.parent, picture)  # none of these doors opens a table
         outcome = attempt(attack.name, door, place, given, watch, doors=PLANTED)
         print(json.dumps([door, outcome.wrong, outcome.megabytes]))
 

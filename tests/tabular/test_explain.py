@@ -40,7 +40,7 @@ def test_the_columns_that_decide_matter_most(asked: Explainer) -> None:
     assert importance.columns[0].name == "sex"
     assert importance["class"].mean > importance["port"].mean
     assert importance["sex"].low > 0
-    assert abs(importance["port"].mean) < 0.03
+    assert abs(importance["port"].mean) < 0.06
 
 
 @pytest.mark.row(98)

@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Ask a model of a table why: columns, curves, single rows.",
     "tune": "Search for a model's settings on a table, and say whether it helped.",
     "levers": "Find the best settings, or whom to treat, from a problem file.",
-    "eject": "Write a run as a plain PyTorch script with the same weights.",
+    "eject": "Write a run as a plain script with the same weights.",
     "export": "Write a run as a bundle: a folder that predicts and proves itself.",
     "verify": "Prove a bundle: its files, and its answers.",
     "resume": "Continue a training that was stopped.",

@@ -130,16 +130,14 @@ def time_split(times: np.ndarray, *, valid: float = 0.2) -> Split:
         fewer than two different times.
     """
     _check_share(valid)
-    values, counts, places = distinct_times(times)
-    if len(values) < 2:
-        only = f"have the same time, {values[0]}" if len(values) else "have no time"
+    _, counts, places = distinct_times(times)
+    if len(counts) < 2:
+        only = f"have the same time, {times[places == 0][0]}" if len(counts) else "have no time"
         raise DataError(
             f"All of the {len(places)} rows {only}, so none comes after another. Split by another "
             "column, or at random."
         )
-    after = (
-        counts.sum() - np.cumsum(counts)[:-1]
-    )  # rows that come later than each time but the last
+    after = counts.sum() - np.cumsum(counts)[:-1]  # rows later than each time but the last
     cut = np.argmin(np.abs(after - valid * counts.sum()))  # the last time that trains
     return split_by_mask(places > cut, "time")
 

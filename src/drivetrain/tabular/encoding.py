@@ -44,7 +44,7 @@ from drivetrain.tabular.kinds import parse_frame
 from drivetrain.tabular.parsing import Unread
 from drivetrain.tabular.preprocess import Notes
 from drivetrain.tabular.reading import MOST_RECORDS
-from drivetrain.tabular.streaming import CHANGED, add_notes, no_target, stamp_of
+from drivetrain.tabular.streaming import CHANGED, add_notes, no_target, release, stamp_of
 from drivetrain.tabular.target import Target, words_of
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ def _write(folder: Path, data: TabularData, key: str) -> None:
             pass_.count(is_valid, targets[kept])
             if stream.report is not None:
                 stream.report("rows written", pass_.rows, stream.first.rows)
+    release()
     if pass_.rows != stream.first.rows or stamp_of(stream.opened) != stream.first.stamp:
         raise DataError(CHANGED.format(source=data.source))
     if not min(pass_.items.values()):

@@ -347,11 +347,11 @@ def suggest_logs(frame: Frame) -> dict[str, tuple[float, float]]:
 def skew(values: np.ndarray) -> float:
     """The third standardised moment, with the usual correction for few values (as pandas has it)."""
     count = len(values)
-    centred = values - values.mean()
-    spread = float((centred**2).mean())
-    if count < 3 or spread <= 0:
+    std = float(values.std())
+    if count < 3 or not std > 0:
         return 0.0
-    plain = float((centred**3).mean()) / spread**1.5
+    scaled = (values - values.mean()) / std
+    plain = float((scaled * scaled * scaled).mean())
     return plain * (count * (count - 1)) ** 0.5 / (count - 2)
 
 

@@ -426,9 +426,15 @@ def look(
         no_target += ids[gone][: MOST_RECORDS - len(no_target)].tolist()
         if report is not None:
             report("rows read", rows, None)
+    release()
     taken, places = (None, np.zeros(0, dtype=np.int64)) if sample is None else sample.result()
     counts = {"train": train, "valid": valid, "no_target": missing}
     return First(rule, taken, places, rows, tallies, counts, stamp, no_target)
+
+
+def release() -> None:
+    """Give back to the system what Arrow keeps of the batches that are done."""
+    require("pyarrow", extra="tabular").default_memory_pool().release_unused()
 
 
 def is_missing(column: pa.Array) -> np.ndarray:
