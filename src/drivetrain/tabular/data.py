@@ -451,6 +451,8 @@ def gather(
         quarantined = streamed.set_aside(opened.report, names)
         streamed.notes = notes = [f"In a sample of {len(ids):,} rows: {note}" for note in notes]
         _add_streamed(choices, why, streamed, len(ids))
+        first = None
+        streamed.forget()
     _add_choices(choices, schema, goal, features, options, train)
     return TabularData(
         source=opened.report.source,

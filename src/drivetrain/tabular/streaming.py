@@ -554,6 +554,11 @@ class Streamed:
         )
         return {words.levels[n]: int(rows[n]) for n in np.flatnonzero(rows).tolist()}
 
+    def forget(self) -> None:
+        """Give back the memory of what is used up when all is learnt: the sample as read, and the counts."""
+        self.first = replace(self.first, table=None, tallies={})
+        release()
+
     def set_aside(self, report: ReadReport, target: Sequence[str]) -> list[Quarantined]:
         """Ragged rows, and those without a target, as far as they are listed."""
         listed = [no_target(position, target) for position in self.first.no_target]
