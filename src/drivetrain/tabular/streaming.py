@@ -555,7 +555,7 @@ class Streamed:
         return {words.levels[n]: int(rows[n]) for n in np.flatnonzero(rows).tolist()}
 
     def forget(self) -> None:
-        """Give back the memory of what is used up when all is learnt: the sample as read, and the counts."""
+        """Give back the memory of what all is learnt from: the sample as read, and the counts."""
         self.first = replace(self.first, table=None, tallies={})
         release()
 

@@ -14,8 +14,8 @@ from drivetrain.train.history import History
 from drivetrain.train.state import FitState
 
 APART = 64
-"""Losses that are a piece of memory each. More of them, lying between the tensors of their steps, keep the
-C library from giving back what those took: 0.1 MB a step at 8,192 rows of a table."""
+"""Losses that are a piece of memory each. More of them, between the tensors of their steps, keep the C
+library from giving back what those took: 0.1 MB a step at 8,192 rows of a table."""
 
 
 class Record(Callback):
