@@ -120,7 +120,9 @@ def test_numbers_are_described_as_by_pandas(seed: int) -> None:
         assert view.missing == frame[name].isna().sum()
         assert view.distinct == frame[name].nunique()
         assert view.zeros == (frame[name] == 0).sum()
-        if view.count > 2:
+        if view.distinct == 1:
+            assert view.skew is None
+        elif view.count > 2:
             assert view.skew == pytest.approx(frame[name].skew(), rel=1e-6, abs=1e-6)
 
 
@@ -221,7 +223,7 @@ def test_bins_cover_all_values_and_ascend(numbers: list[float]) -> None:
     ("values", "wanted"),
     [
         (np.arange(12.0), np.arange(13.0)),
-        (np.arange(0, 1000.0), np.arange(0, 1001, 50) * 1.0),
+        (np.arange(0, 1000.0), np.arange(0, 1001, 100) * 1.0),
         (np.arange(101) / 100, np.arange(12) / 10),
         (np.arange(0, 50, 2) / 100, None),
         (np.arange(50) * 7.0, None),
@@ -453,11 +455,11 @@ def test_ids_and_rows_in_order_of_the_target_are_found() -> None:
     (hint,) = [hint for hint in describe(table, "y").hints if hint.code == "order"]
     assert hint.columns == ("id",) and hint.level == "leak"
     assert hint.sentence.startswith(
-        "'id' only tells rows apart, yet its order tells 'y' (R² of ranks 1.00). Were rows of one kind"
+        "'id' only tells rows apart, yet its order tells 'y' (R² of ranks 0.99). Were rows of one kind"
     )
     del table["id"]
     (said,) = sentences(describe(table, "y"), "order")
-    assert said.startswith("The rows stand so that their order tells 'y' (R² of ranks 1.00). ")
+    assert said.startswith("The rows stand so that their order tells 'y' (R² of ranks 0.99). ")
 
 
 @pytest.mark.row(75)
@@ -830,7 +832,7 @@ def test_real_rentals_are_the_sum_of_two_columns() -> None:
     found = describe(real("bike_sharing/day.csv"), "cnt")
     assert found.hints[0].sentence.startswith("'cnt' is 'casual' + 'registered' in all 731 rows. ")
     assert found.dates[0].step == "1 day" and found.dates[0].num_gaps == 0
-    assert [cluster.names for cluster in found.clusters] == [("temp", "atemp"), ("registered",)][:1]
+    assert [cluster.names for cluster in found.clusters] == [("temp", "atemp")]
 
 
 @pytest.mark.slow

@@ -236,7 +236,9 @@ def describe(
         targets = goal.values(frame)
         outcome = outcome_of(goal, frame)
     views = _views(frame, schema)
-    logs = suggest_logs(frame.select(_of_kind(schema, "number")))
+    # the cube of a larger number is no number, so that its skew cannot be told
+    tame = [view.name for view in views[0] if -1e90 < (view.min or 0.0) <= (view.max or 0.0) < 1e90]
+    logs = suggest_logs(frame.select(tame))
     used = [c.name for c in schema.columns if c.kind in USED and c.name != target]
     scored = order = ()
     numbers = [name for name in _of_kind(schema, "number") if name != target]

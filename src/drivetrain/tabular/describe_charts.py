@@ -276,11 +276,11 @@ def unit_of(distinct: np.ndarray) -> float:
     if _are_whole(distinct):
         return float(np.gcd.reduce(np.diff(distinct).astype(np.int64)))
     steps = np.diff(distinct)
-    if len(steps) > MOST_STEPS:
+    if len(steps) > MOST_STEPS or steps.min() < (distinct[-1] - distinct[0]) / MOST_STEPS:
         return 0
     parts = steps / steps.min()
     whole = np.round(parts)
-    if float(np.abs(parts - whole).max()) > 0.02 or whole.max() > MOST_STEPS:
+    if float(np.abs(parts - whole).max()) > 0.02:
         return 0
     return float(f"{(distinct[-1] - distinct[0]) / whole.sum():.9g}")
 

@@ -475,7 +475,8 @@ def _far_ends(looked: Looked) -> Iterable[Hint]:
             ("largest", -1, gaps[1], rest[1]),
         ):
             rows = int(counts[at])
-            if rows >= SAME_END and gap > 0.5 * others:
+            is_told = distinct[at] == 0 and rows >= MANY_ZEROS * view.count
+            if rows >= SAME_END and gap > 0.5 * others and not is_told:
                 value = figure(float(distinct[at]))
                 yield Hint(
                     "far-end",

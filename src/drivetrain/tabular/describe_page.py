@@ -139,7 +139,7 @@ def _aside(found: Description) -> str:
 
 
 def _hints(found: Description) -> str:
-    if not found.hints:
+    if not found.hints and found.target is None:
         return "<p class='quiet'>Nothing stands out.</p>"
     goal = found.target.names if found.target is not None else ()
     parts = []

@@ -26,9 +26,11 @@ MOST_AMONG = 40
 """Columns among which sums are looked for, where none is the target."""
 MOST_MISSING = 0.2
 """Share of missing cells above which a column is not looked at."""
-EXACT = 1e-5
+EXACT = 1e-4
 """Root mean squared error, in standard deviations of the target, up to which a sum is exact: totals are
 rounded now and then."""
+NEAR = 1e-3
+"""Difference, in standard deviations, up to which a sum holds in a row."""
 MOST_PARTS = 30
 """Columns that a sum may have."""
 
@@ -45,7 +47,7 @@ class MadeUp(NamedTuple):
     num_rows: int
     """Rows that have all of them."""
     num_exact: int
-    """Rows of those in which the formula holds, within a thousandth of the target's spread."""
+    """Rows of those in which the formula holds, within `NEAR` of the spread."""
 
 
 def made_up(
@@ -115,13 +117,10 @@ def _sum(
     if not kept:
         return None
     weights, start = _fit(matrix[:, kept], y)
-    tied = [_round(weight) for weight in weights.tolist()]
-    formula = _written(
-        [names[place] for place in kept], tied, _round(start, scale=float(y.std()) or 1.0)
-    )
-    return _counted(
-        goal, [names[place] for place in kept], formula, matrix[:, kept] @ weights + start, y
-    )
+    chosen = [names[place] for place in kept]
+    added = 0.0 if abs(start) <= NEAR * y.std() else _round(start)
+    formula = _written(chosen, [_round(weight) for weight in weights.tolist()], added)
+    return _counted(goal, chosen, formula, matrix[:, kept] @ weights + start, y)
 
 
 def _product(
@@ -173,7 +172,7 @@ def _needed(matrix: np.ndarray, y: np.ndarray, seed: int) -> list[int]:
     weights, is_exact = _solved(scaled, wanted)
     if not is_exact:
         return []
-    kept = np.flatnonzero(np.abs(weights) > 1e-4)
+    kept = np.flatnonzero(np.abs(weights) > EXACT / 10)
     weights, is_exact = _solved(scaled[:, kept], wanted)
     if not is_exact or len(kept) > MOST_PARTS:
         return []
@@ -200,16 +199,16 @@ def _fit(matrix: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
 def _counted(
     goal: str, names: Sequence[str], formula: str, told: np.ndarray, y: np.ndarray
 ) -> MadeUp | None:
-    num_exact = int((np.abs(told - y) <= 1e-3 * y.std()).sum())
+    num_exact = int((np.abs(told - y) <= NEAR * y.std()).sum())
     if num_exact < 0.99 * len(y):  # it held in the rows that were looked at alone
         return None
     return MadeUp(goal, tuple(names), formula, len(y), num_exact)
 
 
-def _round(weight: float, scale: float = 1.0) -> float:
-    """A weight without what rounding left of it."""
-    nearest = round(weight, 3)
-    return float(nearest) if abs(weight - nearest) <= 1e-4 * max(abs(weight), scale) else weight
+def _round(weight: float) -> float:
+    """A weight in the fewest digits that say it within a part in 3,000: columns are rounded."""
+    rounded = (float(f"{weight:.{digits}g}") for digits in range(1, 7))
+    return next((one for one in rounded if abs(one - weight) <= abs(weight) / 3000), weight)
 
 
 def _written(names: Sequence[str], weights: Sequence[float], start: float) -> str:

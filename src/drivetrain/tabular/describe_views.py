@@ -103,7 +103,7 @@ def number_view(name: str, values: np.ndarray) -> NumberView:
             median=median,
             q75=q75,
             max=high,
-            skew=_finite(skew(there)) if count > 2 else None,
+            skew=_skew(there),
         )
 
 
@@ -213,6 +213,14 @@ def percent(part: float, whole: float) -> str:
         return ">99.9 %"
     digits = 1 if 0 < share < 0.0995 or 0.9 < share < 1 else 0
     return f"{100 * share:.{digits}f} %"
+
+
+def _skew(values: np.ndarray) -> float | None:
+    """Of sorted values; None of fewer than three, or where they are all the same."""
+    if len(values) < 3 or values[0] == values[-1]:
+        return None
+    # it does not depend on the unit, and the cube of a large number is no number
+    return _finite(skew(values / max(abs(values[0]), abs(values[-1]))))
 
 
 def _finite(value: float) -> float | None:
