@@ -18,6 +18,7 @@ from drivetrain.bundle.domain import (
     bounds_without_each,
     coordinates,
     fit_domain,
+    group_means,
     main_directions,
     whitening_within,
 )
@@ -248,3 +249,42 @@ def test_refusals():
         )
     with pytest.raises(ConfigError, match="got false_alarm 2, expected a share"):
         fit_domain(rows, false_alarm=2)
+
+
+# --- means of groups in the place of items ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "least"), [(400, 300, 5), (60, 8, 5), (23, 300, 5), (3, 9, 5)]
+)
+def test_each_mean_is_of_as_many_items_as_it_must_be(count, most, least):
+    rows, _ = blobs(count, 0)
+    marked = torch.cat([rows, torch.eye(count, dtype=rows.dtype)], dim=1)  # tells who is in a mean
+    means = group_means(marked, rows, most=most, least=least, seed=1)
+    members = means[:, rows.shape[1] :] > 0
+    assert members.sum(dim=0).tolist() == [1] * count, "every item is in one group"
+    assert int(members.sum(dim=1).min()) >= min(least, count)
+    assert 1 <= len(means) <= most
+    for mean, member in zip(means, members, strict=True):
+        torch.testing.assert_close(mean[: rows.shape[1]], rows[member].mean(dim=0))
+
+
+def test_items_that_are_all_equal_are_one_group():
+    rows = torch.ones(40, 3, dtype=torch.float64)
+    assert group_means(rows, rows, most=9, least=5, seed=0).unique(dim=0).tolist() == [[1, 1, 1]]
+
+
+def test_with_groups_no_item_is_kept_and_the_rate_of_false_alarms_holds():
+    train, _ = blobs(600, 0)
+    flagged = []
+    for seed in range(20):
+        features, _ = blobs(119, 10 + seed)
+        domain = fit_domain(features, train_features=train, group=5, false_alarm=0.1)
+        kept = coordinates(train, domain.basis.double()).float()
+        assert float(torch.cdist(domain.references, kept).min()) > 1e-3
+        assert len(domain.references) <= 60
+        new, _ = blobs(400, 500 + seed)
+        flagged.append(float((~domain.is_inside(domain.score(new))).double().mean()))
+        far = new + torch.tensor([6.0, -6.0] * 6)
+        assert float((~domain.is_inside(domain.score(far))).double().mean()) > 0.9
+    assert 0.07 < np.mean(flagged) < 0.11

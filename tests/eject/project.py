@@ -37,6 +37,27 @@ class Net(nn.Module):
         return [[self.body], [self.head]]
 
 
+class Curve(nn.Module):
+    """Numbers of a point; of one, it by itself."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.net = nn.Linear(4, count)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.net(x)
+        return found.squeeze(1) if found.shape[1] == 1 else found
+
+
+def numbers(batch_size: int, count: int) -> tuple[dt.BatchLoader, dt.BatchLoader]:
+    """Many points to validate on, in batches of this size, with so many numbers each."""
+    x, _ = blobs(180)
+    y = torch.stack([x.square().sum(dim=1), x.sum(dim=1)], dim=1)[:, :count]
+    y = y.squeeze(1) if count == 1 else y
+    train = dt.BatchLoader(dt.TensorData(x[:40], y[:40]), batch_size=16, shuffle=True)
+    return train, dt.BatchLoader(dt.TensorData(x[40:], y[40:]), batch_size=batch_size)
+
+
 class Conv(nn.Module):
     """A small net for pictures, with a residual block that can be dropped."""
 

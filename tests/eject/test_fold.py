@@ -34,6 +34,45 @@ def becomes(before: str, after: str, **options: Any) -> None:
     assert folded(before, **options).strip() == after.strip()
 
 
+# --- lists, and what nobody reads ------------------------------------------------------------------
+
+
+def in_function(text: str) -> str:
+    """Statements as the body of a function."""
+    return "def f(a, c, z):\n" + textwrap.indent(text, "    ")
+
+
+def test_a_list_that_is_filled_next_is_filled_at_once() -> None:
+    becomes(
+        in_function("x = [a]\nx.append(b(c))\nuse(x, x)"),
+        in_function("x = [a, b(c)]\nuse(x, x)"),
+    )
+
+
+def test_an_empty_list_waits_for_what_comes_before_its_first_part() -> None:
+    becomes(
+        in_function("x = []\ny = g(z)\nx.append(y + y)\nx.append(z)\nuse(x, x)"),
+        in_function("y = g(z)\nx = [y + y, z]\nuse(x, x)"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = [a]\nx.append(len(x))\nuse(x, x)",
+        "x = []\ny = g(x)\nx.append(y + y)\nuse(x, x)",
+        "x = [a]\ny = g(z)\nx.append(y + y)\nuse(x, x)",
+    ],
+)
+def test_a_list_is_left_where_its_parts_ask_for_it_or_come_later(text: str) -> None:
+    becomes(in_function(text), in_function(text))
+
+
+def test_a_question_to_an_array_goes_where_nobody_reads_its_answer() -> None:
+    becomes("def f(x):\n    y = float(x.max())\n    return x", "def f(x):\n    return x")
+    becomes("def f(x):\n    y = x.pop()\n    return x", "def f(x):\n    x.pop()\n    return x")
+
+
 # --- what is known --------------------------------------------------------------------------------
 
 

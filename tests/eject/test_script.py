@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import drivetrain as dt
-from drivetrain.eject import source
+from drivetrain.eject import layout, source
+from drivetrain.eject.inline import Setting
 from drivetrain.eject.layout import ruff_path
-from tests.eject import project
+from tests.eject import project, replay
 
 OWN = functools.partial(dt.Learner, progress=False, num_threads=1)
 
@@ -233,3 +234,40 @@ def test_a_name_with_a_space_is_quoted_where_the_script_says_how_to_run_it() -> 
     learner = OWN(project.Net, project.loaders, "cross_entropy")
     learner.fit(1, 1e-2)
     assert "    python 'train it.py' --data DATA" in source(learner, name="train it.py")
+
+
+# --- constants ------------------------------------------------------------------------------------
+
+
+def test_a_long_list_of_words_takes_few_lines() -> None:
+    words = tuple(f"a word {n}" for n in range(40))
+    text = layout._setting(Setting("WORDS", words, "some"))
+    assert text.startswith('# some\nWORDS = (\n    "a word 0", "a word 1",')
+    assert text.endswith(",\n)  # fmt: skip\n")
+    assert max(map(len, text.splitlines())) <= 100 and len(text.splitlines()) < 12
+    found: dict[str, object] = {}
+    module = ast.parse(text)
+    assert isinstance(module.body[0], ast.Assign)
+    found["WORDS"] = ast.literal_eval(module.body[0].value)
+    assert found["WORDS"] == words
+
+
+def test_a_reason_cannot_end_its_comment() -> None:
+    text = layout._setting(Setting("A", 1, "a column\nraise SystemExit  # \r\x0cof words"))
+    assert text == "A = 1  # a column raise SystemExit # of words\n"
+
+
+# --- means of numbers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("count", [1, 2])
+def test_errors_are_added_up_as_their_metrics_add_them_up(
+    batch_size: int, count: int, tmp_path: Path
+) -> None:
+    make = functools.partial(project.numbers, batch_size=batch_size, count=count)
+    learner = OWN(functools.partial(project.Curve, count), make, "mse", metrics=["rmse", "mae"])
+    learner.fit(1, 1e-2)
+    text = replay.check(learner, tmp_path)
+    assert "class RMSE" not in text
+    assert (".split(64)" in text) is (batch_size == 1 and count == 1)

@@ -311,6 +311,10 @@ def parquet(folder: Path) -> dt.Learner:
     return trained(path, "lives", kinds={"level": "category"})
 
 
+def streamed(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", passengers()), "lives", stream=True)
+
+
 RUNS: list[Make] = [
     classes_of_words,
     classes_of_numbers,
@@ -365,8 +369,10 @@ def test_every_run_ends_with_the_same_bits_without_drivetrain(make: Make, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", [level for level in LEVELS if level != "all"])
-@pytest.mark.parametrize("make", [dates, groups_of_words], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [dates, groups_of_words, streamed], ids=lambda make: make.__name__)
 def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path: Path) -> None:
+    if make is streamed and level != "loop":
+        pytest.skip("a script does not stream; that is refused, and tested below")
     text = check(make(tmp_path), tmp_path, level=level)
     assert "from drivetrain" in text and "class TabularNet" not in text
 
@@ -411,6 +417,19 @@ def test_a_frame_from_memory_is_refused(tmp_path: Path) -> None:
         r"frame to a file \(`frame\.to_parquet\('table\.parquet'\)`\), and train on that\.$",
     ):
         learner.eject(tmp_path / "e.py")
+
+
+def test_a_table_that_was_streamed_is_refused_but_for_its_loop(tmp_path: Path) -> None:
+    learner = trained(write(tmp_path / "t.csv", passengers()), "lives", stream=True)
+    with pytest.raises(
+        EjectError,
+        match=r"^The run streamed its table, and a script reads a table whole\. Train with "
+        r"`stream=False` \(--set stream=false\) where the table fits into memory; or eject a net with "
+        r"`--level loop`, whose script leaves the reading to Drivetrain\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+    text = learner.eject(tmp_path / "e.py", level="loop").read_text("utf-8")
+    assert "data = gather(path, TARGET, stream=True, seed=SEED)" in text
 
 
 def test_groups_with_gaps_are_refused(tmp_path: Path) -> None:

@@ -282,8 +282,8 @@ def _doubt(record: Mapping[str, Any]) -> str:
 def _guarded(found: Any, is_asked: bool) -> list[str]:
     """What the guard says of all rows together."""
     texts = []
-    foreign = int((~found.in_domain).sum())
-    if foreign:
+    foreign, expected = int((~found.in_domain).sum()), found.false_alarm * len(found)
+    if foreign > expected + 3 * expected**0.5:  # more than chance would give
         are = "row is" if foreign == 1 else "rows are"
         texts.append(
             f"{foreign:,} of {len(found):,} {are} unlike what the model knows, where "

@@ -367,6 +367,10 @@ def _parts(manifest: Manifest, where: str) -> Parts:
             f"{where}, `preprocessing`, holds what Drivetrain does not write "
             f"({type(error).__name__}: {shown(error, 200)}). Take it anew from where it came from."
         ) from error
+    parts = {"reader": reader, "preprocess": preprocess, "target": target}
+    for name, part in parts.items():
+        if store.to_json(part.to_json()) != store.to_json(values[name]):
+            fields.refuse(f"has a `{name}` that Drivetrain would not write so")
     if target.classes != manifest.classes:
         fields.refuse("has other classes than the bundle")
     check_columns(reader, preprocess, target)

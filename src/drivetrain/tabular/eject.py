@@ -43,14 +43,16 @@ def eject_part(
 
     Raises: EjectError: the table came from memory, or something of it has no plain form.
     """
-    return _Writer(application, learner, lifter).part(level)
+    return _Writer(application, learner, lifter, level).part(level)
 
 
 class _Writer:
-    def __init__(self, application: TabularApplication, learner: Learner, lifter: Lifter) -> None:
+    def __init__(
+        self, application: TabularApplication, learner: Learner, lifter: Lifter, level: str
+    ) -> None:
         self.application, self.learner, self.lifter = application, learner, lifter
         self.data = application.data
-        self.table = TableWriter(application.data, lifter)
+        self.table = TableWriter(application.data, lifter, reads=level != "loop")
         self.written: list[Written] = []
         self.net = application.description
         self.has_codes = bool(self.net["level_counts"])
@@ -78,6 +80,7 @@ class _Writer:
         )
         self.written += found.written
         valid = "valid" if is_plain else "loaders.valid"
+        kind = "Parquet" if self.data.report.format == "parquet" else "CSV"
         train = "train_batches(train, epoch)" if is_plain else "loaders.train.batches(epoch)"
         return Part(
             title=self._title(),
@@ -93,9 +96,7 @@ class _Writer:
             measure=f"evaluate(model, {valid})",
             known=self.table.known,
             instead=self.table.instead,
-            data_help="the table, a Parquet file"
-            if self.table.reading.is_parquet
-            else "the table, a CSV file",
+            data_help=f"the table, a {kind} file",
             form=form,
             draws=self._draws(),
             parameters=[("train", "Part"), ("valid", "Part")]

@@ -24,7 +24,7 @@ from drivetrain.eject.parts import Written
 from drivetrain.errors import EjectError
 from drivetrain.tabular import date_text, dates, preprocess
 from drivetrain.tabular.data import TabularData
-from drivetrain.tabular.eject_reading import PLAIN, TRIMMED, WORDS, find_reading
+from drivetrain.tabular.eject_reading import PLAIN, TRIMMED, WORDS, Reading, find_reading
 
 MOST_ROWS = 5000
 """Positions of validation rows that a script lists."""
@@ -38,20 +38,16 @@ class TableWriter:
     Args:
         data: read from a file.
         lifter: for what the text calls.
+        reads: whether the script reads the table by itself; else the library does it for it.
 
-    Raises: EjectError: the table came from memory, or a short script cannot read it.
+    Raises: EjectError: the table came from memory, was streamed, or a short script cannot read it.
     """
 
-    def __init__(self, data: TabularData, lifter: Lifter) -> None:
+    def __init__(self, data: TabularData, lifter: Lifter, *, reads: bool = True) -> None:
         if data.report.format == "frame" or not isinstance(data.recipe["source"], str):
             raise EjectError(
                 "The run was trained on a data frame, and a script needs a file to read. Write the frame "
                 "to a file (`frame.to_parquet('table.parquet')`), and train on that."
-            )
-        if data.stream is not None:
-            raise EjectError(
-                "The run streamed its table, and a script reads a table whole. Train with `stream=False` "
-                "(--set stream=false) where the table fits into memory, or export a bundle."
             )
         self.data, self.lifter = data, lifter
         self.settings: list[Setting] = []
@@ -70,7 +66,13 @@ class TableWriter:
         self.bases = self._bases()
         used = {name for members in self.bases.values() for name in members}
         names = [column.name for column in data.schema.columns if column.name in used]
-        self.reading = find_reading(data, names)
+        if reads and data.stream is not None:
+            raise EjectError(
+                "The run streamed its table, and a script reads a table whole. Train with `stream=False` "
+                "(--set stream=false) where the table fits into memory; or eject a net with `--level "
+                "loop`, whose script leaves the reading to Drivetrain."
+            )
+        self.reading = find_reading(data, names) if reads else Reading(False, {})
         self.scales = True
         """Whether `numbers` holds what scales a column; else what stands for missing ones."""
         reasons = {entry.reason for entry in data.quarantined}
