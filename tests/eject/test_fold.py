@@ -37,22 +37,22 @@ def becomes(before: str, after: str, **options: Any) -> None:
 # --- lists, and what nobody reads ------------------------------------------------------------------
 
 
-def in_function(text: str) -> str:
+def body_of_f(text: str) -> str:
     """Statements as the body of a function."""
     return "def f(a, c, z):\n" + textwrap.indent(text, "    ")
 
 
 def test_a_list_that_is_filled_next_is_filled_at_once() -> None:
     becomes(
-        in_function("x = [a]\nx.append(b(c))\nuse(x, x)"),
-        in_function("x = [a, b(c)]\nuse(x, x)"),
+        body_of_f("x = [a]\nx.append(b(c))\nuse(x, x)"),
+        body_of_f("x = [a, b(c)]\nuse(x, x)"),
     )
 
 
 def test_an_empty_list_waits_for_what_comes_before_its_first_part() -> None:
     becomes(
-        in_function("x = []\ny = g(z)\nx.append(y + y)\nx.append(z)\nuse(x, x)"),
-        in_function("y = g(z)\nx = [y + y, z]\nuse(x, x)"),
+        body_of_f("x = []\ny = g(z)\nx.append(y + y)\nx.append(z)\nuse(x, x)"),
+        body_of_f("y = g(z)\nx = [y + y, z]\nuse(x, x)"),
     )
 
 
@@ -65,7 +65,7 @@ def test_an_empty_list_waits_for_what_comes_before_its_first_part() -> None:
     ],
 )
 def test_a_list_is_left_where_its_parts_ask_for_it_or_come_later(text: str) -> None:
-    becomes(in_function(text), in_function(text))
+    becomes(body_of_f(text), body_of_f(text))
 
 
 def test_a_question_to_an_array_goes_where_nobody_reads_its_answer() -> None:
