@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
 from drivetrain import store
@@ -206,6 +206,8 @@ def test_a_histogram_counts_as_numpy_does(seed: int) -> None:
         max_size=40,
     )
 )
+@example([0.0, 5e-324])
+@example([-1.7e308, 1.7e308])
 @settings(deadline=None, max_examples=200)
 def test_bins_cover_all_values_and_ascend(numbers: list[float]) -> None:
     values = np.array(numbers) + 0.0

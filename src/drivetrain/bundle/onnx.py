@@ -9,6 +9,7 @@ that are not ONNX's own, other inputs and outputs than the bundle's.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def export(
     batch = torch.export.Dim("batch")
     examples = (example,) if isinstance(example, Tensor) else example
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # torch says of a second input that its axis is the first one's, which is what is meant
+            warnings.filterwarnings("ignore", message="# The axis name", category=UserWarning)
             program: Any = torch.onnx.export(
                 network,
                 examples,

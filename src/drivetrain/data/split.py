@@ -206,10 +206,8 @@ def group_split(
     taken = [0] * len(totals)
 
     def change(members: list[tuple[int, int]]) -> float:
-        """By how much the distance to the shares grows if a group of these (class, rows) is taken."""
-        return sum(
-            weights[c] * rows * (rows + 2 * (taken[c] - wanted[c])) for c, rows in members
-        )  # of weight * (taken - wanted)²
+        """Of the sum of weight * (taken - wanted)², if a group of these (class, rows) is taken."""
+        return sum(weights[c] * rows * (rows + 2 * (taken[c] - wanted[c])) for c, rows in members)
 
     contents = _contents(codes, classes, len(names))
     order = drawn_order(names, seed=seed, purpose="split group").tolist()
@@ -265,17 +263,6 @@ def split_by_part(parts: Sequence[str]) -> Split:
         for name in ("train", "valid", "test")
     }
     return Split(**picked, method="folders")
-
-
-def _of_mask(count: int, chosen: np.ndarray, method: str) -> Split:
-    """The split in which the items at these places validate, made from whole columns."""
-    is_valid = np.zeros(count, dtype=bool)
-    is_valid[chosen] = True
-    train, valid = np.flatnonzero(~is_valid), np.flatnonzero(is_valid)
-    if not len(train) or not len(valid):
-        items = "1 item is" if count == 1 else f"{count} items are"
-        raise DataError(f"{items} too few to split into training and validation. Add more items.")
-    return Split(tuple(train.tolist()), tuple(valid.tolist()), method=method)
 
 
 def split_by_mask(is_valid: np.ndarray, method: str = "given") -> Split:

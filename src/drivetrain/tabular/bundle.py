@@ -294,10 +294,11 @@ class NetScores(nn.Module):
         self.has_codes = bool(preprocess.level_counts)
         self.has_numbers = bool(preprocess.num_net_numbers)
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor]:
-        """Codes (B, C) int64 and numbers (B, D) float32, those that there are -> scores (B, V)."""
-        codes = inputs[0] if self.has_codes else torch.zeros(0, 0, dtype=torch.int64)
-        numbers = inputs[-1] if self.has_numbers else torch.zeros(0, 0)
+    def forward(self, first: Tensor, second: Tensor | None = None) -> tuple[Tensor]:
+        """Codes (B, C) int64 and numbers (B, D) float32, or the one that there is -> scores (B, V)."""
+        last = first if second is None else second
+        codes = first if self.has_codes else torch.zeros(0, 0, dtype=torch.int64)
+        numbers = last if self.has_numbers else torch.zeros(0, 0)
         scores = self.net(codes, numbers)
         return (scores.unsqueeze(1) if scores.ndim == 1 else scores,)
 

@@ -25,6 +25,8 @@ from drivetrain.tabular.target import Target
 USED = ("number", "category", "date")
 """Kinds of columns that models see."""
 MOST_TARGETS = 1_000
+MOST_LETTERS = 1_000
+"""Of a name that is printed beside each answer."""
 UNSEEN = "never seen in training"
 """A level that no table has."""
 BETWEEN = 8
@@ -41,6 +43,8 @@ def check_columns(reader: Reader, preprocess: Preprocess, target: Target) -> Non
     Raises: BundleError: they are not; the message says where they differ.
     """
     features, schema = reader.features, reader.schema
+    if not all(len(name) <= MOST_LETTERS for name in features):
+        _refuse(f"has a column whose name is longer than {MOST_LETTERS} letters")
     if not features or len(set(features)) != len(features):
         _refuse("names no column, or one twice")
     for name in features:
@@ -72,8 +76,10 @@ def check_columns(reader: Reader, preprocess: Preprocess, target: Target) -> Non
 
 def _check_target(target: Target, features: Sequence[str]) -> None:
     names, classes = target.names, target.classes
-    are_words = all(isinstance(word, str) and word for word in (*names, *classes))
-    if not are_words or not 1 <= len(set(names)) == len(names) <= MOST_TARGETS:
+    are_words = all(isinstance(word, str) for word in (*names, *classes))
+    if not are_words or not all(1 <= len(word) <= MOST_LETTERS for word in (*names, *classes)):
+        _refuse(f"predicts what is not named in 1 to {MOST_LETTERS} letters")
+    if not 1 <= len(set(names)) == len(names) <= MOST_TARGETS:
         _refuse("does not name what it predicts")
     if set(names) & set(features):
         _refuse("predicts a column that it is given")

@@ -287,9 +287,10 @@ def unit_of(distinct: np.ndarray) -> float:
 
 def _plain_edges(low: float, high: float) -> np.ndarray:
     """Of values too far apart, or too close together, for round numbers between them."""
-    edges = np.unique(2 * np.linspace(low / 2, high / 2, FEWEST_BINS + 1))
-    edges[0], edges[-1] = low, high
-    return edges
+    # halves, since the distance of the largest floats is infinite; half of the least float is 0
+    between = np.unique(2 * np.linspace(low / 2, high / 2, FEWEST_BINS + 1))
+    between = between[(low < between) & (between < high)]
+    return np.concatenate(([low], between, [high]))
 
 
 def _are_whole(distinct: np.ndarray) -> bool:

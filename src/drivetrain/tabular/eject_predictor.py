@@ -581,18 +581,25 @@ _PLAIN_WORDS = _AS_WORDS.format(words="cells.cast(pa.string())")
 _ANY_WORDS = _AS_WORDS.format(words="same_words(cells.cast(pa.string()), column.number_format)")
 
 _READ_CSV = '''
+def header(records: Any) -> list[str]:
+    """The columns' names, from the first row."""
+    return [" ".join(name.split()) for name in next(records, [])]
+
+
 def read_csv(path: str) -> tuple[pa.Table, list[int]]:
     """The columns that the model needs, as words, and which rows they are of."""
     with open(path, encoding="utf-8-sig", newline="") as file:
+        gone: dict[str, list[str]] = {}
         for delimiter in ",\t;|":
             file.seek(0)
-            records = csv.reader(file, delimiter=delimiter)
-            names = [" ".join(name.split()) for name in next(records, [])]
-            gone = [column.name for column in COLUMNS if column.name not in names]
-            if not gone:
-                break
-        else:
-            raise ValueError(f"the first row does not name all columns that are needed: {gone}")
+            names = header(csv.reader(file, delimiter=delimiter))
+            gone[delimiter] = [column.name for column in COLUMNS if column.name not in names]
+        delimiter = min(gone, key=lambda one: len(gone[one]))
+        if gone[delimiter]:
+            raise ValueError(f"the first row does not name the columns {gone[delimiter]}")
+        file.seek(0)
+        records = csv.reader(file, delimiter=delimiter)
+        names = header(records)
         rows, numbers = [], []
         for number, row in enumerate(row for row in records if row):
             if len(row) == len(names):

@@ -101,6 +101,8 @@ def export(
         except (DataError, RunError) as error:
             error.add_note("Without its table it is exported by: --golden 0 --no-guard.")
             raise
+    if data is not None and not record["results"].get("baselines"):
+        record["results"]["baselines"] = _baselines(data)
     return write_bundle(_trained(model, record, data), folder, **options)
 
 
@@ -358,7 +360,7 @@ def _onnx(predictor: TablePredictor) -> tuple[bytes, OnnxRecord]:
     """
     estimator, preprocess = predictor.estimator, predictor.preprocess
     assert isinstance(estimator, NetEstimator), "looked at before"
-    network = bundle.NetScores(estimator, preprocess)
+    network = bundle.NetScores(estimator, preprocess).eval()
     frame = bundle.made_up_frame(predictor.reader, preprocess)
     codes, numbers = (torch.from_numpy(part) for part in preprocess.net_inputs(frame))
     inputs = bundle.net_inputs(preprocess)
