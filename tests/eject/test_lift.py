@@ -559,7 +559,7 @@ def test_the_origin_of_a_function_is_its_module_and_name() -> None:
 def test_a_constant_of_a_name_that_is_taken_gets_another() -> None:
     lifter = Lifter()
     lifter.constants["EPOCHS"] = 3
-    called = lifter.need("drivetrain.tabular.date_text:EPOCHS")
+    called = lifter.need("drivetrain.tabular.columns.date_text:EPOCHS")
     assert called == "EPOCHS_date_text"
     assert "\nEPOCHS_date_text = {" in "\n" + texts(lifter)[called]
 
@@ -573,5 +573,5 @@ def test_a_piece_may_be_called_otherwise_in_the_script() -> None:
 
 def test_a_package_is_imported_as_the_module_calls_it_in_its_types() -> None:
     lifter = Lifter()
-    lifter.need("drivetrain.tabular.number_text:_plain")
+    lifter.need("drivetrain.tabular.columns.number_text:_plain")
     assert "import pyarrow as pa" in imports(lifter) and "import pyarrow" not in imports(lifter)

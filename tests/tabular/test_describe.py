@@ -18,8 +18,8 @@ from drivetrain import store
 from drivetrain.data.frame import Factor, Frame
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.tabular.describe import Description, describe
-from drivetrain.tabular.describe_alone import alone, groups_of
-from drivetrain.tabular.describe_charts import (
+from drivetrain.tabular.description.alone import alone, groups_of
+from drivetrain.tabular.description.charts import (
     MOST_BARS,
     Chart,
     chart_of,
@@ -27,9 +27,9 @@ from drivetrain.tabular.describe_charts import (
     number_edges,
     outcome_of,
 )
-from drivetrain.tabular.describe_hints import row_hashes
-from drivetrain.tabular.describe_svg import round_numbers, safe, short
-from drivetrain.tabular.describe_views import date_view, number_view, word_view
+from drivetrain.tabular.description.hints import row_hashes
+from drivetrain.tabular.description.svg import round_numbers, safe, short
+from drivetrain.tabular.description.views import date_view, number_view, word_view
 from drivetrain.tabular.target import Target, find_target
 from tests.tabular.tables import passengers, real, sales, write
 

@@ -29,7 +29,7 @@ from drivetrain.tabular.estimator import (
 from drivetrain.tabular.fitting import FITTERS
 from drivetrain.tabular.models import fit, load
 from drivetrain.tabular.preprocess import learn
-from drivetrain.tabular.training import NET, settings_of
+from drivetrain.tabular.tuning.training import NET, settings_of
 from tests.tabular.tables import passengers, sales
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -18,7 +18,8 @@ from drivetrain.tabular.data import TabularData, gather
 from drivetrain.tabular.fitting import FITTERS
 from drivetrain.tabular.measure import measure
 from drivetrain.tabular.models import load
-from drivetrain.tabular.scoring import (
+from drivetrain.tabular.tune import inner_folds, searched, tune
+from drivetrain.tabular.tuning.scoring import (
     BLOCKS,
     SCORINGS,
     own_interval,
@@ -26,10 +27,9 @@ from drivetrain.tabular.scoring import (
     scoring_of,
     time_blocks,
 )
-from drivetrain.tabular.spaces import SPACES
-from drivetrain.tabular.training import settings_of, train
-from drivetrain.tabular.tune import inner_folds, searched, tune
-from drivetrain.tabular.tuned import Tuned
+from drivetrain.tabular.tuning.spaces import SPACES
+from drivetrain.tabular.tuning.training import settings_of, train
+from drivetrain.tabular.tuning.tuned import Tuned
 from tests.tabular.tables import passengers, sales
 
 # the package has the function under this name

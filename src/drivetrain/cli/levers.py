@@ -202,9 +202,9 @@ class _Asked:
 
     def rows(self, path: Path) -> Frame:
         """The rows that a decision is for: as the model reads them, and other columns beside."""
+        from drivetrain.data.tables.reading import open_table
+        from drivetrain.tabular.columns.kinds import infer_schema, parse_frame
         from drivetrain.tabular.data import USED
-        from drivetrain.tabular.kinds import infer_schema, parse_frame
-        from drivetrain.tabular.reading import open_table
 
         reader = self.model.reader
         opened = open_table(path, missing=reader.missing)
@@ -319,9 +319,9 @@ def _experiment_frame(
     path: Path, treated: str, outcome: str, features: tuple[str, ...]
 ) -> tuple[Frame, Any]:
     """The rows of an experiment, and what reads others into the same columns."""
+    from drivetrain.data.tables.reading import open_table
+    from drivetrain.tabular.columns.kinds import infer_schema, parse_frame
     from drivetrain.tabular.data import USED
-    from drivetrain.tabular.kinds import infer_schema, parse_frame
-    from drivetrain.tabular.reading import open_table
 
     opened = open_table(path)
     table = opened.read()

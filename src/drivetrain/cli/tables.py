@@ -318,7 +318,7 @@ def kinds_of(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _columns(path: Path) -> list[str]:
-    from drivetrain.tabular.reading import open_table
+    from drivetrain.data.tables.reading import open_table
 
     return list(open_table(path).names)
 

@@ -11,7 +11,7 @@ import click
 from drivetrain.cli import common, exits, layout, settings, tables
 
 if TYPE_CHECKING:
-    from drivetrain.tabular.tuned import Tuned
+    from drivetrain.tabular.tuning.tuned import Tuned
 
 
 @click.command(short_help="Search for a model's settings on a table, and say whether it helped.")
@@ -122,8 +122,8 @@ def command(
     names = [name.strip() for name in target.split(",")] if "," in target else target
 
     from drivetrain import tabular
-    from drivetrain.tabular.scoring import scoring_of
     from drivetrain.tabular.tune import searched, tune
+    from drivetrain.tabular.tuning.scoring import scoring_of
     from drivetrain.train.run import Run
 
     path = common.find_source(str(table))

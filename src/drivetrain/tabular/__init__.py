@@ -16,20 +16,20 @@ from drivetrain._lazy import install
 if TYPE_CHECKING:
     from drivetrain.tabular.answers import RowPrediction, RowPredictions
     from drivetrain.tabular.bundle import load, verify
+    from drivetrain.tabular.bundling.exporting import export
+    from drivetrain.tabular.bundling.guarded import GuardedRow, GuardedRows
+    from drivetrain.tabular.bundling.predictor import TablePredictor
+    from drivetrain.tabular.columns.kinds import Column, Schema
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
     from drivetrain.tabular.describe import Description, describe
     from drivetrain.tabular.estimator import TabularClassifier, TabularRegressor
     from drivetrain.tabular.explain import Explainer, explain
-    from drivetrain.tabular.exporting import export
-    from drivetrain.tabular.guarded import GuardedRow, GuardedRows
-    from drivetrain.tabular.kinds import Column, Schema
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
     from drivetrain.tabular.learner import learner, reopen, resume
     from drivetrain.tabular.models import TabularModel, fit
-    from drivetrain.tabular.predictor import TablePredictor
     from drivetrain.tabular.preprocess import Preprocess
     from drivetrain.tabular.tune import tune
-    from drivetrain.tabular.tuned import Tuned
+    from drivetrain.tabular.tuning.tuned import Tuned
 
 __all__ = [
     "Column",
@@ -72,16 +72,16 @@ _HOMES = {
     "describe": ("Description", "describe"),
     "estimator": ("TabularClassifier", "TabularRegressor"),
     "explain": ("Explainer", "explain"),
-    "exporting": ("export",),
-    "guarded": ("GuardedRow", "GuardedRows"),
-    "kinds": ("Column", "Schema"),
+    "bundling.exporting": ("export",),
+    "bundling.guarded": ("GuardedRow", "GuardedRows"),
+    "columns.kinds": ("Column", "Schema"),
     "leaderboard": ("Leaderboard", "leaderboard"),
     "learner": ("learner", "reopen", "resume"),
     "models": ("TabularModel", "fit"),
-    "predictor": ("TablePredictor",),
+    "bundling.predictor": ("TablePredictor",),
     "preprocess": ("Preprocess",),
     "tune": ("tune",),
-    "tuned": ("Tuned",),
+    "tuning.tuned": ("Tuned",),
 }
 """Module -> the public names that it holds."""
 

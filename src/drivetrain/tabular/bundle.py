@@ -30,7 +30,10 @@ from drivetrain.bundle.onnx import OnnxEngine
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.data.frame import Frame
 from drivetrain.errors import BundleError, ConfigError, DataError, DrivetrainError
-from drivetrain.tabular.checked import check_answers, check_columns, made_up_rows
+from drivetrain.tabular.bundling.checked import check_answers, check_columns, made_up_rows
+from drivetrain.tabular.bundling.guard import Seen, TableGuard
+from drivetrain.tabular.bundling.guarded import GuardedRows
+from drivetrain.tabular.bundling.predictor import TablePredictor
 from drivetrain.tabular.estimators import (
     KINDS,
     NET_BATCH,
@@ -42,9 +45,6 @@ from drivetrain.tabular.estimators import (
     softmax,
     unpack,
 )
-from drivetrain.tabular.guard import Seen, TableGuard
-from drivetrain.tabular.guarded import GuardedRows
-from drivetrain.tabular.predictor import TablePredictor
 from drivetrain.tabular.preprocess import Preprocess
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.target import Target

@@ -26,13 +26,13 @@ from drivetrain.data.frame import Factor, Frame, Values
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
 from drivetrain.data.split import Split, group_split, random_split, stratified_codes, time_split
+from drivetrain.data.tables.reading import DEFAULT_MISSING, ReadReport, open_table
 from drivetrain.data.task import Task
 from drivetrain.errors import ConfigError, DataError
-from drivetrain.tabular.dates import tells_time
+from drivetrain.tabular.columns.dates import tells_time
+from drivetrain.tabular.columns.kinds import Schema, infer_schema, parse_frame
 from drivetrain.tabular.encoding import Positions, encoded
-from drivetrain.tabular.kinds import Schema, infer_schema, parse_frame
 from drivetrain.tabular.preprocess import Notes, Preprocess, learn, suggest_logs
-from drivetrain.tabular.reading import DEFAULT_MISSING, ReadReport, open_table
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.streaming import (
     SAMPLE_ROWS,

@@ -22,18 +22,21 @@ import numpy as np
 from drivetrain import store
 from drivetrain._registry import did_you_mean
 from drivetrain.data.frame import Factor, Frame
+from drivetrain.data.tables.reading import DEFAULT_MISSING, ReadReport, open_table
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.interpret import text
 from drivetrain.interpret.asking import sampled
 from drivetrain.interpret.association import MOST_ROWS, Link, linked_pairs
 from drivetrain.interpret.redundancy import Cluster, redundant_columns
+from drivetrain.tabular.columns.kinds import infer_schema, parse_frame
+from drivetrain.tabular.columns.schema import Schema
 from drivetrain.tabular.data import USED
-from drivetrain.tabular.describe_alone import Alone, alone
-from drivetrain.tabular.describe_charts import Chart, Outcome, chart_of, log_chart, outcome_of
-from drivetrain.tabular.describe_hints import CAUTION, NEAR_UNIQUE, Hint, Looked, hints_of
-from drivetrain.tabular.describe_page import page_of
-from drivetrain.tabular.describe_sums import made_up, made_up_among
-from drivetrain.tabular.describe_views import (
+from drivetrain.tabular.description.alone import Alone, alone
+from drivetrain.tabular.description.charts import Chart, Outcome, chart_of, log_chart, outcome_of
+from drivetrain.tabular.description.hints import CAUTION, NEAR_UNIQUE, Hint, Looked, hints_of
+from drivetrain.tabular.description.page import page_of
+from drivetrain.tabular.description.sums import made_up, made_up_among
+from drivetrain.tabular.description.views import (
     DateView,
     NumberView,
     WordView,
@@ -43,10 +46,7 @@ from drivetrain.tabular.describe_views import (
     percent,
     word_view,
 )
-from drivetrain.tabular.kinds import infer_schema, parse_frame
 from drivetrain.tabular.preprocess import suggest_logs
-from drivetrain.tabular.reading import DEFAULT_MISSING, ReadReport, open_table
-from drivetrain.tabular.schema import Schema
 from drivetrain.tabular.target import Target, find_target
 
 LINKED = 0.7

@@ -38,12 +38,12 @@ from drivetrain import store
 from drivetrain._optional import require
 from drivetrain.data.frame import Frame
 from drivetrain.data.items import Quarantined
+from drivetrain.data.tables.reading import MOST_RECORDS
 from drivetrain.errors import DataError, RunError
 from drivetrain.samples.folder import cache_folder
-from drivetrain.tabular.kinds import parse_frame
-from drivetrain.tabular.parsing import Unread
+from drivetrain.tabular.columns.kinds import parse_frame
+from drivetrain.tabular.columns.parsing import Unread
 from drivetrain.tabular.preprocess import Notes
-from drivetrain.tabular.reading import MOST_RECORDS
 from drivetrain.tabular.streaming import CHANGED, add_notes, no_target, release, stamp_of
 from drivetrain.tabular.target import Target, words_of
 

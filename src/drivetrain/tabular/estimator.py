@@ -23,20 +23,20 @@ from drivetrain._optional import require
 from drivetrain._registry import lookup
 from drivetrain.data.frame import Frame
 from drivetrain.data.split import Split
+from drivetrain.data.tables.arrow import as_arrow
+from drivetrain.data.tables.csv_dialect import unique_names
+from drivetrain.data.tables.reading import DEFAULT_MISSING, open_table
 from drivetrain.errors import DataError
-from drivetrain.tabular import training
-from drivetrain.tabular.arrow import as_arrow
-from drivetrain.tabular.csv_dialect import unique_names
+from drivetrain.tabular.columns.dates import date_parts, tells_time
+from drivetrain.tabular.columns.kinds import infer_schema, parse_frame
 from drivetrain.tabular.data import USED, TabularData
-from drivetrain.tabular.dates import date_parts, tells_time
 from drivetrain.tabular.estimators import TreeEstimator
 from drivetrain.tabular.fitting import FITTERS
-from drivetrain.tabular.kinds import infer_schema, parse_frame
 from drivetrain.tabular.models import TabularModel
 from drivetrain.tabular.preprocess import Preprocess, learn
-from drivetrain.tabular.reading import DEFAULT_MISSING, open_table
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.target import Target
+from drivetrain.tabular.tuning import training
 
 # Its classes are the bases of ours; this module is loaded when one of ours is asked for.
 base = require("sklearn.base", extra="tabular")

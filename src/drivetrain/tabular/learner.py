@@ -146,8 +146,8 @@ class TabularApplication:
         return self._baselines
 
     def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
-        """The part of an ejected script that is about tables; see `tabular.eject`."""
-        from drivetrain.tabular.eject import eject_part
+        """The part of an ejected script that is about tables; see `tabular.ejecting.net`."""
+        from drivetrain.tabular.ejecting.net import eject_part
 
         return eject_part(self, learner, lifter, level)
 
@@ -171,7 +171,7 @@ class TabularApplication:
 
     def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Any:
         """A bundle of the Learner's net; see `tabular.export`."""
-        from drivetrain.tabular.exporting import export_model
+        from drivetrain.tabular.bundling.exporting import export_model
 
         return export_model(self.model(learner), folder, **options)
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from drivetrain import store
 from drivetrain.data.frame import Frame
+from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError, DrivetrainError, RunError
 from drivetrain.tabular import fitting
 from drivetrain.tabular.answers import (
@@ -31,14 +32,13 @@ from drivetrain.tabular.answers import (
     Written,
     answer_file,
 )
+from drivetrain.tabular.columns.kinds import parse_frame
+from drivetrain.tabular.columns.parsing import Unread
 from drivetrain.tabular.data import Report, TabularData, gather
 from drivetrain.tabular.estimators import Estimator, Prepared, unpack
 from drivetrain.tabular.fitting import Fitted
-from drivetrain.tabular.kinds import parse_frame
 from drivetrain.tabular.measure import Measured, measure
-from drivetrain.tabular.parsing import Unread
 from drivetrain.tabular.preprocess import Notes, Preprocess
-from drivetrain.tabular.reading import open_table
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.streaming import add_notes, rechunked, settled
 from drivetrain.tabular.target import Target

@@ -18,10 +18,10 @@ import numpy as np
 
 from drivetrain._registry import did_you_mean
 from drivetrain.data.frame import Factor, Frame, Values
+from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError
-from drivetrain.tabular.dates import expand_dates
-from drivetrain.tabular.kinds import Schema, parse_frame
-from drivetrain.tabular.reading import open_table
+from drivetrain.tabular.columns.dates import expand_dates
+from drivetrain.tabular.columns.kinds import Schema, parse_frame
 
 MOST_NAMED = 5
 """Columns that a message lists."""

@@ -27,14 +27,15 @@ from drivetrain._optional import require
 from drivetrain.data.frame import Frame
 from drivetrain.data.items import Quarantined
 from drivetrain.data.split import Split, split_by_mask
+from drivetrain.data.tables.csv_bytes import first_bytes
+from drivetrain.data.tables.reading import MOST_RECORDS, ROWS, ReadReport, TableSource
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.randomness import item_keys, uniforms
-from drivetrain.tabular.cells import Cells
-from drivetrain.tabular.csv_bytes import first_bytes
-from drivetrain.tabular.date_text import find_date_format
-from drivetrain.tabular.dates import date_parts
-from drivetrain.tabular.kinds import Column, Schema, parse_frame
-from drivetrain.tabular.parsing import Unread, number_forms
+from drivetrain.tabular.columns.cells import Cells
+from drivetrain.tabular.columns.date_text import find_date_format
+from drivetrain.tabular.columns.dates import date_parts
+from drivetrain.tabular.columns.kinds import Column, Schema, parse_frame
+from drivetrain.tabular.columns.parsing import Unread, number_forms
 from drivetrain.tabular.preprocess import (
     CategoryColumn,
     Notes,
@@ -42,7 +43,6 @@ from drivetrain.tabular.preprocess import (
     in_order,
     not_rare,
 )
-from drivetrain.tabular.reading import MOST_RECORDS, ROWS, ReadReport, TableSource
 from drivetrain.tabular.target import Target, find_target, words_of
 from drivetrain.train.memory import free_memory, size
 

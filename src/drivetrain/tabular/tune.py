@@ -41,10 +41,16 @@ from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.measure import measure
 from drivetrain.tabular.models import as_data, cores
 from drivetrain.tabular.preprocess import learn
-from drivetrain.tabular.scoring import Scoring, own_interval, paired_gain, scoring_of, time_blocks
-from drivetrain.tabular.spaces import SPACES, Knob
-from drivetrain.tabular.training import NET, settings_of, train
-from drivetrain.tabular.tuned import History, Outcome, Trial, Tuned, shown
+from drivetrain.tabular.tuning.scoring import (
+    Scoring,
+    own_interval,
+    paired_gain,
+    scoring_of,
+    time_blocks,
+)
+from drivetrain.tabular.tuning.spaces import SPACES, Knob
+from drivetrain.tabular.tuning.training import NET, settings_of, train
+from drivetrain.tabular.tuning.tuned import History, Outcome, Trial, Tuned, shown
 
 
 def tune(

@@ -1,0 +1,1 @@
+"""Bundles of tables from the inside: made, guarded, checked, described."""

@@ -1,0 +1,1 @@
+"""The parts of `tabular.describe`: figures, charts, hints, and the page."""

@@ -1,0 +1,1 @@
+"""Runs of tables as plain scripts."""

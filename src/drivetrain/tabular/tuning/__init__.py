@@ -1,0 +1,1 @@
+"""The parts of `tabular.tune`: what is tried, how it is compared, what was found."""
