@@ -37,7 +37,8 @@ RECORD = HERE / "results.json"
 REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
-    *("predict", "imports", "optimizer", "resume", "guard", "tables", "explain", "boards"),
+    *("predict", "imports", "optimizer", "resume", "guard", "tables", "explain"),
+    *("boards", "uplift"),
 )
 WRITTEN = "# Written by `python benchmarks/run.py lock`; not edited by hand.\n"
 SKIPPED = 77
@@ -53,6 +54,7 @@ PACKAGES_OF = {
     "tables": ("fastai", "numpy", "pandas", "pyarrow", "torch"),
     "explain": ("numpy", "scikit-learn"),
     "boards": ("lightgbm", "numpy", "scikit-learn", "torch"),
+    "uplift": ("numpy", "scikit-learn"),
 }
 """Of a case that measures others than `PACKAGES`."""
 
