@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import UNKNOWN, Folder, Known, literal, negated
+from drivetrain.eject.fold import Folder
+from drivetrain.eject.known import UNKNOWN, Known, literal
+from drivetrain.eject.questions import negated
 
 FUSED = ("cpu", "cuda")
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import Known
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter, is_own, names_in, origin_of
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import one_cycle

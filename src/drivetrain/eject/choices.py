@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from drivetrain import optim
-from drivetrain.eject.fold import Known
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError

@@ -27,61 +27,54 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import dataclasses
 import functools
-import inspect
 import itertools
-import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
 from drivetrain.eject import tree
+from drivetrain.eject.effects import (
+    arguments_of,
+    count_loads,
+    count_stores,
+    is_captured,
+    is_idle,
+    is_pure,
+    reads,
+    replace_name,
+    same_text,
+)
+from drivetrain.eject.known import UNKNOWN, Known, Writer, literal
+from drivetrain.eject.questions import as_question, decide_none, is_bool, negated
+from drivetrain.eject.shorter import (
+    flattened,
+    is_only_starred,
+    number_in,
+    only_hands_on,
+    unstarred,
+    without_copies,
+    without_defaults,
+    without_moves,
+)
+from drivetrain.eject.tidying import (
+    assign,
+    can_split,
+    drop_overwritten,
+    filled_at_once,
+    return_at_once,
+    stored_at_once,
+    without_index,
+    without_last_continue,
+)
 from drivetrain.eject.tree import dotted, same
 from drivetrain.errors import DrivetrainError
 
 CHECKS = re.compile(r"_?(check|refuse|same_shape)(_|$)")
 """Names of functions that only look whether something is as it must be."""
-
-UNKNOWN: Any = type("Unknown", (), {"__repr__": lambda self: "UNKNOWN"})()
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a name, or of a path such as `self.decay`."""
-
-    value: Any = UNKNOWN
-    """Decides branches; `UNKNOWN` where only another text is to be put in."""
-    text: str | None = None
-    """What stands for it in the script; None: the value written out, where it can be."""
-
-
-Writer = Callable[[Any], ast.expr | None]
-"""A value as an expression, such as a function by its name; None where it cannot be written."""
-
-
-def literal(value: Any) -> ast.expr | None:
-    """A plain value written out."""
-    if value is None or isinstance(value, bool | int | str):
-        return ast.Constant(value)
-    if isinstance(value, float):
-        return ast.Constant(value) if math.isfinite(value) else None
-    if type(value) in (tuple, list):
-        parts = [literal(part) for part in value]
-        if any(part is None for part in parts):
-            return None
-        kind = ast.Tuple if type(value) is tuple else ast.List
-        return kind(parts, ast.Load())  # pyright: ignore[reportArgumentType]
-    if type(value) is dict and all(isinstance(key, str) for key in value):
-        values = [literal(part) for part in value.values()]
-        if any(part is None for part in values):
-            return None
-        return ast.Dict([ast.Constant(key) for key in value], values)  # pyright: ignore[reportArgumentType]
-    return None
 
 
 class Folder:
@@ -177,12 +170,12 @@ class Folder:
                     self._block(node.body)
                     return node.body
         if isinstance(node, ast.For) and not self._is_read_after(node):
-            _without_index(node)
+            without_index(node)
             self._plain_iteration(node)
             once = self._only_round(node)
             if once is not None:
                 return once
-            _without_last_continue(node.body)
+            without_last_continue(node.body)
         if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple | ast.List):
             if not node.iter.elts:
                 return []
@@ -198,16 +191,16 @@ class Folder:
                 return [node]
             return []
         if hasattr(node, "body"):
-            _filled_at_once(node.body)
+            filled_at_once(node.body)
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
             self._answer_now(node)
             if same_text(target, node.value):
                 return []
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                if _can_split(target, node.value):
+                if can_split(target, node.value):
                     pairs = zip(target.elts, node.value.elts, strict=True)
-                    split = [tree.mark(_assign(one, value)) for one, value in pairs]
+                    split = [tree.mark(assign(one, value)) for one, value in pairs]
                     split[0].before = node.before  # pyright: ignore[reportAttributeAccessIssue]
                     return [s for one in split for s in self._statement(one)]
         return [node]
@@ -227,7 +220,7 @@ class Folder:
         """Whether somebody reads a name of a loop outside of it."""
         if self._function_in_work is None:
             return True
-        inside, everywhere = _loads(loop), _loads(self._function_in_work)
+        inside, everywhere = count_loads(loop), count_loads(self._function_in_work)
         names = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
         return any(everywhere.get(name, 0) > inside.get(name, 0) for name in names)
 
@@ -247,7 +240,7 @@ class Folder:
             if isinstance(target, ast.Name) and isinstance(value, ast.Tuple) and value.elts:
                 first = value.elts[0]
                 if isinstance(first, ast.Constant) and all(same(first, e) for e in value.elts):
-                    if target.id not in _stores(holder):
+                    if target.id not in count_stores(holder):
                         replace_name(holder, target.id, first)
         read = {n.id for one in node.body for n in ast.walk(one) if isinstance(n, ast.Name)}
         kept = [
@@ -285,7 +278,7 @@ class Folder:
         if not all(isinstance(part, ast.Constant) for part in parts):
             return None
         holder = ast.Module(node.body, [])
-        stored = _stores(holder)
+        stored = count_stores(holder)
         if any(t.id in stored for t in targets):  # pyright: ignore[reportAttributeAccessIssue]
             return None
         for target, part in zip(targets, parts, strict=True):
@@ -300,8 +293,8 @@ class Folder:
         if not (isinstance(node, ast.Call) and not node.keywords):
             return None
         name = dotted(node.func)
-        if name == "range" and all(_number(a) is not None for a in node.args):
-            return [ast.Constant(i) for i in range(*[_number(a) for a in node.args])]
+        if name == "range" and all(number_in(a) is not None for a in node.args):
+            return [ast.Constant(i) for i in range(*[number_in(a) for a in node.args])]
         if name == "pairwise" and isinstance(node.args[0], ast.Tuple):
             elements = node.args[0].elts
             return [ast.Tuple([a, b], ast.Load()) for a, b in itertools.pairwise(elements)]
@@ -311,15 +304,15 @@ class Folder:
         arguments = node.args
         names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
         hidden = {name: self.known.pop(name) for name in names if name in self.known}
-        outer, self._hidden = self._hidden, self._hidden | set(names) | set(_stores(node))
+        outer, self._hidden = self._hidden, self._hidden | set(names) | set(count_stores(node))
         above, self._function_in_work = self._function_in_work, node
         arguments.defaults = [self._expression(d) for d in arguments.defaults]
         arguments.kw_defaults = [
             None if d is None else self._expression(d) for d in arguments.kw_defaults
         ]
         self._block(node.body)
-        _filled_at_once(node.body)
-        _return_at_once(node.body)
+        filled_at_once(node.body)
+        return_at_once(node.body)
         self.known |= hidden
         self._hidden = outer
         self._function_in_work = above
@@ -329,7 +322,7 @@ class Folder:
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
         answer = self.truth(node.test)
-        node.test = _as_question(self._expression(node.test))
+        node.test = as_question(self._expression(node.test))
         if answer is UNKNOWN:
             answer = self.truth(node.test)
         if answer is not UNKNOWN:
@@ -368,9 +361,9 @@ class Folder:
         """Put in what names of the function hold, where it is plain; leave out what nothing reads."""
         if any(isinstance(n, ast.Global | ast.Nonlocal) for n in ast.walk(function)):
             return  # what it stores is read elsewhere
-        counts = _stores(function)
-        loads = _loads(function)
-        parameters = {a.arg for a in _arguments(function)}
+        counts = count_stores(function)
+        loads = count_loads(function)
+        parameters = {a.arg for a in arguments_of(function)}
 
         def visit(body: list[ast.stmt], *, is_once: bool) -> None:
             for one in list(body):
@@ -407,15 +400,15 @@ class Folder:
                     continue
                 if value is None or counts.get(target.id, 0) != 1 or target.id in parameters:
                     continue
-                is_options = isinstance(value, ast.Dict) and _is_only_starred(function, target.id)
+                is_options = isinstance(value, ast.Dict) and is_only_starred(function, target.id)
                 is_row = isinstance(value, ast.Tuple) and loads.get(target.id) == 1
                 is_row = is_row and all(isinstance(e, ast.Constant) for e in value.elts)  # pyright: ignore[reportAttributeAccessIssue]
                 is_list = isinstance(value, ast.List) and bool(value.elts) and is_pure(value)
                 if is_list:
-                    _without_copies(function, target.id)
+                    without_copies(function, target.id)
                 is_list = is_list and len(ast.unparse(value)) < 60
                 is_row = is_row or (
-                    is_list and loads.get(target.id) == 1 and _reads(body, one, target.id)
+                    is_list and loads.get(target.id) == 1 and reads(body, one, target.id)
                 )
                 is_plain = isinstance(value, ast.Constant) or is_options or is_row
                 if is_captured(function, target.id, value):
@@ -428,9 +421,9 @@ class Folder:
                         self.known.setdefault(value.id, Known(found, value.id))
 
         visit(function.body, is_once=True)
-        _drop_overwritten(function.body)
-        _stored_at_once(function.body, _loads(function))
-        _decide_none(function.body, {})
+        drop_overwritten(function.body)
+        stored_at_once(function.body, count_loads(function))
+        decide_none(function.body, {})
 
     def _is_alias(self, value: ast.expr, counts: Mapping[str, int], parameters: set[str]) -> bool:
         """A name that always says the same; an attribute of a module."""
@@ -602,14 +595,14 @@ class _Expressions(ast.NodeTransformer):
         }
         node.body = self.visit(node.body)
         self.folder.known |= hidden
-        return node.body.func if _only_hands_on(node) else node  # pyright: ignore[reportAttributeAccessIssue]
+        return node.body.func if only_hands_on(node) else node  # pyright: ignore[reportAttributeAccessIssue]
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
         return self.generic_visit(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         answer = self.folder.truth(node.test)
-        node.test = _as_question(self.visit(node.test))
+        node.test = as_question(self.visit(node.test))
         if answer is UNKNOWN:
             answer = self.folder.truth(node.test)
         if answer is not UNKNOWN:
@@ -633,7 +626,7 @@ class _Expressions(ast.NodeTransformer):
                 break
         if len(kept) > 1:
             last = self.folder.value(kept[-1])
-            if last is passes and _is_bool(kept[-2]):
+            if last is passes and is_bool(kept[-2]):
                 kept.pop()
         if len(kept) == 1:
             return kept[0]
@@ -664,7 +657,7 @@ class _Expressions(ast.NodeTransformer):
                 node.op, ast.Pow
             ):
                 return literal(self.folder.value(node)) or node
-        left, right = (_number(side) for side in sides)
+        left, right = (number_in(side) for side in sides)
         if isinstance(node.op, ast.Add) and left == 0:
             return node.right
         if isinstance(node.op, ast.Mult) and 1 in (left, right):
@@ -683,17 +676,17 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
-        node.args = _flat(node.args)
-        node.keywords = [one for k in node.keywords for one in _unstarred(k)]
+        node.args = flattened(node.args)
+        node.keywords = [one for k in node.keywords for one in unstarred(k)]
         name = dotted(node.func)
         if name == "cast":
             return node.args[1]
         if name == "list" and len(node.args) == 1 and isinstance(node.args[0], ast.List):
             return node.args[0]
-        if name == "range" and len(node.args) == 2 and _number(node.args[0]) == 0:
+        if name == "range" and len(node.args) == 2 and number_in(node.args[0]) == 0:
             del node.args[0]
         if self.folder.on_cpu:
-            moved = _without_moves(node)
+            moved = without_moves(node)
             if moved is not node:
                 return moved
         if name == "lookup":
@@ -708,13 +701,13 @@ class _Expressions(ast.NodeTransformer):
         function = self.folder.value(node.func)
         module = getattr(function, "__module__", "") or ""
         if isinstance(function, FunctionType) and module.startswith("torch.nn"):
-            _without_defaults(node, function)
+            without_defaults(node, function)
         return node
 
     def visit_Tuple(self, node: ast.Tuple) -> Any:
         self.generic_visit(node)
         if isinstance(node.ctx, ast.Load):
-            node.elts = _flat(node.elts)
+            node.elts = flattened(node.elts)
         return node
 
     def visit_List(self, node: ast.List) -> Any:
@@ -737,6 +730,7 @@ class _Expressions(ast.NodeTransformer):
 EVALUATED = frozenset({"_opened", "_takes_reduction"})
 """Functions of the library that are asked now, where all that they are given is known."""
 
+
 _CALLED: dict[str, Callable[..., Any]] = {
     "len": len,
     "min": min,
@@ -749,12 +743,16 @@ _CALLED: dict[str, Callable[..., Any]] = {
     "callable": callable,
     "hasattr": hasattr,
 }
+
+
 _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.Not: operator.not_,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Invert: operator.invert,
 }
+
+
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -766,6 +764,8 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
 }
+
+
 _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -778,483 +778,6 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-# `a < b` and `a >= b` are no opposites: of NaN both are false.
-_OPPOSITE: dict[type, type] = {
-    ast.Eq: ast.NotEq,
-    ast.Is: ast.IsNot,
-    ast.In: ast.NotIn,
-}
-_OPPOSITE |= {b: a for a, b in _OPPOSITE.items()}
-
-
-def negated(test: Any) -> ast.expr:
-    """The opposite of a question."""
-    is_plain = isinstance(test, ast.Compare) and len(test.ops) == 1
-    if is_plain and type(test.ops[0]) in _OPPOSITE:
-        return ast.Compare(test.left, [_OPPOSITE[type(test.ops[0])]()], test.comparators)
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return test.operand
-    if isinstance(test, ast.BoolOp):
-        other = ast.And() if isinstance(test.op, ast.Or) else ast.Or()
-        return ast.BoolOp(other, [negated(part) for part in test.values])
-    return ast.UnaryOp(ast.Not(), test)
-
-
-def _as_question(node: ast.expr) -> ast.expr:
-    """A test of which only the truth counts: `a or False` as `a`."""
-    if not isinstance(node, ast.BoolOp):
-        return node
-    passes = isinstance(node.op, ast.And)
-    parts = [_as_question(part) for part in node.values]
-    kept = [p for p in parts if not (isinstance(p, ast.Constant) and bool(p.value) is passes)]
-    if len(kept) == 1:
-        return kept[0]
-    node.values = kept or [ast.Constant(passes)]
-    return node
-
-
-def _is_bool(node: ast.expr) -> bool:
-    """Whether an expression is True or False, whatever it is made of."""
-    if isinstance(node, ast.BoolOp):
-        return all(_is_bool(part) for part in node.values)
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.Not)
-    if isinstance(node, ast.Call):
-        return dotted(node.func) in ("isinstance", "callable", "hasattr", "all", "any", "bool")
-    return isinstance(node, ast.Compare)
-
-
-def _filled_at_once(body: list[ast.stmt]) -> None:
-    """`x = nn.Sequential()` and `x.append(y)` as `x = nn.Sequential(y)`; the same of lists."""
-    index = 0
-    while index + 1 < len(body):
-        before: Any = body[index]
-        one: Any = body[index + 1]
-        made = _call_of(before) if isinstance(before, ast.Assign) else None
-        name = dotted(before.targets[0]) if made and dotted(made.func) == "nn.Sequential" else None
-        call = _call_of(one) if isinstance(one, ast.Expr) else None
-        called = dotted(call.func) if call else None
-        if made and call and name and called in (f"{name}.append", f"{name}.extend"):
-            is_one = called == f"{name}.append"
-            made.args += call.args if is_one else [ast.Starred(a, ast.Load()) for a in call.args]
-            del body[index + 1]
-        elif call and _appends_to(before, call):
-            before.value.elts += call.args  # pyright: ignore[reportAttributeAccessIssue]
-            del body[index + 1]
-        elif index + 2 < len(body) and _may_wait(before, one, body[index + 2]):
-            body[index], body[index + 1] = one, before
-            index += 1
-        else:
-            index += 1
-
-
-def _may_wait(before: Any, one: Any, following: Any) -> bool:
-    """Whether `x = []` may come after the next statement, so that an `x.append(y)` follows at once."""
-    call = _call_of(following) if isinstance(following, ast.Expr) else None
-    is_empty = isinstance(before, ast.Assign) and isinstance(before.value, ast.List)
-    if call is None or not is_empty or before.value.elts or not _appends_to(before, call):  # pyright: ignore[reportAttributeAccessIssue]
-        return False
-    name = dotted(before.targets[0])
-    is_plain = isinstance(one, ast.Assign | ast.Expr)
-    return is_plain and not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(one))
-
-
-def _appends_to(before: Any, call: ast.Call) -> bool:
-    """Whether a call is `x.append(y)` right after `x = […]`, where y does not read x."""
-    is_list = isinstance(before, ast.Assign) and isinstance(before.value, ast.List)
-    name = dotted(before.targets[0]) if is_list and len(before.targets) == 1 else None
-    if name is None or dotted(call.func) != f"{name}.append" or len(call.args) != 1:
-        return False
-    return not any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(call.args[0]))
-
-
-def _call_of(node: Any) -> ast.Call | None:
-    """What a statement calls, where its value is a call."""
-    return node.value if isinstance(node.value, ast.Call) else None
-
-
-def _return_at_once(body: list[ast.stmt]) -> None:
-    """`x = f()` and `return x` as `return f()`."""
-    if (
-        len(body) < 2
-        or not isinstance(body[-1], ast.Return)
-        or not isinstance(body[-2], ast.Assign)
-    ):
-        return
-    last, before = body[-1], body[-2]
-    target = before.targets[0]
-    if (
-        isinstance(target, ast.Name)
-        and isinstance(last.value, ast.Name)
-        and target.id == last.value.id
-    ):
-        last.value = before.value
-        last.before = [*before.before, *last.before]  # pyright: ignore[reportAttributeAccessIssue]
-        last.after = last.after or before.after  # pyright: ignore[reportAttributeAccessIssue]
-        body.remove(before)
-
-
-def _stored_at_once(body: list[ast.stmt], loads: Mapping[str, int]) -> None:
-    """`x = f()` and `self.x = x`, where nobody else reads x, as `self.x = f()`."""
-    for before, one in zip(list(body), list(body)[1:], strict=False):
-        if not (isinstance(before, ast.Assign) and isinstance(one, ast.Assign)):
-            continue
-        target, stored = before.targets[0], one.targets[0]
-        if isinstance(target, ast.Name) and isinstance(stored, ast.Attribute):
-            if dotted(one.value) == target.id and loads.get(target.id) == 1:
-                one.value = before.value
-                one.before = [*before.before, *one.before]  # pyright: ignore[reportAttributeAccessIssue]
-                body.remove(before)
-
-
-NOTHING, SOMETHING = "nothing", "something"
-
-
-def _decide_none(body: list[ast.stmt], known: dict[str, str]) -> None:
-    """`if x is not None` where the statements before say what x is, in place."""
-    for one in list(body):
-        if isinstance(one, ast.If):
-            kind, name = _asks_none(one.test)
-            if name in known:
-                is_taken = (known[name] == NOTHING) == (kind == "is")
-                kept = one.body if is_taken else one.orelse
-                index = body.index(one)
-                body[index : index + 1] = kept
-                _decide_none(kept, known)
-                continue
-            for block in (one.body, one.orelse):
-                _decide_none(block, dict(known))
-        elif isinstance(one, ast.For | ast.While):
-            inside = {n: k for n, k in known.items() if n not in _stores(one)}
-            _decide_none(one.body, inside)
-            after = dict(known)
-            leaves = any(
-                isinstance(n, ast.Break | ast.Return | ast.Continue) for n in _of_loop(one)
-            )
-            for name in _stores(one):
-                last = _last_said(one.body, name)
-                if leaves or last is None or after.get(name) != last:
-                    after.pop(name, None)
-            known.clear()
-            known.update(after)
-            continue
-        elif isinstance(one, ast.With):
-            _decide_none(one.body, known)
-            continue
-        for name in _stores(one):
-            known.pop(name, None)
-        if (
-            isinstance(one, ast.Assign)
-            and len(one.targets) == 1
-            and isinstance(one.targets[0], ast.Name)
-        ):
-            said = _says_none(one.value)
-            if said is not None:
-                known[one.targets[0].id] = said
-
-
-def _of_loop(loop: ast.AST) -> Iterator[ast.AST]:
-    """Nodes of a loop, without those of loops inside it."""
-    for child in ast.iter_child_nodes(loop):
-        yield child
-        if not isinstance(child, ast.For | ast.While | ast.FunctionDef):
-            yield from _of_loop(child)
-
-
-def _last_said(body: list[ast.stmt], name: str) -> str | None:
-    """What the last statement of a block that touches a name makes of it."""
-    for one in reversed(body):
-        if name in _stores(one):
-            is_plain = isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
-            return _says_none(one.value) if is_plain else None  # pyright: ignore[reportAttributeAccessIssue]
-    return None
-
-
-def _says_none(value: ast.expr) -> str | None:
-    if isinstance(value, ast.Constant) and value.value is None:
-        return NOTHING
-    if isinstance(
-        value, ast.DictComp | ast.ListComp | ast.Dict | ast.List | ast.Tuple | ast.JoinedStr
-    ):
-        return SOMETHING
-    return None
-
-
-def _asks_none(test: ast.expr) -> tuple[str, str]:
-    """("is" or "is not", name) of `name is None`."""
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name):
-        other = test.comparators[0]
-        if isinstance(other, ast.Constant) and other.value is None:
-            if isinstance(test.ops[0], ast.Is):
-                return "is", test.left.id
-            if isinstance(test.ops[0], ast.IsNot):
-                return "is not", test.left.id
-    return "", ""
-
-
-def _drop_overwritten(body: list[ast.stmt]) -> None:
-    """`x = a` before `x = b`, where nobody reads x between."""
-    for index, one in reversed(list(enumerate(body))):
-        if not (isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)):
-            continue
-        name = one.targets[0].id
-        for later in body[index + 1 :]:
-            if name in _loads(later) or _adds_to(later, name):
-                break
-            is_same = isinstance(later, ast.Assign) and isinstance(later.targets[0], ast.Name)
-            if is_same and later.targets[0].id == name:  # pyright: ignore[reportAttributeAccessIssue]
-                if is_pure(one.value):
-                    body.remove(one)
-                break
-            if any(isinstance(n, ast.FunctionDef | ast.Lambda) for n in ast.walk(later)):
-                break
-
-
-def _adds_to(node: ast.AST, name: str) -> bool:
-    """Whether something in a statement is `name += value`, which reads it too."""
-    return any(isinstance(n, ast.AugAssign) and dotted(n.target) == name for n in ast.walk(node))
-
-
-_WITHOUT_EFFECT = frozenset(
-    "len min max float int bool abs isinstance callable hasattr getattr list dict tuple set zip "
-    "torch.empty torch.zeros torch.ones".split()
-)
-
-
-def is_pure(node: ast.expr) -> bool:
-    """Whether nobody notices that an expression is not worked out."""
-    return not any(
-        isinstance(part, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
-        and not (isinstance(part, ast.Call) and dotted(part.func) in _WITHOUT_EFFECT)
-        for part in ast.walk(node)
-    )
-
-
-_ASKED = frozenset("any all min max sum mean std argmax".split())
-"""Methods of arrays and tensors that change nothing."""
-
-
-def is_idle(node: ast.expr) -> bool:
-    """Whether an expression may be left out where nobody reads it; it may be moved only if `is_pure`."""
-    return not any(
-        isinstance(part, ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
-        and not (isinstance(part, ast.Call) and _is_idle_call(part))
-        for part in ast.walk(node)
-    )
-
-
-def _is_idle_call(node: ast.Call) -> bool:
-    name = dotted(node.func) or ""
-    if name in ("nn.ModuleList", "nn.Identity"):
-        return not node.args
-    is_asked = isinstance(node.func, ast.Attribute) and node.func.attr in _ASKED
-    return is_asked or name in _WITHOUT_EFFECT or name in ("sorted", "np.abs", "np.isnan")
-
-
-def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:
-    """Write an expression wherever a name is read; not where an inner function has a name of its own."""
-
-    class Replace(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            if node is not whole and name in _bound_by(node):
-                return node
-            return super().visit(node)
-
-        def visit_Name(self, node: ast.Name) -> Any:
-            is_read = isinstance(node.ctx, ast.Load) and node.id == name
-            return copy.deepcopy(value) if is_read else node
-
-    whole = node
-    Replace().visit(node)
-
-
-def is_captured(node: ast.AST, name: str, value: ast.expr) -> bool:
-    """Whether a name of `value` would mean another thing somewhere where `name` is read."""
-    own = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
-    return any(
-        own & _bound_by(inner)
-        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(inner))
-        for inner in ast.walk(node)
-        if inner is not node
-    )
-
-
-def _bound_by(node: ast.AST) -> set[str]:
-    """Names that an inner function, lambda or comprehension has of its own."""
-    if isinstance(node, ast.FunctionDef | ast.Lambda):
-        names = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
-        return names | set(_stores(node)) if isinstance(node, ast.FunctionDef) else names
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
-        return {
-            n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
-        }
-    return set()
-
-
-def same_text(target: ast.AST, value: ast.AST) -> bool:
-    """Whether an assignment gives a thing to itself."""
-    return dotted(target) is not None and dotted(target) == dotted(value)
-
-
-def _number(node: ast.AST) -> Any:
-    """A whole number that stands there; None for anything else."""
-    is_plain = isinstance(node, ast.Constant) and type(node.value) is int
-    return node.value if is_plain else None  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _without_last_continue(body: list[ast.stmt]) -> None:
-    """At the end of a loop's body `else: continue` says nothing."""
-    while body and isinstance(body[-1], ast.If):
-        last = body[-1]
-        while len(last.orelse) == 1 and isinstance(last.orelse[0], ast.If):
-            last = last.orelse[0]
-        if last.orelse and all(isinstance(one, ast.Continue) for one in last.orelse):
-            last.orelse = []
-        return
-
-
-def _without_index(node: ast.For) -> None:
-    """`for i, x in enumerate(y)` as `for x in y` where nobody reads i."""
-    call, target = node.iter, node.target
-    if not (
-        isinstance(call, ast.Call) and dotted(call.func) == "enumerate" and len(call.args) == 1
-    ):
-        return
-    if call.keywords or not (
-        isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name)
-    ):
-        return
-    name = target.elts[0].id
-    if not any(
-        isinstance(n, ast.Name) and n.id == name for one in node.body for n in ast.walk(one)
-    ):
-        node.iter, node.target = call.args[0], target.elts[1]
-
-
-def _without_moves(node: ast.Call) -> Any:
-    """`x.to(y.device)` and `x.cpu()` as `x`, and no `device=y.device`."""
-    node.keywords = [k for k in node.keywords if not (k.arg == "device" and _is_device(k.value))]
-    if isinstance(node.func, ast.Attribute) and node.func.attr == "cpu" and not node.args:
-        return node.func.value
-    if isinstance(node.func, ast.Attribute) and node.func.attr == "to":
-        node.args = [a for a in node.args if not _is_device(a)]
-        if not node.args and not node.keywords:
-            return node.func.value
-    return node
-
-
-def _is_device(node: ast.AST) -> bool:
-    if isinstance(node, ast.Constant):
-        return node.value == "cpu"
-    if isinstance(node, ast.Name):
-        return node.id == "device"
-    return isinstance(node, ast.Attribute) and node.attr == "device"
-
-
-def _assign(target: ast.expr, value: ast.expr) -> ast.Assign:
-    return ast.Assign([target], value, lineno=0)
-
-
-def _can_split(target: ast.Tuple, value: ast.Tuple) -> bool:
-    """Whether `a, b = x, y` may be two statements: no value reads what an earlier one has written."""
-    if len(target.elts) != len(value.elts) or not all(isinstance(t, ast.Name) for t in target.elts):
-        return False
-    plain = [
-        isinstance(v, ast.Name | ast.Constant | ast.Tuple | ast.Dict | ast.List) for v in value.elts
-    ]
-    if not any(plain) or all(isinstance(v, ast.List | ast.Dict) for v in value.elts):
-        return False
-    for index, one in enumerate(target.elts):
-        later = ast.Tuple(value.elts[index + 1 :], ast.Load())
-        names = {n.id for n in ast.walk(later) if isinstance(n, ast.Name)}
-        if isinstance(one, ast.Name) and one.id in names:
-            return False
-    return True
-
-
-def _reads(body: list[ast.stmt], one: ast.stmt, name: str) -> bool:
-    """Whether the simple statement after one reads a name."""
-    index = body.index(one) + 1
-    following = body[index] if index < len(body) else None
-    return (
-        isinstance(following, ast.Assign | ast.Return | ast.Expr)
-        and not any(isinstance(n, ast.Lambda) for n in ast.walk(following))
-        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(following))
-    )
-
-
-def _without_copies(function: ast.AST, name: str) -> None:
-    """`list(x)` of what is a list already, and read once, as `x`."""
-
-    class Visit(ast.NodeTransformer):
-        def visit_Call(self, node: ast.Call) -> Any:
-            self.generic_visit(node)
-            is_copy = dotted(node.func) == "list" and len(node.args) == 1
-            return node.args[0] if is_copy and dotted(node.args[0]) == name else node
-
-    if _loads(function).get(name) == 1:
-        Visit().visit(function)
-
-
-def _is_only_starred(function: ast.AST, name: str) -> bool:
-    """Whether a name is read as `**name` and in no other way."""
-    starred = sum(
-        isinstance(k.value, ast.Name) and k.value.id == name
-        for n in ast.walk(function)
-        if isinstance(n, ast.Call)
-        for k in n.keywords
-        if k.arg is None
-    )
-    return starred == _loads(function).get(name, 0)
-
-
-def _unstarred(keyword: ast.keyword) -> list[ast.keyword]:
-    """`**{"a": 1}` as `a=1`."""
-    value = keyword.value
-    if keyword.arg is not None or not isinstance(value, ast.Dict):
-        return [keyword]
-    if not all(isinstance(key, ast.Constant) for key in value.keys):
-        return [keyword]
-    pairs = zip(value.keys, value.values, strict=True)
-    return [ast.keyword(key.value, one) for key, one in pairs]  # pyright: ignore[reportOptionalMemberAccess,reportAttributeAccessIssue]
-
-
-def _flat(parts: list[ast.expr]) -> list[ast.expr]:
-    """`*[a, b]` as `a, b`."""
-    found: list[ast.expr] = []
-    for part in parts:
-        if isinstance(part, ast.Starred) and isinstance(part.value, ast.List | ast.Tuple):
-            found += part.value.elts
-        else:
-            found.append(part)
-    return found
-
-
-def _without_defaults(node: ast.Call, function: Any) -> None:
-    """Leave out arguments that say what the function does anyway."""
-    parameters = inspect.signature(function).parameters
-    defaults = {name: one.default for name, one in parameters.items()}
-    node.keywords = [
-        one
-        for one in node.keywords
-        if not (
-            one.arg in defaults
-            and isinstance(one.value, ast.Constant)
-            and type(defaults[one.arg]) is type(one.value.value)
-            and defaults[one.arg] == one.value.value
-        )
-    ]
-
-
-def _only_hands_on(node: ast.Lambda) -> bool:
-    """`lambda a, b: f(a, b)`, which is f."""
-    call, names = node.body, [a.arg for a in node.args.args]
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords):
-        return False
-    is_plain = not (
-        node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.args.defaults
-    )
-    return is_plain and [dotted(a) for a in call.args] == names and call.func.id not in names
 
 
 def _is_open(value: Any) -> bool:
@@ -1274,27 +797,3 @@ def _our_errors() -> frozenset[str]:
         found.add(one.__name__)
         waiting += one.__subclasses__()
     return frozenset(found | {"PictureError", "MissingPackageError"})
-
-
-def _arguments(function: ast.FunctionDef) -> Iterable[ast.arg]:
-    a = function.args
-    extra = [one for one in (a.vararg, a.kwarg) if one is not None]
-    return [*a.posonlyargs, *a.args, *a.kwonlyargs, *extra]
-
-
-def _stores(function: ast.AST) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            counts[node.id] = counts.get(node.id, 0) + 1
-        elif isinstance(node, ast.FunctionDef) and node is not function:
-            counts[node.name] = counts.get(node.name, 0) + 1
-    return counts
-
-
-def _loads(function: ast.AST) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            counts[node.id] = counts.get(node.id, 0) + 1
-    return counts

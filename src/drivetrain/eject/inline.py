@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import UNKNOWN, Known, literal, negated, replace_name
+from drivetrain.eject.effects import replace_name
+from drivetrain.eject.known import UNKNOWN, Known, literal
 from drivetrain.eject.lift import Lifter, rename
+from drivetrain.eject.questions import negated
 from drivetrain.eject.tree import dotted
 from drivetrain.errors import EjectError
 from drivetrain.train.callback import Callback

@@ -35,7 +35,8 @@ from typing import Any
 import torch
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import UNKNOWN, Folder, Known
+from drivetrain.eject.fold import Folder
+from drivetrain.eject.known import UNKNOWN, Known
 from drivetrain.eject.tree import dotted
 from drivetrain.errors import EjectError
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drivetrain.eject import tree
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import PAIR, Form, Opened, Setting, same_value
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
@@ -550,7 +550,7 @@ class Loops:
                 )
             assert isinstance(waits, ast.If)
             last = tree.expression("(step + 1) % NUM_BATCHES == 0")
-            from drivetrain.eject.fold import negated
+            from drivetrain.eject.questions import negated
 
             condition: Any = ast.If(ast.BoolOp(ast.Or(), [negated(waits.test), last]), middle, [])
             tree.mark(condition)
@@ -842,7 +842,7 @@ def _put_batches(function: Any, around: Surroundings) -> None:
 
 
 def _replace_text(function: Any, name: str, text: str) -> None:
-    from drivetrain.eject.fold import replace_name
+    from drivetrain.eject.effects import replace_name
 
     replace_name(function, name, tree.expression(text))
 

@@ -11,8 +11,8 @@ import torch
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.eject.choices import loss_text
-from drivetrain.eject.fold import literal
 from drivetrain.eject.inline import PAIR, Form
+from drivetrain.eject.known import literal
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.eject.text import loss_call

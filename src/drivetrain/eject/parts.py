@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import PAIR, Form, Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Lifter
 
 LEVELS = {

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from drivetrain.eject.fold import literal
+from drivetrain.eject.known import literal
 from drivetrain.eject.tree import unparse
 from drivetrain.errors import EjectError
 

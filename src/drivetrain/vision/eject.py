@@ -17,8 +17,8 @@ import torch
 
 from drivetrain.data.split import choose_of_each_class
 from drivetrain.eject.choices import asks_groups
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written

@@ -17,8 +17,8 @@ import numpy as np
 
 from drivetrain.data import split as splits
 from drivetrain.data.frame import Factor
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.errors import EjectError

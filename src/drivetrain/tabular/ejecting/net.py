@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import TUPLE, Form
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written

@@ -16,8 +16,8 @@ from drivetrain.bundle.conformal import strangeness
 from drivetrain.bundle.domain import domain_score
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.data.frame import Factor
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written

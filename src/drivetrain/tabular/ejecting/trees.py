@@ -27,8 +27,8 @@ import numpy as np
 from drivetrain import store
 from drivetrain._registry import lookup
 from drivetrain.data.frame import Frame
-from drivetrain.eject.fold import Known
 from drivetrain.eject.inline import Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
