@@ -14,7 +14,7 @@ import pytest
 import drivetrain as dt
 from drivetrain.errors import ConfigError, DataError, RunError, UnknownNameError
 from drivetrain.tabular.data import gather
-from drivetrain.tabular.fitting import FITTERS
+from drivetrain.tabular.fitting import FITTERS, SHAPES
 from drivetrain.tabular.models import TabularModel, fit, load
 from tests.tabular.tables import passengers, sales, write
 
@@ -237,3 +237,32 @@ def test_no_library_that_grew_a_model_is_needed_to_predict(tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected
+
+
+def parity(rows: int = 600) -> dict[str, list[str]]:
+    """Levels whose codes say nothing: the odd ones, in the order of the alphabet, are `yes`."""
+    draw = np.random.default_rng(0)
+    levels = draw.integers(0, 30, rows)
+    noise = draw.normal(size=rows)
+    labels = ["yes" if level % 2 else "no" for level in levels]
+    return {
+        "level": [f"k{level:02}" for level in levels],
+        "noise": [f"{value:.3f}" for value in noise],
+        "mark": labels,
+    }
+
+
+def test_boosting_splits_categories_into_sets_where_that_predicts_held_out_rows_better() -> None:
+    data = gather(parity(), "mark")
+    found = fit(data, model="boosting").settings()
+    assert found["categorical"] == [0]
+    as_codes = fit(data, model="boosting", settings={"category_sets": False})
+    assert as_codes.settings()["categorical"] == []
+    assert (as_codes.settings()["num_leaves"], as_codes.settings()["max_features"]) == SHAPES[0]
+
+
+def test_boosting_leaves_levels_that_were_given_in_an_order_in_it() -> None:
+    order = {"level": [f"k{level:02}" for level in range(30)]}
+    data = gather(parity(), "mark", levels=order)
+    found = fit(data, model="boosting", settings={"category_sets": True})
+    assert found.settings()["categorical"] == []

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from drivetrain.errors import ConfigError
 from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import Estimator, LinearEstimator, Prepared, TreeEstimator
 from drivetrain.trees import grow
+from drivetrain.trees.grown import Grown
 
 MOST_ROUNDS = 1000
 """Trees that boosting makes at most; it stops where the held-out rows stop gaining."""
@@ -26,6 +28,13 @@ PATIENCE = 30
 ONE_THREAD = 1_000_000
 """Rows times columns up to which boosting takes one thread: its threads meet after each split, and where
 another program has one of the cores, they wait for each other longer than they work."""
+SHAPES = ((31, 1.0), (127, 0.6))
+"""Leaves of a tree and share of the columns that it may ask about: a usual one, and one for tables where
+much depends on many columns together."""
+CHOOSES = 2_000_000
+"""Rows times columns up to which boosting tries each shape."""
+MOST_CODES = {"lightgbm": 2**31 - 2, "scikit-learn": 255}
+"""Codes of a category that boosting can split into sets."""
 
 
 @dataclass(frozen=True)
@@ -158,41 +167,77 @@ def fit_boosting(
     library: str | None = None,
     num_trees: int | None = None,
     learning_rate: float = 0.05,
-    num_leaves: int = 31,
+    num_leaves: int | None = None,
+    max_features: float | None = None,
+    category_sets: bool | None = None,
     min_samples_leaf: int = 20,
 ) -> Fitted:
     """Small trees, each on what those before left over.
 
-    How many is found on a tenth of the training rows, then all of them are used.
+    How many is found on a tenth of the training rows, then all of them are used. Where none of
+    `num_leaves`, `max_features`, `category_sets` and `num_trees` is given and the table is not too
+    large, the same tenth chooses among `SHAPES`, and whether categories are split into sets of levels
+    or by the order of their codes; otherwise those that are not given are as in the first of `SHAPES`,
+    without sets.
     """
     matrix, targets = _design(data)
     if matrix.size <= ONE_THREAD:
         num_threads = 1
-    settings: dict[str, Any] = {
-        "num_classes": len(data.classes),
-        "library": library,
-        "learning_rate": learning_rate,
-        "num_leaves": num_leaves,
-        "min_samples_leaf": min_samples_leaf,
-        "seed": seed,
-        "num_threads": num_threads,
-    }
-    curve = None
-    if num_trees is None:
-        inner = data.inner_split(seed=seed)
-        first = grow.boosting(
-            matrix[inner[0]],
-            targets[inner[0]],
-            valid=(matrix[inner[1]], targets[inner[1]]),
-            patience=PATIENCE,
-            num_trees=MOST_ROUNDS,
-            **settings,
+    of_sets = _sets(data, library)
+    given = (num_leaves, max_features, category_sets, num_trees)
+    if all(value is None for value in given) and matrix.size <= CHOOSES:
+        shapes = [
+            (*shape, sets) for sets in ([], of_sets)[: 2 if of_sets else 1] for shape in SHAPES
+        ]
+    else:
+        leaves, features = SHAPES[0]
+        shapes = [
+            (num_leaves or leaves, max_features or features, of_sets if category_sets else [])
+        ]
+
+    def grown(rows: np.ndarray | slice, shape: tuple[int, float, list[int]], **more: Any) -> Grown:
+        return grow.boosting(
+            matrix[rows],
+            targets[rows],
+            num_classes=len(data.classes),
+            library=library,
+            learning_rate=learning_rate,
+            num_leaves=shape[0],
+            max_features=shape[1],
+            categorical=shape[2],
+            min_samples_leaf=min_samples_leaf,
+            seed=seed,
+            num_threads=num_threads,
+            **more,
         )
-        curve = first.curve
-        assert curve is not None, "boosting tells the loss of each stage"
+
+    chosen, curve, lowest = shapes[0], None, float("inf")
+    if num_trees is None:
+        fitted, held_out = data.inner_split(seed=seed)
+        valid = (matrix[held_out], targets[held_out])
+        for shape in shapes:
+            more = {"valid": valid, "patience": PATIENCE, "num_trees": MOST_ROUNDS}
+            found = grown(fitted, shape, **more).curve
+            assert found is not None and found.valid is not None, "boosting tells each stage's loss"
+            if found.valid.min() < lowest:
+                chosen, curve, lowest = shape, found, float(found.valid.min())
+        assert curve is not None, "there is a shape at least"
         num_trees = max(curve.kept, 1)
-    found = grow.boosting(matrix, targets, num_trees=num_trees, **settings)
-    return Fitted(TreeEstimator(found.ensemble), found.settings, curve=curve)
+    last = grown(slice(None), chosen, num_trees=num_trees)
+    return Fitted(TreeEstimator(last.ensemble), last.settings, curve=curve)
+
+
+def _sets(data: TabularData, library: str | None) -> list[int]:
+    """Columns of the design that hold codes without an order, and not too many for the library."""
+    if library is None:
+        library = "lightgbm" if importlib.util.find_spec("lightgbm") else "scikit-learn"
+    most = MOST_CODES.get(library, 0)  # growing tells of a library that there is not
+    ordered = data.recipe.get("levels", {})
+    return [
+        place
+        for place, column in enumerate(data.preprocess.categories)
+        if column.name not in ordered and len(column.levels) + 1 <= most
+    ]
 
 
 def fit_linear(data: TabularData, *, seed: int, num_threads: int, penalty: float = 1.0) -> Fitted:

@@ -123,6 +123,14 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("boosting", {"num_trees": 7, "learning_rate": 0.3, "num_leaves": 4, "min_samples_leaf": 3}),
     ("boosting", {"num_trees": 7, "library": "scikit-learn", "num_leaves": 5}),
     ("boosting", {}),
+    (
+        "boosting",
+        {"num_trees": 9, "category_sets": True, "max_features": 0.6, "min_samples_leaf": 5},
+    ),
+    (
+        "boosting",
+        {"num_trees": 9, "library": "scikit-learn", "category_sets": True, "max_features": 0.5},
+    ),
     ("linear", {"penalty": 0.05}),
 ]
 

@@ -88,6 +88,7 @@ class TableWriter:
 
     def setting(self, name: str, value: Any, reason: str) -> str:
         """A constant of the script; returns its name."""
+        assert self.lifter.constants.get(name, value) == value, f"{name} is another setting's name"
         self.settings.append(Setting(name, value, reason))
         self.lifter.constants[name] = value
         return name

@@ -433,12 +433,15 @@ def {{name}}(model: {made}{kind}, rows: Part) -> np.ndarray:
         reason = "of LightGBM; the same trees whatever the number of threads"
         name = self._option("PARAMS", params, reason)
         self.lifter.add_import(Import("lightgbm"))
+        sets = ""
+        if settings["categorical"]:
+            sets = f", categorical_feature={self._sets(settings)}"
         self._function(
             "fit",
             f'''
 def {{name}}(train: Part) -> lightgbm.Booster:
     """{_says("boosting")}"""
-    dataset = lightgbm.Dataset(train.design, label=train.targets)
+    dataset = lightgbm.Dataset(train.design, label=train.targets{sets})
     return lightgbm.train({name}, dataset, num_boost_round={trees})
 ''',
         )
@@ -476,6 +479,14 @@ def {{name}}(model: lightgbm.Booster, rows: Part) -> np.ndarray:
             "early_stopping": "False",
             "random_state": self._seed(settings, 2**32),
         }
+        if settings["max_features"] < 1:
+            options["max_features"] = self._option(
+                "MAX_FEATURES",
+                settings["max_features"],
+                "of the columns, those a split chooses among",
+            )
+        if settings["categorical"]:
+            options["categorical_features"] = self._sets(settings)
         listed = ", ".join(f"{key}={value}" for key, value in options.items())
         call = "predict_proba" if self.is_class else "predict"
         self._function(
@@ -495,6 +506,11 @@ def {{name}}(model: {made}, rows: Part) -> np.ndarray:
     return model.{call}(rows.design)
 ''',
         )
+
+    def _sets(self, settings: dict[str, Any]) -> str:
+        """The columns whose categories are split into sets, as a constant."""
+        reason = "columns of categories: each split puts some of their levels on one side"
+        return self._option("SPLIT_BY_SETS", list(settings["categorical"]), reason)
 
     def _linear(self, member: Member) -> None:
         penalty = self._option("PENALTY", member.settings["penalty"], "on the weights")
@@ -588,7 +604,7 @@ def {{name}}(train: Part) -> tuple[int, float, np.ndarray, np.ndarray]:
     found = [(best_split(column, train.targets), i) for i, column in enumerate(train.design.T)]
     (threshold, _), column = min(found, key=lambda one: one[0][1])
     is_low, targets = train.design[:, column] <= threshold, {self._shares()}
-    low, high = (np.ones(side.sum()) @ targets[side] / side.sum() for side in (is_low, ~is_low))
+    low, high = (targets[side].sum(axis=0) / side.sum() for side in (is_low, ~is_low))
     return column, threshold, low, high
 ''',
             {"best_split": splits.best_split},
