@@ -34,6 +34,7 @@ from tests.tabular.tables import passengers, sales
 
 SMALL: dict[str, dict[str, Any]] = {
     "boosting": {"num_trees": 20, "learning_rate": 0.1},
+    "boosting_sets": {"num_trees": 20, "learning_rate": 0.1},
     "forest": {"num_trees": 10},
     "extra_trees": {"num_trees": 10},
     "net": {"layers": [16], "batch_size": 16},

@@ -252,17 +252,22 @@ def parity(rows: int = 600) -> dict[str, list[str]]:
     }
 
 
-def test_boosting_splits_categories_into_sets_where_that_predicts_held_out_rows_better() -> None:
+def test_boosting_splits_categories_into_sets_where_it_is_asked_to() -> None:
     data = gather(parity(), "mark")
-    found = fit(data, model="boosting").settings()
-    assert found["categorical"] == [0]
-    as_codes = fit(data, model="boosting", settings={"category_sets": False})
-    assert as_codes.settings()["categorical"] == []
-    assert (as_codes.settings()["num_leaves"], as_codes.settings()["max_features"]) == SHAPES[0]
+    sets, codes = fit(data, model="boosting_sets"), fit(data, model="boosting")
+    assert sets.settings()["categorical"] == [0] and codes.settings()["categorical"] == []
+    assert sets.measured("valid").metrics["log_loss"] < codes.measured("valid").metrics["log_loss"]
 
 
-def test_boosting_leaves_levels_that_were_given_in_an_order_in_it() -> None:
+def test_boosting_takes_the_first_shape_where_one_setting_of_it_is_given() -> None:
+    data = gather(parity(), "mark")
+    found = fit(data, model="boosting", settings={"max_features": 0.5}).settings()
+    assert (found["num_leaves"], found["max_features"]) == (SHAPES[0][0], 0.5)
+    chosen = fit(data, model="boosting").settings()
+    assert (chosen["num_leaves"], chosen["max_features"]) in SHAPES
+
+
+def test_levels_that_were_given_in_an_order_stay_in_it() -> None:
     order = {"level": [f"k{level:02}" for level in range(30)]}
     data = gather(parity(), "mark", levels=order)
-    found = fit(data, model="boosting", settings={"category_sets": True})
-    assert found.settings()["categorical"] == []
+    assert fit(data, model="boosting_sets").settings()["categorical"] == []

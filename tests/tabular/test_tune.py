@@ -69,7 +69,9 @@ def test_nets_are_not_searched_by_default_and_trees_are() -> None:
     assert [knob.name for knob in searched("boosting")] == [
         "learning_rate", "num_leaves", "min_samples_leaf",
     ]  # fmt: skip
-    assert {"boosting", "forest", "extra_trees", "tree", "linear", "net"} == set(SPACES)
+    assert {"boosting", "boosting_sets", "forest", "extra_trees", "tree", "linear", "net"} == set(
+        SPACES
+    )
 
 
 @pytest.mark.row(110)
@@ -449,7 +451,7 @@ def test_mistakes_are_answered() -> None:
     table = passengers()
     with pytest.raises(
         ConfigError,
-        match=r"^'majority' has no settings to tune\. These have: boosting, forest, extra_trees, tree, ",
+        match=r"^'majority' has no settings to tune\. These have: boosting, boosting_sets, forest, ",
     ):
         tune(table, "lives", "majority", **QUIET)
     with pytest.raises(

@@ -44,7 +44,7 @@ multiclass = require("sklearn.utils.multiclass", extra="tabular")
 validation = require("sklearn.utils.validation", extra="tabular")
 
 OF_MODELS = (
-    "num_trees", "learning_rate", "num_leaves", "category_sets", "library", "min_samples_leaf",
+    "num_trees", "learning_rate", "num_leaves", "library", "min_samples_leaf",
     "max_leaf_nodes", "max_depth", "max_features", "max_samples", "penalty", "layers", "epochs",
     "lr", "batch_size", "weight_decay", "dropout", "embedding_dropout", "y_range",
 )  # fmt: skip
@@ -65,7 +65,6 @@ class _TabularEstimator(base.BaseEstimator):
         num_trees: int | None = None,
         learning_rate: float | None = None,
         num_leaves: int | None = None,
-        category_sets: bool | None = None,
         library: str | None = None,
         min_samples_leaf: int | None = None,
         max_leaf_nodes: int | None = None,
@@ -96,7 +95,6 @@ class _TabularEstimator(base.BaseEstimator):
         self.num_trees = num_trees
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
-        self.category_sets = category_sets
         self.library = library
         self.min_samples_leaf = min_samples_leaf
         self.max_leaf_nodes = max_leaf_nodes
@@ -285,8 +283,9 @@ class TabularClassifier(base.ClassifierMixin, _TabularEstimator):
     """Any of Drivetrain's models as a classifier of scikit-learn.
 
     Args:
-        model: `boosting`, `forest`, `extra_trees`, `tree`, `linear`, `net`, `one_r`, `majority`.
-        num_trees, learning_rate, num_leaves, category_sets, library, min_samples_leaf,
+        model: `boosting`, `boosting_sets`, `forest`, `extra_trees`, `tree`, `linear`, `net`, `one_r`,
+            `majority`.
+        num_trees, learning_rate, num_leaves, library, min_samples_leaf,
             max_leaf_nodes, max_depth, max_features, max_samples, penalty: of the models that have
             them; None is the model's own choice. See `tabular.fitting`.
         layers, epochs, lr, batch_size, weight_decay, dropout, embedding_dropout, y_range: of the net.

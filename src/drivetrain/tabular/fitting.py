@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,6 @@ from drivetrain.errors import ConfigError
 from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import Estimator, LinearEstimator, Prepared, TreeEstimator
 from drivetrain.trees import grow
-from drivetrain.trees.grown import Grown
 
 MOST_ROUNDS = 1000
 """Trees that boosting makes at most; it stops where the held-out rows stop gaining."""
@@ -169,65 +168,107 @@ def fit_boosting(
     learning_rate: float = 0.05,
     num_leaves: int | None = None,
     max_features: float | None = None,
-    category_sets: bool | None = None,
     min_samples_leaf: int = 20,
 ) -> Fitted:
     """Small trees, each on what those before left over.
 
     How many is found on a tenth of the training rows, then all of them are used. Where none of
-    `num_leaves`, `max_features`, `category_sets` and `num_trees` is given and the table is not too
-    large, the same tenth chooses among `SHAPES`, and whether categories are split into sets of levels
-    or by the order of their codes; otherwise those that are not given are as in the first of `SHAPES`,
-    without sets.
+    `num_leaves`, `max_features` and `num_trees` is given and the table is not too large, the same tenth
+    chooses among `SHAPES`; otherwise what is not given is as in the first of them.
+    """
+    return _boosted(
+        data,
+        [],
+        num_trees,
+        (num_leaves, max_features),
+        library=library,
+        learning_rate=learning_rate,
+        min_samples_leaf=min_samples_leaf,
+        seed=seed,
+        num_threads=num_threads,
+    )
+
+
+def fit_boosting_sets(
+    data: TabularData,
+    *,
+    seed: int,
+    num_threads: int,
+    library: str | None = None,
+    num_trees: int | None = None,
+    learning_rate: float = 0.05,
+    num_leaves: int | None = None,
+    max_features: float | None = None,
+    min_samples_leaf: int = 20,
+) -> Fitted:
+    """As `fit_boosting`; but a split of a category puts any of its levels on one side.
+
+    Where their codes are an order, as those of levels that were given in one, they stay one. Averaged
+    with `fit_boosting`, whose trees split between neighbouring codes, it is often better than either.
+    """
+    return _boosted(
+        data,
+        sets_of(data, library),
+        num_trees,
+        (num_leaves, max_features),
+        library=library,
+        learning_rate=learning_rate,
+        min_samples_leaf=min_samples_leaf,
+        seed=seed,
+        num_threads=num_threads,
+    )
+
+
+def _boosted(
+    data: TabularData,
+    categorical: Sequence[int],
+    num_trees: int | None,
+    shape: tuple[int | None, float | None],
+    **settings: Any,
+) -> Fitted:
+    """The number of trees, and their shape, that predict held-out rows best; grown on all rows.
+
+    Args:
+        categorical: columns of the design that are split into sets.
+        num_trees: None to find it.
+        shape: leaves and share of the columns; None for what is not given.
+        settings: others of `grow.boosting`.
     """
     matrix, targets = _design(data)
+    settings |= {"num_classes": len(data.classes), "categorical": categorical}
     if matrix.size <= ONE_THREAD:
-        num_threads = 1
-    of_sets = _sets(data, library)
-    given = (num_leaves, max_features, category_sets, num_trees)
-    if all(value is None for value in given) and matrix.size <= CHOOSES:
-        shapes = [
-            (*shape, sets) for sets in ([], of_sets)[: 2 if of_sets else 1] for shape in SHAPES
-        ]
-    else:
-        leaves, features = SHAPES[0]
-        shapes = [
-            (num_leaves or leaves, max_features or features, of_sets if category_sets else [])
-        ]
-
-    def grown(rows: np.ndarray | slice, shape: tuple[int, float, list[int]], **more: Any) -> Grown:
-        return grow.boosting(
-            matrix[rows],
-            targets[rows],
-            num_classes=len(data.classes),
-            library=library,
-            learning_rate=learning_rate,
-            num_leaves=shape[0],
-            max_features=shape[1],
-            categorical=shape[2],
-            min_samples_leaf=min_samples_leaf,
-            seed=seed,
-            num_threads=num_threads,
-            **more,
-        )
-
-    chosen, curve, lowest = shapes[0], None, float("inf")
+        settings["num_threads"] = 1
+    usual = SHAPES[0]
+    shapes = [(shape[0] or usual[0], shape[1] or usual[1])]
+    if num_trees is None and shape == (None, None) and matrix.size <= CHOOSES:
+        shapes = list(SHAPES)
+    (leaves, features), curve, lowest = shapes[0], None, float("inf")
     if num_trees is None:
-        fitted, held_out = data.inner_split(seed=seed)
-        valid = (matrix[held_out], targets[held_out])
-        for shape in shapes:
-            more = {"valid": valid, "patience": PATIENCE, "num_trees": MOST_ROUNDS}
-            found = grown(fitted, shape, **more).curve
+        fitted, held_out = data.inner_split(seed=settings["seed"])
+        for leaves_tried, features_tried in shapes:
+            found = grow.boosting(
+                matrix[fitted],
+                targets[fitted],
+                valid=(matrix[held_out], targets[held_out]),
+                patience=PATIENCE,
+                num_trees=MOST_ROUNDS,
+                num_leaves=leaves_tried,
+                max_features=features_tried,
+                **settings,
+            ).curve
             assert found is not None and found.valid is not None, "boosting tells each stage's loss"
             if found.valid.min() < lowest:
-                chosen, curve, lowest = shape, found, float(found.valid.min())
+                curve, lowest = found, float(found.valid.min())
+                leaves, features = leaves_tried, features_tried
         assert curve is not None, "there is a shape at least"
         num_trees = max(curve.kept, 1)
-    last = grown(slice(None), chosen, num_trees=num_trees)
+    last = grow.boosting(
+        matrix, targets, num_trees=num_trees, num_leaves=leaves, max_features=features, **settings
+    )
     return Fitted(TreeEstimator(last.ensemble), last.settings, curve=curve)
 
 
-def _sets(data: TabularData, library: str | None) -> list[int]:
+def sets_of(data: TabularData, library: str | None) -> list[int]:
     """Columns of the design that hold codes without an order, and not too many for the library."""
     if library is None:
         library = "lightgbm" if importlib.util.find_spec("lightgbm") else "scikit-learn"
@@ -270,6 +311,7 @@ FITTERS: Mapping[str, Fitter] = MappingProxyType(
             Fitter("forest", "a random forest", fit_forest, True),
             Fitter("extra_trees", "extremely random trees", fit_extra_trees),
             Fitter("boosting", "gradient boosting", fit_boosting),
+            Fitter("boosting_sets", "gradient boosting, categories in sets", fit_boosting_sets),
         )
     }
 )

@@ -35,7 +35,10 @@ from drivetrain.train.run import Run, check_form, said_as_damage
 
 NET = "net"
 MEAN, WEIGHTED = "mean_ensemble", "weighted_ensemble"
-ORDER = ("majority", "one_r", "tree", "linear", "boosting", "forest", "extra_trees", NET)
+ORDER = (
+    *("majority", "one_r", "tree", "linear", "boosting", "forest", "boosting_sets", "extra_trees"),
+    NET,
+)
 """Quick and telling ones first: what comes later is left out where the time is up."""
 ALL = (*ORDER, MEAN, WEIGHTED)
 MEMBERS = 3
@@ -352,6 +355,9 @@ class _Board:
         is_baseline = name in FITTERS and FITTERS[name].is_baseline
         if self.left() <= 0 and not (is_baseline and name != "forest"):
             self.left_out[name] = "the time was up; give it more with --minutes"
+            return
+        if name == "boosting_sets" and not fitting.sets_of(self.data, None):
+            self.left_out[name] = "no column is a category, so it would be as boosting"
             return
         if self.progress:
             sys.stderr.write(f"fitting {name} …\n")

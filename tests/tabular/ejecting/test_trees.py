@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "forest": {"num_trees": 12},
     "extra_trees": {"num_trees": 12},
     "boosting": {"num_trees": 12},
+    "boosting_sets": {"num_trees": 12},
 }
 """Settings that make models quick to fit."""
 
@@ -123,14 +124,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("boosting", {"num_trees": 7, "learning_rate": 0.3, "num_leaves": 4, "min_samples_leaf": 3}),
     ("boosting", {"num_trees": 7, "library": "scikit-learn", "num_leaves": 5}),
     ("boosting", {}),
-    (
-        "boosting",
-        {"num_trees": 9, "category_sets": True, "max_features": 0.6, "min_samples_leaf": 5},
-    ),
-    (
-        "boosting",
-        {"num_trees": 9, "library": "scikit-learn", "category_sets": True, "max_features": 0.5},
-    ),
+    ("boosting_sets", {"num_trees": 9, "max_features": 0.6, "min_samples_leaf": 5}),
+    ("boosting_sets", {"num_trees": 9, "library": "scikit-learn", "max_features": 0.5}),
     ("linear", {"penalty": 0.05}),
 ]
 

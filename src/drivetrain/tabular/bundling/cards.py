@@ -26,6 +26,7 @@ _MODELS = {
     "forest": "a random forest",
     "extra_trees": "extremely randomised trees",
     "boosting": "gradient boosted trees",
+    "boosting_sets": "gradient boosted trees that split categories into sets of levels",
     "linear": "a linear model",
     "net": "a neural net with an embedding for each category",
 }

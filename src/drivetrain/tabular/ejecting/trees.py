@@ -323,6 +323,7 @@ class _Script:
             "forest": self._forest,
             "extra_trees": self._forest,
             "boosting": self._boosting,
+            "boosting_sets": self._boosting,
             "linear": self._linear,
         }
         lookup(writers, member.name, what="model that a script can fit")(member)
@@ -414,11 +415,11 @@ def {{name}}(model: {made}{kind}, rows: Part) -> np.ndarray:
         )
         trees = self._option("NUM_TREES", settings["num_trees"], _WHY_SO_MANY)
         if library == "lightgbm":
-            self._lightgbm(settings, trees)
+            self._lightgbm(member.name, settings, trees)
         else:
-            self._histograms(settings, trees)
+            self._histograms(member.name, settings, trees)
 
-    def _lightgbm(self, settings: dict[str, Any], trees: str) -> None:
+    def _lightgbm(self, name_of: str, settings: dict[str, Any], trees: str) -> None:
         classes = len(self.goal.classes)
         nothing = Rows(np.zeros((1, 1)), np.zeros(1), classes, None)
         params = from_lightgbm._params(nothing, settings, 1)
@@ -440,7 +441,7 @@ def {{name}}(model: {made}{kind}, rows: Part) -> np.ndarray:
             "fit",
             f'''
 def {{name}}(train: Part) -> lightgbm.Booster:
-    """{_says("boosting")}"""
+    """{_says(name_of)}"""
     dataset = lightgbm.Dataset(train.design, label=train.targets{sets})
     return lightgbm.train({name}, dataset, num_boost_round={trees})
 ''',
@@ -460,7 +461,7 @@ def {{name}}(model: lightgbm.Booster, rows: Part) -> np.ndarray:
 ''',
         )
 
-    def _histograms(self, settings: dict[str, Any], trees: str) -> None:
+    def _histograms(self, name_of: str, settings: dict[str, Any], trees: str) -> None:
         made = f"HistGradientBoosting{'Classifier' if self.is_class else 'Regressor'}"
         self.lifter.add_import(Import("sklearn.ensemble", made))
         options = {
@@ -493,7 +494,7 @@ def {{name}}(model: lightgbm.Booster, rows: Part) -> np.ndarray:
             "fit",
             f'''
 def {{name}}(train: Part) -> {made}:
-    """{_says("boosting")}"""
+    """{_says(name_of)}"""
     model = {made}({listed})
     return model.fit(train.design, train.targets)
 ''',
@@ -693,6 +694,7 @@ _MODELS = {
     "forest": "a random forest",
     "extra_trees": "extremely random trees",
     "boosting": "boosted trees",
+    "boosting_sets": "boosted trees that split categories into sets",
 }
 """What a script calls each model."""
 

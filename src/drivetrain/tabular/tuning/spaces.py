@@ -46,19 +46,22 @@ _FEATURES = Knob(
     because="fewer columns a split make trees that differ more, and whose mean is steadier",
 )  # fmt: skip
 
+_BOOSTING = (
+    Knob(
+        "learning_rate", 0.01, 0.3, is_log=True,
+        because="small steps need more trees, whose number is found by itself for each rate",
+    ),
+    Knob(
+        "num_leaves", 4, 256, is_log=True, most=0.25,
+        because="how many columns a tree can combine; 4 is pairs, 256 learns single rows",
+    ),
+    _LEAF,
+)  # fmt: skip
+
 SPACES: Mapping[str, tuple[Knob, ...]] = MappingProxyType(
     {
-        "boosting": (
-            Knob(
-                "learning_rate", 0.01, 0.3, is_log=True,
-                because="small steps need more trees, whose number is found by itself for each rate",
-            ),
-            Knob(
-                "num_leaves", 4, 256, is_log=True, most=0.25,
-                because="how many columns a tree can combine; 4 is pairs, 256 learns single rows",
-            ),
-            _LEAF,
-        ),
+        "boosting": _BOOSTING,
+        "boosting_sets": _BOOSTING,
         "forest": (
             _LEAF,
             _FEATURES,
