@@ -15,7 +15,7 @@ from tools import attack_corpus
 SECONDS, MEGABYTES = 2.0, 300.0
 SECONDS_OF_EJECT = 10.0
 """To write a script takes seconds of a sound run too."""
-EVERY, EVERY_LOAD = 40, 6
+EVERY, EVERY_LOAD = 100, 15
 """Of so many attacks the fast tests take one, through every door or `load`; `make test-all` takes all."""
 RARER = 4
 """So many times less often of tables, of which there are more."""
@@ -87,6 +87,7 @@ def test_every_attack_through_every_door(opened: Opened, kind):
     assert broken(opened(kind, [(names_of(kind), DOORS[kind])])) == []
 
 
+@pytest.mark.slow
 def test_a_script_of_a_part_of_the_attacked_runs(opened: Opened):
     outcomes = opened("run", [([SOUND["run"], *names_of("run")[::100]], ["eject"])])
     assert broken(outcomes) == []
