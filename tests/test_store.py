@@ -11,6 +11,7 @@ import stat
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -523,3 +524,10 @@ def test_weights_are_hashed_by_their_values_not_by_how_they_lie_in_memory() -> N
     assert one.stride() == (2,)
     plain = {"a": torch.tensor([0.0, 2.0, 4.0]), "b": torch.tensor([1.0])}
     assert store.weights_sha256({"a": strided, "b": one}) == store.weights_sha256(plain)
+
+
+def test_nothing_is_written_of_an_empty_array(tmp_path: Path):
+    with store.streamed(tmp_path / "ids.bin") as file:
+        assert file.write(np.zeros((0, 3))) == 0
+        assert file.write(np.array([7], dtype="<u2")) == 2
+    assert (tmp_path / "ids.bin").read_bytes() == b"\x07\x00"

@@ -108,7 +108,8 @@ class Stream(io.RawIOBase):
         """Write all of `data`, whatever holds bytes. Raises: StorageError: the disk refused."""
         if self.closed:
             raise ValueError("The file is closed.")
-        view = memoryview(data).cast("B")
+        view = memoryview(data)
+        view = view.cast("B") if view.nbytes else memoryview(b"")  # an empty array cannot be cast
         try:
             _write_all(self._descriptor, view)
         except OSError as error:

@@ -198,18 +198,18 @@ def encoded(data: TabularData) -> Encoded:
     assert stream is not None, "asked of a streamed table"
     made = _made_of(data)
     key = hashlib.sha256(store.json_bytes(made)).hexdigest()
-    if key not in stream.encoded:
-        folder = cache_folder().parent / "tables" / key[:32]
+    known = stream.encoded.get(key)
+    folder = cache_folder().parent / "tables" / key[:32] if known is None else known.folder
+    found = _opened(folder, key)  # also where it was made before: it may be deleted at any time
+    if found is None:
+        _remove_older(folder.parent, os.path.abspath(data.source), data.report.sha256)
+        with store.new_folder(folder) as temporary:
+            _write(temporary, data, key)
         found = _opened(folder, key)
         if found is None:
-            _remove_older(folder.parent, os.path.abspath(data.source), data.report.sha256)
-            with store.new_folder(folder) as temporary:
-                _write(temporary, data, key)
-            found = _opened(folder, key)
-            if found is None:
-                raise DataError(f"{folder} was changed while it was made. Begin again.")
-        stream.encoded[key] = found
-    return stream.encoded[key]
+            raise DataError(f"{folder} was changed while it was made. Begin again.")
+    stream.encoded[key] = found
+    return found
 
 
 def _made_of(data: TabularData) -> dict[str, Any]:
@@ -269,8 +269,9 @@ def _write(folder: Path, data: TabularData, key: str) -> None:
             add_notes(notes, seen)
             words = _words(ids[kept], codes, numbers, targets[kept], target.kind == "class")
             is_valid = validates[kept]
-            train.write(words[~is_valid])
-            valid.write(words[is_valid])
+            for part, chosen in ((train, ~is_valid), (valid, is_valid)):
+                if chosen.any():  # a batch may be of one part alone: by time most are
+                    part.write(words[chosen])
             pass_.count(is_valid, targets[kept])
             if stream.report is not None:
                 stream.report("rows written", pass_.rows, stream.first.rows)

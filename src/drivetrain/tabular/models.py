@@ -161,8 +161,15 @@ class TabularModel:
                 rows += len(ids)
                 if report is not None:
                     report("rows answered", rows, None)
-        said = (*opened.report.notes, *unread.sentences(), *notes.sentences())
-        return Written(str(path), rows, said)
+        said = [*opened.report.notes, *unread.sentences(), *notes.sentences()]
+        if opened.num_set_aside:
+            rows_are = (
+                "1 row was" if opened.num_set_aside == 1 else f"{opened.num_set_aside:,} rows were"
+            )
+            said.append(
+                f"{rows_are} set aside and have no answer: {opened.report.quarantined[0].detail}"
+            )
+        return Written(str(path), rows, tuple(said))
 
     def predict_frame(self, frame: Frame) -> np.ndarray:
         """Numbers (N,) or (N, T) in the target's unit, or probabilities (N, C), of a prepared frame.

@@ -35,6 +35,7 @@ from drivetrain.tabular.columns.cells import Cells
 from drivetrain.tabular.columns.date_text import find_date_format
 from drivetrain.tabular.columns.dates import date_parts
 from drivetrain.tabular.columns.kinds import Column, Schema, parse_frame
+from drivetrain.tabular.columns.number_text import parse_numbers
 from drivetrain.tabular.columns.parsing import Unread, number_forms
 from drivetrain.tabular.preprocess import (
     CategoryColumn,
@@ -226,7 +227,11 @@ def _group_draws(column: pa.ChunkedArray, ids: np.ndarray, seed: int) -> np.ndar
     if cells.is_date:  # as text a date looks otherwise in a batch without times of day
         values = values.view(pa.int64())
     words = cells.texts if values is cells.values else pc.cast(values, pa.string())
-    keys = np.append(item_keys(words.to_pylist()), np.uint64(0))[cells.codes]
+    numbers, is_number = parse_numbers(words, None)
+    names = words.to_pylist()
+    for place in np.flatnonzero(is_number & np.isfinite(numbers)).tolist():
+        names[place] = repr(float(numbers[place]) + 0.0)  # 3, 3.0 and 03 are one group
+    keys = np.append(item_keys(names), np.uint64(0))[cells.codes]
     own = cells.codes == cells.distinct
     found = uniforms(keys, 1, seed=seed, purpose="split groups")[:, 0].numpy().astype(np.float64)
     found[own] = draws(ids[own], seed=seed, purpose="split groups")
@@ -533,7 +538,7 @@ class Streamed:
         home = {part: name for name, has in dates.items() for part in date_parts(name, has)}
         numbers = [
             replace(column, has_flag=True)
-            if self.first.tallies[home.get(column.name, column.name)].missing[1]
+            if self.has_gaps(home.get(column.name, column.name), schema)
             else column
             for column in preprocess.numbers
         ]
@@ -553,6 +558,22 @@ class Streamed:
             words.codes[is_known], weights=counts[is_known, 1], minlength=len(words.levels)
         )
         return {words.levels[n]: int(rows[n]) for n in np.flatnonzero(rows).tolist()}
+
+    def has_gaps(self, name: str, schema: Schema) -> bool:
+        """Whether a training row lacks a number or a date: it has no cell, or one that cannot be read.
+
+        Of a column of too many values to count, only cells that are not there are known.
+        """
+        tally = self.first.tallies[name]
+        found = tally.counts()
+        if tally.missing[1] or found is None:
+            return bool(tally.missing[1])
+        pa = require("pyarrow", extra="tabular")
+        values, counts = found
+        frame, _ = parse_frame(pa.table({name: values}), schema, names=[name], unread=Unread())
+        read: Any = frame[name]
+        gone = np.isnat(read) if read.dtype.kind == "M" else np.isnan(read)
+        return bool(counts[gone, 1].any())
 
     def forget(self) -> None:
         """Give back the memory of what all is learnt from: the sample as read, and the counts."""
