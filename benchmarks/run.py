@@ -38,7 +38,7 @@ REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
     *("predict", "imports", "optimizer", "resume", "guard", "tables", "explain"),
-    *("boards", "uplift"),
+    *("boards", "uplift", "tokens", "lstm"),
 )
 WRITTEN = "# Written by `python benchmarks/run.py lock`; not edited by hand.\n"
 SKIPPED = 77
@@ -55,6 +55,8 @@ PACKAGES_OF = {
     "explain": ("numpy", "scikit-learn"),
     "boards": ("lightgbm", "numpy", "scikit-learn", "torch"),
     "uplift": ("numpy", "scikit-learn"),
+    "tokens": ("fastai", "numpy", "spacy", "tokenizers"),
+    "lstm": ("fastai", "numpy", "torch"),
 }
 """Of a case that measures others than `PACKAGES`."""
 

@@ -30,9 +30,11 @@ from drivetrain.errors import DrivetrainError, InputError
 from drivetrain.losses import LOSSES, per_item
 from drivetrain.metrics import METRICS, metric
 from drivetrain.models import MODELS, build_from, create_model, summarize
+from drivetrain.models.language import create_language_model, language_description
 from drivetrain.models.resnet import ResidualBlock
 from drivetrain.optim import SCHEDULES, schedule
 from drivetrain.train.callback import EVENTS, Callback
+from drivetrain.train.callbacks.rnn_regularization import RNNRegularization
 from drivetrain.train.history import History
 
 B, C = 9, 7
@@ -382,12 +384,23 @@ def weights_after_training(*callbacks: Callback) -> tuple[Tensor, Any]:
     model: nn.Module = nn.Linear(3, 1)
     try:
         return trained(model, data, "mse", callbacks)
-    except InputError:  # it is for classes, for pictures, or for residual nets
+    except InputError:  # it is for classes, for pictures, for residual nets, or for texts
+        if isinstance(callbacks[0], RNNRegularization):
+            return weights_after_reading(generator, callbacks)
         pictures = torch.randn(20, 1, 8, 8, generator=generator)
         data = TensorData(pictures, torch.arange(20) % 3)
         head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
         model = nn.Sequential(ResidualBlock(1, 4), *head)
         return trained(model, data, "cross_entropy", callbacks)
+
+
+def weights_after_reading(
+    generator: torch.Generator, callbacks: tuple[Callback, ...]
+) -> tuple[Tensor, Any]:
+    words = torch.randint(4, (20, 6), generator=generator)
+    description = language_description("rnn", 4, embedding_dim=3, hidden_dim=3)
+    model = create_language_model(description, seed=0)
+    return trained(model, TensorData(words, words), "token_cross_entropy", callbacks)
 
 
 def trained(

@@ -40,6 +40,7 @@ _EXPORTS = {
     "samples": "drivetrain.samples",
     "tabular": "drivetrain.tabular",
     "testing": "drivetrain.testing",
+    "text": "drivetrain.text",
     "vision": "drivetrain.vision",
 }
 
@@ -68,6 +69,7 @@ __all__ = [
     "samples",
     "tabular",
     "testing",
+    "text",
     "vision",
 ]
 

@@ -10,6 +10,7 @@ from drivetrain import (
     samples as samples,
     tabular as tabular,
     testing as testing,
+    text as text,
     vision as vision,
 )
 from drivetrain.data.loaders import (

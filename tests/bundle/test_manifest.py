@@ -55,7 +55,7 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 
 CASES: list[tuple[list[Any], Any, str]] = [
-    (["application"], "audio", "has 'audio' as `application`, expected one of vision, tabular."),
+    (["application"], "audio", "has 'audio' as `application`, expected one of vision, tabular, text."),
     (["classes"], [], "has [] as `classes`, expected a list of 1 to 100000 labels."),
     (["classes"], ["a", "a"], "has a label twice among its `classes`."),
     (["classes"], ["a", 1], "has 1 as `classes`, expected labels of 1 to 1000 letters."),
@@ -69,7 +69,7 @@ CASES: list[tuple[list[Any], Any, str]] = [
     (
         ["signature", "inputs", 0, "shape", 1],
         10**9,
-        "`inputs[0]`, has 1000000000 as `shape`, expected `batch`, or sizes from 1 to 1000000.",
+        "`inputs[0]`, has 1000000000 as `shape`, expected `batch`, `tokens`, or sizes from 1 to 1000000.",
     ),
     (
         ["signature", "inputs", 0, "dtype"],

@@ -34,6 +34,28 @@ class Pixels(nn.Module):
         return self.net(x)
 
 
+class Reader(nn.Module):
+    """A score of each of five words as the next one at each position; keeps its outputs when asked."""
+
+    keeps_outputs = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 6)
+        self.layer = nn.GRU(6, 6, batch_first=True)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(6, 5)
+        self.raw_output: Tensor | None = None
+        self.dropped_output: Tensor | None = None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        raw, _ = self.layer(self.embedding(tokens))
+        dropped = self.dropout(raw)
+        if self.keeps_outputs and self.training:
+            self.raw_output, self.dropped_output = raw, dropped
+        return self.head(dropped).transpose(1, 2)
+
+
 def _split(x: Tensor, y: Tensor) -> tuple[dt.BatchLoader, dt.BatchLoader]:
     train = dt.BatchLoader(dt.TensorData(x[:45], y[:45]), batch_size=16, shuffle=True)
     return train, dt.BatchLoader(dt.TensorData(x[45:], y[45:]), batch_size=32)
@@ -60,6 +82,12 @@ def classes_of_pixels() -> tuple[dt.BatchLoader, dt.BatchLoader]:
     """Pictures in which each pixel has the class of its strongest colour."""
     x = torch.randn(60, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     return _split(x, x.argmax(dim=1))
+
+
+def counting() -> tuple[dt.BatchLoader, dt.BatchLoader]:
+    """Rows of six words, each word the one before plus one; the word after each."""
+    words = (torch.arange(60).unsqueeze(1) + torch.arange(7)) % 5
+    return _split(words[:, :-1], words[:, 1:])
 
 
 eight_scores, one_score = functools.partial(Scores, 8), functools.partial(Scores, 1)

@@ -28,6 +28,7 @@ PICTURES: Task = (project.Conv, project.picture_loaders, "cross_entropy")
 PIXELS: Task = (kinds.Pixels, kinds.classes_of_pixels, "cross_entropy")
 YES_OR_NO: Task = (kinds.one_score, kinds.yes_or_no, "binary_cross_entropy_with_logits")
 NUMBERS: Task = (kinds.one_score, kinds.positive_numbers, "mse")
+TOKENS: Task = (kinds.Reader, kinds.counting, "token_cross_entropy")
 PARABOLA: Task = (project.Parabola, project.curve_loaders, "mse")
 
 TASK_OF_CALLBACK = {
@@ -35,6 +36,7 @@ TASK_OF_CALLBACK = {
     "progressive_resizing": PICTURES,
     "stochastic_depth": PICTURES,
     "freeze_batchnorm": PICTURES,
+    "rnn_regularization": TOKENS,
 }
 TASK_OF_METRIC = {
     "binary_accuracy": YES_OR_NO,
@@ -44,6 +46,7 @@ TASK_OF_METRIC = {
 } | dict.fromkeys(["mae", "mse", "pearson", "r2", "rmse", "rmsle", "spearman"], NUMBERS)
 TASK_OF_LOSS = {
     "dice": PIXELS,
+    "token_cross_entropy": TOKENS,
 } | dict.fromkeys(["binary_cross_entropy_with_logits", "binary_focal", "mnist_loss"], YES_OR_NO)
 TASK_OF_LOSS |= dict.fromkeys(["huber", "mae", "mse", "quantile"], NUMBERS)
 

@@ -106,6 +106,31 @@ def test_24_figures_of_human_numbers_come_out_to_six_decimals(
     assert sum(map(abs, off)) <= 2  # two may be off by one in the sixth decimal
 
 
+def test_the_later_models_read_rows_that_go_on(scripts: dict[str, ModuleType], shared_data) -> None:
+    human_numbers = scripts["human_numbers"]
+    numbers, num_words = human_numbers.read(shared_data("human_numbers"))
+    assert (len(numbers), num_words) == (63_095, 30)
+    data = human_numbers.streams(numbers)
+    train, valid = list(data.train), list(data.valid)
+    assert {tuple(x.shape) for x, _ in train + valid} == {(64, 16)}
+    assert (len(train), len(valid)) == (49, 12)
+    rows = torch.cat([x for x, _ in train], dim=1)
+    assert torch.equal(rows.flatten(), numbers[: rows.numel()])
+    inputs, targets, _ = human_numbers.triples(shared_data("human_numbers"))
+    first, second = list(human_numbers.rows_that_go_on(inputs, targets).train)[:2]
+    assert torch.equal(second[0][:, 0], first[1])  # what was to be predicted is read next
+
+
+@pytest.mark.slow
+def test_the_accuracies_of_the_later_models_are_within_the_published(
+    scripts: dict[str, ModuleType], shared_data
+) -> None:
+    rows = scripts["human_numbers"].later_rows(shared_data("human_numbers"))
+    assert len(rows) == 5
+    assert {row.verdict for row in rows} <= {"met", "better"}
+    assert rows[-1].value >= 0.8694
+
+
 # --- digits ---------------------------------------------------------------------------------------
 
 

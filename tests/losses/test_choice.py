@@ -31,6 +31,7 @@ def test_loss_falls_as_the_true_class_gets_more_probability():
         ("binary", "binary_cross_entropy_with_logits"),
         ("mask", "cross_entropy"),
         ("shares", "soft_cross_entropy"),
+        ("tokens", "token_cross_entropy"),
     ],
 )
 def test_choice_of_loss_comes_with_its_reason(kind, name):
@@ -46,7 +47,8 @@ def test_unknown_kind_of_target_is_answered():
     with pytest.raises(UnknownNameError) as caught:
         losses.choose_loss("clas")  # pyright: ignore[reportArgumentType]
     assert str(caught.value) == (
-        "Unknown kind of target 'clas'. Did you mean 'class'? Known: binary, class, mask, number, shares."
+        "Unknown kind of target 'clas'. Did you mean 'class'? "
+        "Known: binary, class, mask, number, shares, tokens."
     )
 
 

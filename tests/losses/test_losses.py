@@ -200,6 +200,7 @@ GOOD = {
     "mse": (noise(6), noise(6, seed=1)),
     "quantile": (noise(6), noise(6, seed=1)),
     "soft_cross_entropy": (noise(6, 4), noise(6, 4, seed=1).softmax(1)),
+    "token_cross_entropy": (noise(6, 5, 4).transpose(1, 2), indices(6, 5, high=4)),
 }
 WRONG = {  # targets of another batch, for the predictions above
     name: (preds, targets[:5]) for name, (preds, targets) in GOOD.items()

@@ -28,6 +28,7 @@ OPTIONS = {
     "mse": {},
     "quantile": {"q": 0.9},
     "soft_cross_entropy": {"label_smoothing": 0.1},
+    "token_cross_entropy": {"label_smoothing": 0.1, "ignore_index": 1},
 }
 
 
@@ -88,5 +89,5 @@ def test_an_unknown_loss_is_answered():
     assert str(caught.value) == (
         "Unknown loss 'hubert'. Did you mean 'huber'? Known: binary_cross_entropy_with_logits, "
         "binary_focal, cross_entropy, dice, focal, huber, mae, mnist_loss, mse, quantile, "
-        "soft_cross_entropy."
+        "soft_cross_entropy, token_cross_entropy."
     )

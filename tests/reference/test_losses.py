@@ -70,6 +70,7 @@ PAIRS = [
         {"weight": W, "ignore": 3},
     ),
     case("soft_cross_entropy", "soft_cross_entropy", scores(16, 5), SHARES),
+    case("token_cross_entropy", "token_cross_entropy", scores(3, 5, 4), pixels(3, 5, 4)),
     case("focal", "focal", *CLASS),
     case("focal", "focal", *CLASS, {"gamma": 0.7}),
     case("dice", "dice", scores(3, 4, 10), pixels(3, 4, 10)),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import drivetrain as dt
+from drivetrain.models.document import create_document_classifier, document_description
 from drivetrain.models.resnet import ResidualBlock
 from drivetrain.randomness import seeded
 from drivetrain.train.callbacks import callback
@@ -225,6 +226,22 @@ def pictured(*callbacks: Any) -> dt.Learner:
     )
 
 
+def reading(*callbacks: Any) -> dt.Learner:
+    """Documents and a recurrent net, for callbacks that need them."""
+    tokens = torch.randint(5, (24, 9), generator=torch.Generator().manual_seed(15))
+    targets = torch.arange(24) % 3
+    tokens[:, 2] = 5 + targets
+    description = document_description(
+        "rnn", 8, 3, embedding_dim=4, hidden_dim=6, hidden=(), seq_len=4, max_len=12
+    )
+    return learner(
+        create_document_classifier(description, seed=16),
+        tensor_loaders(tokens, 4 + tokens[:, 0], targets),
+        metrics=["accuracy"],
+        callbacks=callbacks,
+    )
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulate": {"steps": 2},
     "early_stopping": {"patience": 3},
@@ -233,12 +250,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """What callbacks are given with which they have something to do, and do not end a short training."""
 PICTURED = ("cutmix", "progressive_resizing", "stochastic_depth")
+READING = ("rnn_regularization",)
 
 
 def with_callback(name: str) -> dt.Learner:
     made = callback(name, **OPTIONS.get(name, {}))
     if name in PICTURED:
         return pictured(made)
+    if name in READING:
+        return reading(made)
     return classification(metrics=["accuracy"], callbacks=[made], lr=0.01)
 
 

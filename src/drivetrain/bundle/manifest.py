@@ -17,13 +17,14 @@ from drivetrain import store
 
 FORMAT = 1
 NAME = "bundle.json"
-APPLICATIONS = ("vision", "tabular")
+APPLICATIONS = ("vision", "tabular", "text")
 
 WEIGHTS, CONFIG, CARD, PREDICTOR = "model.safetensors", "config.json", "README.md", "predict.py"
 GOLDEN, GOLDEN_TENSORS, GOLDEN_INPUTS = "golden.json", "golden.safetensors", "golden/*"
 GUARD, GUARD_TENSORS, ONNX = "guard.json", "guard.safetensors", "model.onnx"
+TOKENIZER = "tokenizer.json"
 REQUIRED = (WEIGHTS, CONFIG, CARD, GOLDEN, GOLDEN_TENSORS)
-OPTIONAL = (PREDICTOR, GOLDEN_INPUTS, GUARD, GUARD_TENSORS, ONNX)
+OPTIONAL = (PREDICTOR, GOLDEN_INPUTS, GUARD, GUARD_TENSORS, ONNX, TOKENIZER)
 
 LEFT_BY_OTHERS = (
     *(".gitattributes", ".gitignore", ".DS_Store"),
@@ -44,7 +45,7 @@ class Port:
     dtype: str
     """torch's name, such as `uint8`."""
     shape: tuple[int | str, ...]
-    """Sizes; `batch` stands for any number of items."""
+    """Sizes; `batch` stands for any number of items, `tokens` for the ids of the longest text."""
     range: tuple[float, float] | None
     """Lowest and highest value; None where there is no bound."""
     meaning: str

@@ -25,6 +25,7 @@ from drivetrain.bundle.manifest import (
     ONNX,
     OPTIONAL,
     REQUIRED,
+    TOKENIZER,
     FileRecord,
     Manifest,
     OnnxRecord,
@@ -38,6 +39,8 @@ MOST_CLASSES = 100_000
 LETTERS_OF_LABEL = 1_000
 MOST_BYTES = 64 << 20
 """Of `bundle.json`: a hundred thousand labels fit."""
+ANY_SIZE = ("batch", "tokens")
+"""Stand for a size that is another each time: items, and the ids of the longest text among them."""
 _SHA256 = r"[0-9a-f]{64}"
 
 
@@ -141,7 +144,7 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
         onnx=onnx,
         training=_plain(fields, "training"),
         versions=_versions(fields),
-        files=_files(fields, has_onnx=onnx is not None),
+        files=_files(fields, has_onnx=onnx is not None, has_tokenizer=application == "text"),
     )
     signature.end()
     fields.text("digest", pattern=_SHA256)
@@ -175,8 +178,8 @@ def _ports(signature: Fields, name: str) -> tuple[Port, ...]:
         if not isinstance(shape, list) or not 1 <= len(shape) <= 8:
             entry.wrong("shape", "a list of 1 to 8 sizes", shape)
         for size in shape:
-            if size != "batch" and (type(size) is not int or not 1 <= size <= 1_000_000):
-                entry.wrong("shape", "`batch`, or sizes from 1 to 1000000", size)
+            if size not in ANY_SIZE and (type(size) is not int or not 1 <= size <= 1_000_000):
+                entry.wrong("shape", "`batch`, `tokens`, or sizes from 1 to 1000000", size)
         bounds = entry.take("range")
         if bounds is not None:
             bounds = Fields({"range": bounds}, entry.where).numbers("range", 2, -1e12, 1e12)
@@ -220,7 +223,7 @@ def _versions(fields: Fields) -> dict[str, str]:
     return value
 
 
-def _files(fields: Fields, *, has_onnx: bool) -> dict[str, FileRecord]:
+def _files(fields: Fields, *, has_onnx: bool, has_tokenizer: bool) -> dict[str, FileRecord]:
     names = _plain(fields, "files")
     found = {}
     for name, entry in names.items():
@@ -236,4 +239,6 @@ def _files(fields: Fields, *, has_onnx: bool) -> dict[str, FileRecord]:
         fields.refuse(f"names only one of {GUARD} and {GUARD_TENSORS} among its `files`")
     if (ONNX in found) != has_onnx:
         fields.refuse(f"does not say the same of {ONNX} under `onnx` and `files`")
+    if (TOKENIZER in found) != has_tokenizer:
+        fields.refuse(f"names {TOKENIZER} among its `files` where it is not of texts, or does not")
     return found

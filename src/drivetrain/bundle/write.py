@@ -46,6 +46,8 @@ class Contents:
     golden: Golden
     golden_inputs: Mapping[str, bytes] = field(default_factory=dict)
     """Path within the bundle -> the file."""
+    tokenizer: Mapping[str, Any] | None = None
+    """What `tokenizer.json` holds, of texts."""
     guard: KeptGuard | None = None
     predictor: str | None = None
     """Source of `predict.py`, which runs without Drivetrain."""
@@ -60,6 +62,8 @@ class Contents:
             **self.golden.files(),
             **self.golden_inputs,
         }
+        if self.tokenizer is not None:
+            files[manifests.TOKENIZER] = store.json_bytes(dict(self.tokenizer))
         if self.guard is not None:
             files[manifests.GUARD] = store.json_bytes(self.guard.to_json())
             files[manifests.GUARD_TENSORS] = store.tensor_bytes(self.guard.tensors())

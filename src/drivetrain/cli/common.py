@@ -93,8 +93,8 @@ def application_of(folder: Path) -> str:
         if isinstance(record, dict):
             task = record.get("task")
             said = record if name != "run.json" else task if isinstance(task, dict) else {}
-            if said.get("application") == "tabular":
-                return "tabular"
+            if said.get("application") in ("tabular", "text"):
+                return said["application"]
     return "vision"
 
 

@@ -39,13 +39,14 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
     if out is None:
         raise click.UsageError("Missing option '-o': the script's file, such as -o train.py.")
 
-    is_table = common.application_of(run) == "tabular"
+    found = common.application_of(run)
+    is_table = found == "tabular"
     if is_table and not _is_of_a_net(run):
         _eject_model(run, out, level=level, as_json=as_json)
         return
-    from drivetrain import eject, tabular, vision
+    from drivetrain import eject, tabular, text as texts, vision
 
-    application = tabular if is_table else vision
+    application = tabular if is_table else texts if found == "text" else vision
     with common.stdout_kept(), common.counter() as count:
         learner = application.reopen(run, progress=False, report=count)
         path = eject.write(learner, out, level=level)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, report, tables
+from drivetrain.cli import common, report, tables, texts
 
 
-@click.command(short_help="Measure a trained model on labelled pictures or rows.")
+@click.command(short_help="Measure a trained model on labelled pictures, rows or texts.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--on",
     "source",
     required=True,
-    help="Labelled data: a folder of pictures, a CSV or Parquet file, or the name of a sample.",
+    help="Labelled data: a folder of pictures or texts, a CSV or Parquet file, or the name of a sample.",
 )
 @common.options()
 def command(run: Path, source: str, as_json: bool, seed: int | None, out: Path | None) -> None:
@@ -27,9 +27,16 @@ def command(run: Path, source: str, as_json: bool, seed: int | None, out: Path |
     """
     path = common.find_source(source)
 
+    application = common.application_of(run)
+    if application == "text":
+        with common.stdout_kept():
+            measured = texts.evaluate(run, path)
+        common.answer(measured, texts.measured(measured), as_json=as_json, copy=out)
+        return
+
     from drivetrain import tabular, vision
 
-    is_table = common.application_of(run) == "tabular"
+    is_table = application == "tabular"
     with common.stdout_kept():
         measured = tabular.load(run).evaluate(path) if is_table else vision.evaluate(run, path)
     text = tables.measured(measured) if is_table else report.measured(measured)

@@ -1,7 +1,8 @@
-"""`drivetrain explain`: what a model of a table says, and why it answers as it does."""
+"""`drivetrain explain`: what a model of a table or of texts says, and why it answers as it does."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ MOST_COLUMNS = 3
 """Columns that are swept where none is named: the most important ones."""
 
 
-@click.command(short_help="Ask a model of a table why: columns, curves, single rows.")
+@click.command(short_help="Ask a model why: columns and rows of a table, words of a text.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--on", "source", help="Labelled rows to ask about; by default the validation rows.")
 @click.option("--model", "name", help="Of a leaderboard: which model; by default the best.")
@@ -41,6 +42,16 @@ MOST_COLUMNS = 3
 @click.option(
     "--pictures", type=click.Path(path_type=Path), help="Also draw all of it into this folder."
 )
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    metavar="TEXT",
+    help="Of a run of texts: which words of this one speak for the answer. May be repeated.",
+)
+@click.option(
+    "--page", type=click.Path(path_type=Path), help="Of texts: also write them, coloured, as HTML."
+)
 @common.options(seed="Of the shuffles and of the rows that are drawn. By default 42.")
 def command(
     run: Path,
@@ -50,17 +61,29 @@ def command(
     rows: tuple[int, ...],
     new: str | None,
     pictures: Path | None,
+    texts: tuple[str, ...],
+    page: Path | None,
     as_json: bool,
     seed: int | None,
     out: Path | None,
 ) -> None:
     """Say which columns RUN's model leans on, what it answers as one is swept, and why rows got theirs.
 
+    Of a run of texts: what each word adds to the answer.
+
     \b
     drivetrain explain runs/2026-01-31-census
     drivetrain explain runs/2026-01-31-census --column age --row 12
     drivetrain explain runs/2026-01-31-census --new july.csv --pictures why/
+    drivetrain explain runs/2026-01-31-reviews --text "A film to fall asleep over."
     """
+    is_text = common.application_of(run) == "text"
+    if is_text or texts or page is not None:
+        of_tables = {"--on": source, "--model": name, "--column": columns, "--row": rows}
+        of_tables |= {"--new": new, "--pictures": pictures}
+        given = [option for option, value in of_tables.items() if value]
+        _explain_texts(run, is_text, texts, page, given, as_json=as_json, out=out)
+        return
     seed = 42 if seed is None else seed
     with common.stdout_kept():
         asked = _explainer(run, source, name)
@@ -72,6 +95,38 @@ def command(
     if pictures is not None:
         text += f"\n\n{len(found)} pictures are in {pictures}"
     common.answer({"model": asked.model.name, **document}, text, as_json=as_json, copy=out)
+
+
+def _explain_texts(
+    run: Path,
+    is_text: bool,
+    texts: tuple[str, ...],
+    page: Path | None,
+    given: list[str],
+    *,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    from drivetrain import store
+    from drivetrain.errors import ConfigError
+
+    if not is_text:
+        raise ConfigError(f"{run} is no run of texts: --text and --page are for those.")
+    if given:
+        raise ConfigError(f"{run} is a run of texts, and {given[0]} is for tables. Use --text.")
+    if not texts:
+        raise ConfigError(f"{run} is a run of texts: say which one to take apart with --text.")
+    from drivetrain.text.model import load
+    from drivetrain.text.show import explain_page
+
+    with common.stdout_kept():
+        found = load(run).explain(texts)
+        if page is not None:
+            store.write_text(page, explain_page(found))
+    shown = "\n\n".join(one.lines(colour=sys.stdout.isatty() and not as_json) for one in found)
+    if page is not None:
+        shown += f"\n\nThe page is {page}"
+    common.answer([one.to_json() for one in found], shown, as_json=as_json, copy=out)
 
 
 def _explainer(run: Path, source: str | None, name: str | None) -> Explainer:

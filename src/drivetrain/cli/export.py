@@ -62,10 +62,10 @@ def command(
     if out is None:
         raise click.UsageError("Missing option '-o': the folder of the bundle.")
 
-    from drivetrain import tabular, vision
+    from drivetrain import tabular, text, vision
 
-    is_table = common.application_of(run) == "tabular"
-    export = tabular.export if is_table else vision.export
+    homes: dict[str, Any] = {"tabular": tabular, "text": text}
+    export = homes.get(common.application_of(run), vision).export
     with common.stdout_kept(), common.counter() as count:
         found = export(run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count)
     common.answer(found.to_json(), _told(found, out), as_json=as_json)
@@ -73,10 +73,11 @@ def command(
 
 def _told(found: Any, out: Path) -> str:
     lines = [str(found)]
-    is_table = found.application == "tabular"
-    what = "TABLE" if is_table else "PICTURE..."
+    inputs, what = {
+        "tabular": ("row", "TABLE"),
+        "text": ("text", "TEXT..."),
+    }.get(found.application, ("picture", "PICTURE..."))
     if found.golden:
-        inputs = "row" if is_table else "picture"
         inputs += " travels" if found.golden == 1 else "s travel"
         lines.append(
             f"{found.golden} validation {inputs} with it, in {out / 'golden'}: "

@@ -1,4 +1,4 @@
-"""`drivetrain predict`: what is on these pictures."""
+"""`drivetrain predict`: what is on these pictures, in these rows, or in these texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout, tables
+from drivetrain.cli import common, exits, layout, tables, texts
 from drivetrain.errors import ConfigError, DataError
 
 
-@click.command(short_help="Say what is on pictures, or predict the rows of a table.")
+@click.command(short_help="Say what is on pictures or in texts, or predict the rows of a table.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -40,7 +40,8 @@ def command(
     out: Path | None,
 ) -> None:
     """Predict the label of each INPUT, a picture or a folder of pictures, with the model of RUN; of a
-    model of tables, predict the rows of each INPUT, a CSV or Parquet file.
+    model of tables, predict the rows of each INPUT, a CSV or Parquet file; of a model of texts, a text
+    file, a folder of them, or a table. A language model writes each text on.
 
     RUN is the folder of a run or of a bundle. The guard of a bundle marks pictures unlike those that
     the model knows, and names the labels that are possible where there is more than one.
@@ -60,7 +61,13 @@ def command(
     drivetrain predict runs/2026-01-31-photos holiday/ --json
     drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
     """
-    if common.application_of(run) == "tabular":
+    application = common.application_of(run)
+    if application == "text":
+        if engine != "torch" or shift:
+            raise click.UsageError("--engine and --shift: not for models of texts.")
+        texts.predict(run, inputs, as_json=as_json, out=out)
+        return
+    if application == "tabular":
         tables.predict(run, inputs, engine=engine, shift=shift, as_json=as_json, out=out)
         return
 

@@ -15,11 +15,11 @@ from drivetrain._registry import did_you_mean
 from drivetrain.cli import exits
 
 COMMANDS: dict[str, str] = {
-    "train": "Train a model on a folder of pictures, a table, or a sample.",
-    "predict": "Say what is on pictures, or predict the rows of a table.",
-    "evaluate": "Measure a trained model on labelled pictures or rows.",
+    "train": "Train a model on pictures, texts, a table, or a sample.",
+    "predict": "Say what is on pictures or in texts, or predict the rows of a table.",
+    "evaluate": "Measure a trained model on labelled pictures, rows or texts.",
     "describe": "Look at a table: figures, histograms, and what may go wrong.",
-    "explain": "Ask a model of a table why: columns, curves, single rows.",
+    "explain": "Ask a model why: columns and rows of a table, words of a text.",
     "tune": "Search for a model's settings on a table, and say whether it helped.",
     "levers": "Find the best settings, or whom to treat, from a problem file.",
     "eject": "Write a run as a plain script with the same weights.",

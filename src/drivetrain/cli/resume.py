@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, exits, report, tables
+from drivetrain.cli import common, exits, report, tables, texts
 
 
 @click.command(short_help="Continue a training that was stopped.")
@@ -21,20 +21,24 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     \b
     drivetrain resume runs/2026-01-31-photos
     """
-    from drivetrain import tabular, vision
+    from drivetrain import tabular, text as text_application, vision
     from drivetrain.tabular.leaderboard import finish
     from drivetrain.train.run import Run, said_as_damage
 
-    is_table = common.application_of(run) == "tabular"
+    application = common.application_of(run)
+    is_table = application == "tabular"
     try:
         with common.stdout_kept(), common.counter() as count:
             if is_table and "board" in Run.open(run).read():
                 finish(run)
             else:
-                (tabular if is_table else vision).resume(run, report=count)
+                of_texts = application == "text"
+                home = tabular if is_table else text_application if of_texts else vision
+                home.resume(run, report=count)
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
     with said_as_damage(run / "run.json"):
         document = Run.open(run).read()["results"]
-        text = tables.result(document) if is_table else report.result(document)
+        say = {"tabular": tables.result, "text": texts.result}.get(application, report.result)
+        text = say(document)
     common.answer(document, text, as_json=as_json, copy=out)

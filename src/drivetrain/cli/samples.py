@@ -58,7 +58,7 @@ def command(name: str | None, to: Path | None, as_json: bool) -> None:
             (
                 "Needs",
                 f"{sample.package}: pip install "
-                f"'drivetrain[{'tabular' if sample.is_table else 'samples'}]'",
+                f"'drivetrain[{sample.task if sample.is_table else 'samples'}]'",
             ),
         ]
         _print(_record(name), layout.table(rows), as_json)

@@ -168,7 +168,46 @@ TABLES: dict[str, click.ParamType] = {
     "model": _WORD,
     "minutes": _ABOVE_0,
 }
-SETTINGS: dict[str, click.ParamType] = {**TABLES, **PICTURES, "valid": TABLE["valid"]}
+
+TEXT_DATA: dict[str, click.ParamType] = {
+    "text_columns": _Either("a column, or a list of them", str, list, tuple),
+    "compose": _WORD,
+    "target_kind": click.Choice(["class", "number", "labels"]),
+    "separator": _WORD,
+    "valid": _ShareOrDate(),
+    "split": TABLE["split"],
+    "group": _WORD,
+    "time": _WORD,
+    "split_column": _WORD,
+    "tokens": _Either('word, char, bpe, unigram, or an object such as {"kind": "bpe"}', str, dict),
+    "delimiter": _WORD,
+    "encoding": _WORD,
+}
+"""Settings of texts, whatever is trained on them."""
+
+TEXT_LEARNER: dict[str, click.ParamType] = {
+    "encoder": _WORD,
+    "max_len": _COUNT,
+    "seq_len": _COUNT,
+    "drop_mult": _number(min=0),
+    "sizes": _Either('an object such as {"embedding_dim": 100}', dict),
+    **{
+        name: LEARNER[name]
+        for name in (
+            *("loss_fn", "optimizer", "batch_size", "lr", "weight_decay"),
+            *("num_threads", "epochs"),
+        )
+    },
+}
+"""Settings of a model of texts and its training."""
+
+TEXTS: dict[str, click.ParamType] = {**TEXT_DATA, **TEXT_LEARNER}
+SETTINGS: dict[str, click.ParamType] = {
+    **TABLES,
+    **PICTURES,
+    **TEXTS,
+    "valid": TABLE["valid"],
+}
 
 
 class Duration(click.ParamType):

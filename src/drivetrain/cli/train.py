@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, report, settings, tables
+from drivetrain.cli import common, exits, report, settings, tables, texts
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from drivetrain.vision import VisionData
 
 
-@click.command(short_help="Train a model on a folder of pictures, a table, or a sample.")
+@click.command(short_help="Train a model on pictures, texts, a table, or a sample.")
 @click.argument("source", required=False)
 @click.option(
     "--task",
-    type=click.Choice(["vision", "tabular"]),
+    type=click.Choice(["vision", "tabular", "text", "language"]),
     help="What is learnt from what; by default as the source looks.",
 )
 @click.option(
     "--model",
     help="Of pictures: one of Drivetrain's or of timm's. Of tables: net, forest, boosting … or, by "
-    "default, a leaderboard of all.",
+    "default, a leaderboard of all. Of texts: lstm, awd_lstm, gru, decoder, or a transformer.",
 )
 @click.option("--epochs", type=settings.LEARNER["epochs"], help="Passes over the training items.")
 @click.option(
@@ -52,6 +52,13 @@ if TYPE_CHECKING:
 @click.option("--path-column", help="Column of the CSV that holds the paths.")
 @click.option(
     "--target", "--label-column", "label_column", help="Column of the table that is predicted."
+)
+@click.option(
+    "--text",
+    "text_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the table that holds the text. May be repeated: they are read as one text.",
 )
 @click.option(
     "--drop",
@@ -109,12 +116,14 @@ def command(
     as_json: bool,
     seed: int | None,
     out: Path | None,
+    text_columns: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train a model on SOURCE and measure it on items it did not learn from.
 
     SOURCE is a folder of pictures with one sub-folder a class (train/, valid/ and test/ above them are
-    understood), a CSV file of paths and labels, a table (CSV or Parquet), or the name of a sample.
+    understood), a CSV file of paths and labels, a table (CSV or Parquet), texts (a folder of .txt files
+    with one sub-folder a class, or a table with a column of text), or the name of a sample.
     Without SOURCE the sample 'digits' is used. Whatever you do not set is chosen for you and printed
     with its reason.
 
@@ -127,6 +136,8 @@ def command(
     drivetrain train photos/ --callback ema --callback mixup:alpha=0.2
     drivetrain train census.csv --target salary
     drivetrain train census.csv --target salary --model net --epochs 3
+    drivetrain train reviews.csv --target label
+    drivetrain train books/ --task language
     """
     began = time.perf_counter()
     if budget is not None and options["minutes"] is not None:
@@ -136,7 +147,24 @@ def command(
     if seed is not None:
         given["seed"] = seed
     given["callbacks"] = callbacks
+    if text_columns:
+        if "text_columns" in given:
+            raise click.UsageError("'text_columns' is given twice: by --set and by --text.")
+        given["text_columns"] = list(text_columns)
     path = common.find_source(source or _default_sample())
+    why = texts.is_texts(path, task, {**given, "drop": drop, "kinds": kinds})
+    if why is not None:
+        given |= {"drop": drop, "kinds": kinds}
+        texts.train(
+            path,
+            given,
+            task=task or "text",
+            why=why,
+            out=out,
+            as_json=as_json,
+            dry_run=dry_run,
+        )
+        return
     if tables.is_table(path, task, given):
         given |= {"drop": drop, "kinds": kinds}
         tables.train(path, given, out=out, as_json=as_json, dry_run=dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,9 +38,10 @@ def command(
     \b
     drivetrain verify photos-bundle
     """
-    from drivetrain import tabular, vision
+    from drivetrain import tabular, text, vision
 
-    application = tabular if common.application_of(bundle) == "tabular" else vision
+    homes: dict[str, Any] = {"tabular": tabular, "text": text}
+    application = homes.get(common.application_of(bundle), vision)
     with common.stdout_kept():
         found = application.verify(bundle, engine=engine, sha256=sha256)
     common.answer(found.to_json(), str(found), as_json=as_json, copy=out)

@@ -56,6 +56,7 @@ from drivetrain.eject.shorter import (
     number_in,
     only_hands_on,
     unstarred,
+    with_texts_put_in,
     without_copies,
     without_defaults,
     without_moves,
@@ -406,7 +407,7 @@ class Folder:
                 is_list = isinstance(value, ast.List) and bool(value.elts) and is_pure(value)
                 if is_list:
                     without_copies(function, target.id)
-                is_list = is_list and len(ast.unparse(value)) < 60
+                is_list = is_list and _is_short(value)
                 is_row = is_row or (
                     is_list and loads.get(target.id) == 1 and reads(body, one, target.id)
                 )
@@ -598,7 +599,8 @@ class _Expressions(ast.NodeTransformer):
         return node.body.func if only_hands_on(node) else node  # pyright: ignore[reportAttributeAccessIssue]
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return with_texts_put_in(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         answer = self.folder.truth(node.test)
@@ -637,6 +639,8 @@ class _Expressions(ast.NodeTransformer):
         self.generic_visit(node)
         if all(isinstance(part, ast.Constant) for part in (node.left, *node.comparators)):
             return self._settled(node)
+        if isinstance(node.left, ast.Constant) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            return self._settled(node)  # `"lowercase" in rules`
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
@@ -778,6 +782,14 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+
+
+def _is_short(node: ast.expr) -> bool:
+    """Whether an expression is short enough to be written where it is read."""
+    try:
+        return len(ast.unparse(node)) < 60
+    except ValueError:  # a text that was just put into an f-string is not joined with it yet
+        return False
 
 
 def _is_open(value: Any) -> bool:

@@ -21,6 +21,7 @@ from drivetrain.errors import EjectError
 SECTIONS = (
     ("settings", "Settings"),
     ("randomness", "Randomness: every draw is a function of the seed and of what it is for"),
+    ("tokens", "Tokens: what of a text has an id"),
     ("data", "Data"),
     ("augment", "Augmentation"),
     ("model", "Model"),
@@ -38,6 +39,7 @@ _SECTION_OF = {
     "drivetrain.vision.normalise": "data",
     "drivetrain.vision": "data",
     "drivetrain.tabular": "data",
+    "drivetrain.text": "tokens",
     "drivetrain.models": "model",
     "drivetrain.nn": "model",
     "drivetrain.losses": "loss",

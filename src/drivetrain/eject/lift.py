@@ -44,7 +44,7 @@ OURS = "drivetrain"
 
 RUN_BY_PYTHON = frozenset(
     "__init__ __call__ __len__ __getitem__ __getitems__ __iter__ __next__ __enter__ __exit__ "
-    "__post_init__ __new__ __contains__ forward backward".split()
+    "__post_init__ __new__ __contains__ __missing__ forward backward".split()
 )
 """Methods that are called without being named."""
 
@@ -303,8 +303,9 @@ class Lifter:
             if isinstance(one, ast.FunctionDef | ast.ClassDef):
                 trim_docstring(one)
                 one.decorator_list = [d for d in one.decorator_list if not _is_cache(d)]
-            if isinstance(one, ast.ClassDef):
+            if isinstance(one, ast.FunctionDef | ast.ClassDef):
                 _fields_as_comments(one)
+            if isinstance(one, ast.ClassDef):
                 one.body = [part for part in one.body if not _is_abstract(part)]
             if hasattr(one, "before"):
                 one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
@@ -644,11 +645,11 @@ def _is_cache(decorator: ast.expr) -> bool:
     return (dotted(called) or "").rpartition(".")[2] in ("cache", "lru_cache")
 
 
-def _fields_as_comments(node: ast.ClassDef) -> None:
-    """What a record says below its fields, at their ends."""
+def _fields_as_comments(node: ast.ClassDef | ast.FunctionDef) -> None:
+    """What a record says below its fields, and a class below its attributes, at their ends."""
     body: list[Any] = []
     for one in node.body:
-        above: Any = body[-1] if body and isinstance(body[-1], ast.AnnAssign) else None
+        above: Any = body[-1] if body and isinstance(body[-1], ast.AnnAssign | ast.Assign) else None
         if tree.is_text(one) and above is not None and not above.after:
             words = " ".join(one.value.value.split())  # pyright: ignore[reportAttributeAccessIssue]
             above.after = f"# {words.rstrip('.')}"

@@ -108,3 +108,21 @@ def only_hands_on(node: ast.Lambda) -> bool:
         node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.args.defaults
     )
     return is_plain and [dotted(a) for a in call.args] == names and call.func.id not in names
+
+
+def with_texts_put_in(node: ast.JoinedStr) -> ast.expr:
+    """An f-string whose texts are known with them in it; a plain one where nothing else is asked."""
+    parts: list[ast.expr] = []
+    for part in node.values:
+        if isinstance(part, ast.FormattedValue) and part.conversion == -1 and not part.format_spec:
+            inner = part.value
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                part = inner
+        last = parts[-1] if parts else None
+        if isinstance(part, ast.Constant) and isinstance(last, ast.Constant):
+            parts[-1] = ast.Constant(f"{last.value}{part.value}")
+        elif not (isinstance(part, ast.Constant) and part.value == ""):
+            parts.append(part)
+    if all(isinstance(part, ast.Constant) for part in parts):
+        return parts[0] if parts else ast.Constant("")
+    return ast.JoinedStr(parts)

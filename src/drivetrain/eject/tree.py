@@ -16,6 +16,7 @@ import io
 import re
 import textwrap
 import tokenize
+import unicodedata
 from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any
@@ -131,10 +132,12 @@ def _attach(statements: Sequence[Any], line: int, is_own: bool, comment: str) ->
 
 
 def _spell(module: ast.Module, text: str) -> None:
+    lines = text.split("\n")  # `ast.get_source_segment` cuts the text anew for each number
     for node in ast.walk(module):
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            spelling = ast.get_source_segment(text, node)
-            if spelling is not None and spelling != repr(node.value):
+            line = lines[node.lineno - 1].encode()  # offsets are bytes
+            spelling = line[node.col_offset : node.end_col_offset].decode()
+            if spelling != repr(node.value):
                 node.spelling = spelling  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -220,6 +223,8 @@ class _Spelled(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         spelling = getattr(node, "spelling", None)
+        if isinstance(node.value, str) and not node.value.isascii() and _is_unseen(node.value):
+            return ast.Name(_escaped(node.value), ast.Load())
         if isinstance(node.value, str) and len(node.value) > WIDTH - 20 and "\n" not in node.value:
             parts = textwrap.wrap(node.value, WIDTH - 20, drop_whitespace=False)
             return ast.Name(f"({' '.join(map(repr, parts))})", ast.Load())
@@ -227,6 +232,23 @@ class _Spelled(ast.NodeTransformer):
             if '"' not in node.value and not node.value.endswith("\\"):
                 return ast.Name(f'r"{node.value}"', ast.Load())
         return node if spelling is None else ast.Name(spelling, ast.Load())
+
+
+def _is_unseen(text: str) -> bool:
+    """Whether a text holds what nobody sees, or only above the letter before it."""
+    return any(not one.isprintable() or unicodedata.category(one)[0] == "M" for one in text)
+
+
+def _escaped(text: str) -> str:
+    """A text in ASCII, on as many lines as it takes."""
+    lines = [""]
+    for one in text:
+        letter = ascii(one)[1:-1] if one != "'" else one
+        if len(lines[-1]) + len(letter) > WIDTH - 20:
+            lines.append("")
+        lines[-1] += '\\"' if letter == '"' else letter
+    quoted = [f'"{line}"' for line in lines]
+    return quoted[0] if len(quoted) == 1 else f"({' '.join(quoted)})"
 
 
 def _rendered(node: Any, indent: str, *, word: str = "") -> list[str]:

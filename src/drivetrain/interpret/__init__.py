@@ -4,8 +4,10 @@
     dt.interpret.permutation_importance(predict, frame, targets, score)
     dt.interpret.partial_dependence(predict, frame, "age")
 
+    dt.interpret.integrated_gradients(model, tokens, lengths)   # which tokens of a text speak for what
+
 Each answer prints itself, draws itself (`.plot()`) and is plain JSON (`.to_json()`). `tabular.explain`
-asks them of a model of a table. Names are loaded on first use.
+asks them of a model of a table, `text.explain_texts` of a model of texts. Names are loaded on first use.
 """
 
 from __future__ import annotations
@@ -25,14 +27,29 @@ if TYPE_CHECKING:
     from drivetrain.interpret.partial_2d import partial_dependence_2d
     from drivetrain.interpret.redundancy import redundant_columns, without_each
     from drivetrain.interpret.shapley import contributions
+    from drivetrain.interpret.token_page import Explanation, page_of
+    from drivetrain.interpret.tokens import (
+        find_embedding,
+        gradient_times_input,
+        integrated_gradients,
+        leave_one_out,
+        occlusion,
+    )
     from drivetrain.interpret.waterfall import waterfall
 
 __all__ = [
+    "Explanation",
     "columns_to_drop",
     "compare_importance",
     "contributions",
+    "find_embedding",
+    "gradient_times_input",
+    "integrated_gradients",
+    "leave_one_out",
+    "occlusion",
     "out_of_domain",
     "outlier_report",
+    "page_of",
     "partial_dependence",
     "partial_dependence_2d",
     "permutation_importance",
@@ -54,6 +71,11 @@ _HOMES = {
     "partial_2d": ("partial_dependence_2d",),
     "redundancy": ("redundant_columns", "without_each"),
     "shapley": ("contributions",),
+    "token_page": ("Explanation", "page_of"),
+    "tokens": (
+        *("find_embedding", "gradient_times_input", "integrated_gradients", "leave_one_out"),
+        "occlusion",
+    ),
     "waterfall": ("waterfall",),
 }
 """Module -> the public names that it holds."""

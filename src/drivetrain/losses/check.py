@@ -24,6 +24,7 @@ from drivetrain.losses.common import LossFunction, same_shape, weights_for
 from drivetrain.losses.masks import dice
 from drivetrain.losses.numbers import huber, mae, mse, quantile
 from drivetrain.losses.table import loss_name, unwrapped
+from drivetrain.losses.tokens import token_cross_entropy
 
 Options = Mapping[str, Any]
 
@@ -200,6 +201,7 @@ _CHECKS: Mapping[Any, Callable[[str, Tensor, Tensor, Options], None]] = MappingP
     {
         cross_entropy: _check_classes,
         focal: _check_classes,
+        token_cross_entropy: _check_classes,
         F.cross_entropy: _check_torch_classes,
         nn.CrossEntropyLoss: _check_torch_classes,
         soft_cross_entropy: _check_soft,

@@ -14,8 +14,9 @@ from drivetrain.losses.binary import binary_cross_entropy_with_logits
 from drivetrain.losses.classes import cross_entropy, soft_cross_entropy
 from drivetrain.losses.common import LossFunction
 from drivetrain.losses.numbers import mse
+from drivetrain.losses.tokens import token_cross_entropy
 
-Kind = Literal["class", "number", "binary", "mask", "shares"]
+Kind = Literal["class", "number", "binary", "mask", "shares", "tokens"]
 
 
 class LossChoice(NamedTuple):
@@ -41,7 +42,8 @@ def choose_loss(kind: Kind) -> LossChoice:
     Args:
         kind: "class" (one of several), "number" (a quantity), "binary" (yes or no, one score each,
             so also several labels an item), "mask" (a class for each pixel), "shares" (a
-            probability for each class). `kind_of_targets` finds it.
+            probability for each class), "tokens" (the next token at each position of a text).
+            `kind_of_targets` finds it, but for tokens, which look like classes.
 
     Raises: UnknownNameError: another kind.
 
@@ -114,6 +116,13 @@ _CHOICES: Mapping[str, LossChoice] = MappingProxyType(
             "Each item has a share of every class: cross-entropy against all of them, weighted by "
             "their shares.",
             ("binary_cross_entropy_with_logits",),
+        ),
+        "tokens": LossChoice(
+            "token_cross_entropy",
+            token_cross_entropy,
+            "Each position of a text is followed by one of all words: cross-entropy of the next token, "
+            "averaged over all positions; e to the power of it is the perplexity.",
+            ("cross_entropy", "focal"),
         ),
     }
 )

@@ -24,6 +24,7 @@ from drivetrain.losses.classes import cross_entropy, focal, soft_cross_entropy
 from drivetrain.losses.common import LossFunction, check_options
 from drivetrain.losses.masks import dice
 from drivetrain.losses.numbers import huber, mae, mse, quantile
+from drivetrain.losses.tokens import token_cross_entropy
 
 LOSSES: Mapping[str, LossFunction] = MappingProxyType(
     {
@@ -38,6 +39,7 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
         "mse": mse,
         "quantile": quantile,
         "soft_cross_entropy": soft_cross_entropy,
+        "token_cross_entropy": token_cross_entropy,
     }
 )
 """Each is the mean over its items, and lower is better."""

@@ -239,6 +239,10 @@ _LOSSES = {
         "a sigmoid turns each output into a probability, and the loss is its distance from 0 or 1. "
         "So the model itself ends in plain scores, without a sigmoid."
     ),
+    "token_cross_entropy": (
+        "cross_entropy of the next token at each position. So the model itself ends in plain scores of "
+        "all words, without a softmax."
+    ),
     "soft_cross_entropy": (
         "as cross_entropy, against shares of the classes instead of one class. So the model itself "
         "ends in plain scores, without a softmax."

@@ -36,6 +36,19 @@ def cross_entropy_gradient(x: Tensor, y: Tensor) -> Tensor:
     return gradient / len(y)
 
 
+def token_cross_entropy(x: Tensor, y: Tensor) -> Tensor:
+    """The mean over times of the cross-entropy at each: scores (B, V, T), tokens (B, T)."""
+    times = range(y.shape[1])
+    return sum(cross_entropy(x[:, :, t], y[:, t]) for t in times) / len(times)  # pyright: ignore[reportReturnType]
+
+
+def token_cross_entropy_gradient(x: Tensor, y: Tensor) -> Tensor:
+    """Of each time its own, divided by the number of times."""
+    times = range(y.shape[1])
+    each = [cross_entropy_gradient(x[:, :, t], y[:, t]) for t in times]
+    return torch.stack(each, dim=2) / len(times)
+
+
 def smoothed(y: Tensor, num_classes: int, smoothing: float) -> Tensor:
     """Shares (B, C) of class indices (B,): 1 - smoothing for the true class, the rest for all alike."""
     shares = torch.full((len(y), num_classes), smoothing / num_classes, dtype=torch.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from drivetrain.samples import digits, rentals, shapes
+from drivetrain.samples import digits, rentals, reviews, shapes
 from drivetrain.samples.picture import Picture, TextFile
 
 DEFAULT = "digits"
@@ -38,7 +38,7 @@ class Sample:
     @property
     def is_table(self) -> bool:
         """Whether it is two files, `train.csv` and `test.csv`, and not folders of pictures."""
-        return self.task == "tabular"
+        return self.task in ("tabular", "text")
 
 
 SAMPLES: dict[str, Sample] = {
@@ -76,6 +76,17 @@ SAMPLES: dict[str, Sample] = {
             package="pyarrow",
             version="80a28bc15716",
             writer=rentals.files,
+        ),
+        Sample(
+            name="reviews",
+            task="text",
+            what="reviews of films that praise and blame, and turn words round; good or bad",
+            items=reviews.NUM_REVIEWS,
+            licence="Apache-2.0",
+            source="written by code",
+            package="pyarrow",
+            version="6f14bb896ff2",
+            writer=reviews.files,
         ),
     )
 }

@@ -14,13 +14,17 @@ from torch import Tensor, nn
 
 import drivetrain as dt
 from drivetrain import store
+from drivetrain.data.stream import StreamLoader
+from drivetrain.data.tokens import TokenArray
 from drivetrain.losses import cross_entropy
 from drivetrain.metrics import metric
+from drivetrain.models.language import create_language_model, language_description
 from drivetrain.models.resnet import ResidualBlock
 from drivetrain.optim import one_cycle
 from drivetrain.randomness import seeded
 from drivetrain.train import loop, saving
 from drivetrain.train.callback import LAST, CancelFit
+from drivetrain.train.callbacks.carry_state import CarryState
 from drivetrain.train.callbacks.record import Record
 from drivetrain.train.history import History
 from drivetrain.train.modules import detached
@@ -55,6 +59,9 @@ class Lengthless:
 PICTURED = {"CutMix", "ProgressiveResizing", "StochasticDepth"}
 """Callbacks that need pictures, or a residual net: their fits have both."""
 
+READING = {"CarryState", "RNNRegularization"}
+"""Callbacks for nets that read: their fits have a text and a recurrent language model."""
+
 
 def pictures() -> tuple[Tensor, Tensor]:
     """96 grey pictures of 12x12 in three classes: bright above, below, or on the left."""
@@ -78,10 +85,35 @@ def picture_net() -> nn.Module:
         )
 
 
+def text_loaders() -> tuple[StreamLoader, StreamLoader]:
+    """Documents of zeros with some ones and twos: 5 batches an epoch, the last with fewer columns."""
+    documents = TokenArray.from_lists(
+        [[(n + k) * (n + k) % 7 // 3 for k in range(7 + n % 4)] for n in range(20)]
+    )
+    train = StreamLoader(documents, batch_size=4, seq_len=9, shuffle=True)
+    assert len(train) == BATCHES
+    return train, StreamLoader(documents, batch_size=2, seq_len=30)
+
+
+def reading_net() -> nn.Module:
+    description = language_description(
+        "awd_lstm", 3, embedding_dim=8, hidden_dim=8, num_layers=2, weight_dropout=0.3
+    )
+    return create_language_model(description, seed=1)
+
+
 def loaders(
-    *, valid: bool = True, length: bool = True, batch_size: int = 20, pictured: bool = False
+    *,
+    valid: bool = True,
+    length: bool = True,
+    batch_size: int = 20,
+    pictured: bool = False,
+    reading: bool = False,
 ) -> dt.Loaders:
-    """96 points or pictures: 5 batches an epoch, the last of 16."""
+    """96 points or pictures, or a text: 5 batches an epoch, the last of 16."""
+    if reading:
+        first, second = text_loaders()
+        return dt.Loaders(first if length else Lengthless(first), second if valid else None)
     data = dt.TensorData(*(pictures() if pictured else blobs()))
     train: Any = dt.BatchLoader(data, batch_size=batch_size, shuffle=True)
     return dt.Loaders(
@@ -121,12 +153,17 @@ def fit_state(
 ) -> FitState:
     """A fit on the blobs with dropout and batchnorm, which records its rows."""
     pictured = any(type(one).__name__ in PICTURED for one in callbacks)
+    reading = any(type(one).__name__ in READING for one in callbacks)
+    if reading and not any(isinstance(one, CarryState) for one in callbacks):
+        callbacks = (*callbacks, CarryState())  # what the net has read goes through every cut
     if model is None:
-        model = picture_net() if pictured else net(dropout=0.3)
+        model = picture_net() if pictured else reading_net() if reading else net(dropout=0.3)
     optimizer = make_optimizer(model)
     return FitState(
         model=model,
-        loaders=globals()["loaders"](pictured=pictured) if loaders is None else loaders,
+        loaders=globals()["loaders"](pictured=pictured, reading=reading)
+        if loaders is None
+        else loaders,
         loss_fn=cross_entropy,
         optimizer=optimizer,
         epochs=epochs,

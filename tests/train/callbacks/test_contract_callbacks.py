@@ -22,6 +22,7 @@ from tests.train.callbacks.cutting import (
     FEW,
     MOMENTS,
     PICTURED,
+    READING,
     Moment,
     assert_same,
     cut_and_resumed,
@@ -44,6 +45,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "label_smoothing": [{"smoothing": 0.3}],
     "mixup": [{}, {"alpha": 1.0, "per_item": True}],
     "cutmix": [{}, {"per_item": True}],
+    "rnn_regularization": [{}, {"alpha": 0.0, "beta": 3.0}],
     "progressive_resizing": [{"start": 0.4, "until": 1.0, "step": 4}],
     "save_best": [{}, {"monitor": "accuracy"}],
     "stochastic_depth": [{"rate": 0.4}],
@@ -59,8 +61,9 @@ def making(name: str, options: dict[str, Any], **fit: Any) -> Callable[[], FitSt
     return lambda: fit_state(callback(name, **options), **fit)
 
 
-def is_pictured(name: str) -> bool:
-    return type(callback(name)).__name__ in PICTURED
+def kind_of_fit(name: str) -> dict[str, bool]:
+    cls = type(callback(name)).__name__
+    return {"pictured": cls in PICTURED, "reading": cls in READING}
 
 
 def without_validation(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def test_it_works_without_validation_and_without_a_length(
     name: str, options: dict[str, Any]
 ) -> None:
     options = without_validation(name, options)
-    needed = loaders(valid=False, length=False, pictured=is_pictured(name))
+    needed = loaders(valid=False, length=False, **kind_of_fit(name))
     make = making(name, options, loaders=needed)
     whole = make()
     loop.fit(whole)
@@ -182,7 +185,7 @@ def test_it_works_in_a_learner_with_a_run(
     state = fit_state(callback(name))
     learner = dt.Learner(
         state.model,
-        loaders(pictured=is_pictured(name)),
+        loaders(**kind_of_fit(name)),
         metrics=["accuracy"],
         callbacks=[callback(name, **options)],
         progress=False,

@@ -25,6 +25,7 @@ CALLBACKS: Mapping[str, str] = MappingProxyType(
     {
         "accumulate": "drivetrain.train.callbacks.accumulate:Accumulate",
         "activation_stats": "drivetrain.train.callbacks.activation_stats:ActivationStats",
+        "carry_state": "drivetrain.train.callbacks.carry_state:CarryState",
         "checkpoint": "drivetrain.train.callbacks.checkpoint:Checkpoint",
         "clip_gradients": "drivetrain.train.callbacks.clip_gradients:ClipGradients",
         "cutmix": "drivetrain.train.callbacks.cutmix:CutMix",
@@ -38,6 +39,7 @@ CALLBACKS: Mapping[str, str] = MappingProxyType(
         "optimizer_mode": "drivetrain.train.callbacks.optimizer_mode:OptimizerMode",
         "progressive_resizing": "drivetrain.train.callbacks.progressive_resizing:ProgressiveResizing",
         "reduce_on_plateau": "drivetrain.train.callbacks.reduce_on_plateau:ReduceOnPlateau",
+        "rnn_regularization": "drivetrain.train.callbacks.rnn_regularization:RNNRegularization",
         "save_best": "drivetrain.train.callbacks.save_best:SaveBest",
         "stochastic_depth": "drivetrain.train.callbacks.stochastic_depth:StochasticDepth",
         "time_budget": "drivetrain.train.callbacks.time_budget:TimeBudget",

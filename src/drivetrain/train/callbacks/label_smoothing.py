@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from drivetrain.errors import ConfigError
-from drivetrain.losses import cross_entropy, soft_cross_entropy
+from drivetrain.losses import cross_entropy, soft_cross_entropy, token_cross_entropy
 from drivetrain.losses.table import loss_name, unwrapped
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks._checking import check_number
 from drivetrain.train.state import FitState, LossFn
 
-SMOOTHED = (cross_entropy, soft_cross_entropy, F.cross_entropy)
+SMOOTHED = (cross_entropy, soft_cross_entropy, token_cross_entropy, F.cross_entropy)
 
 
 class LabelSmoothing(Callback):

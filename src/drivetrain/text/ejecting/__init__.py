@@ -1,0 +1,1 @@
+"""What texts bring to scripts: of a run, and of a bundle that predicts."""

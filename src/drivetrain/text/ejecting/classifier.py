@@ -1,0 +1,484 @@
+"""Classifiers and scorers of texts, for the script of their run: reading, tokens, batches, the model."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from drivetrain.data import split as splits
+from drivetrain.data.padded import NEIGHBOURHOOD, padded, shortened
+from drivetrain.eject.choices import asks_groups
+from drivetrain.eject.inline import TUPLE, Form, Setting
+from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.measure import validation
+from drivetrain.eject.parts import Part, Written
+from drivetrain.errors import EjectError
+from drivetrain.models import document
+from drivetrain.randomness import derive, permutation
+from drivetrain.text.ejecting.model import document_model
+from drivetrain.text.ejecting.reading import reading_of
+from drivetrain.text.ejecting.tokens import encode_written, know_rules, learn_written
+from drivetrain.text.general import rows_at
+from drivetrain.text.tokenizer import train_tokenizer
+from drivetrain.train.callbacks.clip_gradients import ClipGradients
+
+if TYPE_CHECKING:
+    from drivetrain.text.learner import TextApplication
+    from drivetrain.train.learner import Learner
+
+FORM = Form(
+    "tokens, lengths, targets",
+    "",
+    "tokens, lengths",
+    "part",
+    TUPLE.each,
+    "[tokens, lengths]",
+    "len(targets)",
+)
+"""A batch of texts."""
+
+_SPLITS = {
+    "stratified": splits.choose_of_each_class,
+    "random": splits.random_split,
+    "group": splits.group_split,
+    "time": splits.time_split,
+}
+
+
+def eject_part(
+    application: TextApplication, learner: Learner, lifter: Lifter, level: str
+) -> Part:
+    """The part of a script that is about texts.
+
+    Raises: EjectError: the texts came from memory, or something of the run has no plain form.
+    """
+    return _Writer(application, learner, lifter, level).part()
+
+
+class _Writer:
+    def __init__(
+        self, application: TextApplication, learner: Learner, lifter: Lifter, level: str
+    ) -> None:
+        self.application, self.learner, self.lifter = application, learner, lifter
+        self.level = level
+        self.data = application.data
+        self.settings: list[Setting] = []
+        self.written: list[Written] = []
+        self.help = "where the texts lie"
+        assert self.data.goal is not None, "texts with targets"
+        self.goal = self.data.goal
+        if self.goal.kind == "labels":
+            raise EjectError(
+                "A model that gives a text several labels cannot be ejected yet. Export it as it is: "
+                "`learner.save(folder)`."
+            )
+        if application.network == "transformer":
+            raise EjectError(
+                "A pretrained transformer cannot be ejected yet: its training begins with weights that "
+                "`transformers` builds. Eject a recurrent model, such as `model='lstm'`."
+            )
+
+    def part(self) -> Part:
+        """Everything of it."""
+        is_plain = self.level != "loop"
+        if self.goal.classes:
+            self._setting("CLASSES", self.goal.classes, "in the order of the scores")
+        if is_plain:
+            self._texts()
+        else:
+            self._our_loaders()
+        if self.level == "all":
+            self._model()
+        else:
+            self._our_model()
+        found = validation(
+            self.learner,
+            self.lifter,
+            "valid_batches(valid)" if is_plain else "valid",
+            kind="Part" if is_plain else "Iterable",
+            form=FORM,
+        )
+        self.written += found.written
+        valid = "valid" if is_plain else "loaders.valid"
+        return Part(
+            title=self._title(),
+            settings=self.settings,
+            written=self.written,
+            load=self._load(),
+            fit_arguments="model, train, valid" if is_plain else "model, loaders",
+            batches="train_batches(train, epoch)" if is_plain else "loaders.train.batches(epoch)",
+            num_batches=len(self.learner.loaders.train),  # pyright: ignore[reportArgumentType]
+            validate=f"evaluate(model, {valid})",
+            layer_groups="[[model]]" if self._groups_do_not_matter() else "model.layer_groups()",
+            result=found.result,
+            measure=f"evaluate(model, {valid})",
+            data_help=self.help,
+            form=FORM,
+            parameters=[("train", "Part"), ("valid", "Part")]
+            if is_plain
+            else [("loaders", "Loaders")],
+        )
+
+    def _setting(self, name: str, value: Any, reason: str) -> str:
+        if all(one.name != name for one in self.settings):
+            self.settings.append(Setting(name, value, reason))
+        self.lifter.constants[name] = value
+        return name
+
+    def _reason(self, choice: str) -> str:
+        choices = self.application.choices
+        return choices[choice].reason if choice in choices else "as asked"
+
+    def _groups_do_not_matter(self) -> bool:
+        """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
+        stages = self.learner.journal
+        return (
+            not asks_groups(self.learner.optimizer)
+            and all(s.kind == "fit" and len(set(s.lrs)) == 1 for s in stages)
+            and all(s.schedule["name"] != "per_group" for s in stages)
+            and not any(
+                isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
+                for c in self._callbacks()
+            )
+        )
+
+    def _callbacks(self) -> list[Any]:
+        given: Any = getattr(self.learner, "given", ())
+        return [*self.learner.callbacks, *(c for _, cs in given for c in cs)]
+
+    # --- texts and tokens -------------------------------------------------------------------------
+
+    def _texts(self) -> None:
+        reading = reading_of(self.data, self.lifter)
+        self.help = reading.help
+        for one in reading.settings:
+            self._setting(one.name, one.value, one.reason)
+        self.written += reading.written
+        self._tokens()
+        kind = "int64: which of CLASSES each is of" if self.goal.classes else "float32"
+        self.written.append(Written(_PART.format(targets=kind), "data"))
+        self._load_function(reading.extra)
+        self._batches()
+        for one in (
+            *(Import("typing", "NamedTuple"), Import("torch", "Tensor"), Import("torch")),
+            *(Import("numpy", "", "np"), Import("collections.abc", "Iterator")),
+        ):
+            self.lifter.add_import(one)
+
+    def _tokens(self) -> None:
+        """The vocabulary is learnt again; that of the run is what it must come to."""
+        tokenizer: Any = self.data.tokenizer
+        options = self.data.recipe.get("tokens", {})
+        again = train_tokenizer(self.data.part("train")[1], **options)
+        if again.to_json() != tokenizer.to_json():
+            raise EjectError(
+                "The tokenizer was given, and not learnt from the training texts, so a script cannot "
+                "make it again. Give `tokens` instead, such as tokens='word'."
+            )
+        rules = know_rules(self.lifter, tokenizer.rules)
+        self._setting(rules.name, rules.value, rules.reason)
+        self.written.append(learn_written(tokenizer, options, self.lifter, self._setting))
+        self.written.append(encode_written(tokenizer, self.lifter))
+
+    def _load_function(self, extra: str) -> None:
+        method = self.data.split.method
+        uses: dict[str, Any] = {}
+        names = ["texts", "labels", *([extra] if extra else [])]
+        lines = [f"{', '.join(names)} = read(path)"]
+        if method == "folders":
+            lines += [
+                "train = [i for i, is_valid in enumerate(parts) if not is_valid]",
+                "valid = [i for i, is_valid in enumerate(parts) if is_valid]",
+            ]
+        elif method in _SPLITS:
+            self._setting("VALID", self.data.recipe["valid"], self._reason("split"))
+            uses[_SPLITS[method].__name__] = _SPLITS[method]
+            if method == "stratified":
+                labels = "labels" if self.goal.classes else "[str(label) for label in labels]"
+                lines += [
+                    f"valid = choose_of_each_class({labels}, valid=VALID, seed=SEED)",
+                    "train = sorted(set(range(len(texts))) - set(valid))",
+                ]
+            else:
+                given = {"random": "len(texts)", "group": "groups", "time": "np.array(times)"}
+                seed = "" if method == "time" else ", seed=SEED"
+                lines.append(f"split = {method}_split({given[method]}, valid=VALID{seed})")
+                lines.append("train, valid = list(split.train), list(split.valid)")
+        else:
+            raise EjectError(
+                f"The split '{method}' has no plain form. Split by stratified, random, group or time."
+            )
+        kind: str = self.data.tokenizer.kind
+        learnt = _LEARNT[kind]
+        lines.append(f"{learnt} = learn([texts[i] for i in train])")
+        encoded = f"encode([texts[i] for i in rows], {learnt})"
+        cut = self.application.settings["max_len"]
+        lengths = [self.data.tokens(part).lengths().max(initial=0) for part in ("train", "valid")]
+        if cut is not None and max(lengths) > cut:
+            self._setting("MOST_TOKENS", cut, f"of a text: {self._reason('max_len')}")
+            uses["shortened"] = shortened
+            encoded = f"shortened({encoded}, MOST_TOKENS)"
+        lines += [
+            "",
+            "def part(rows: list[int]) -> Part:",
+            f"    tokens = {encoded}",
+            *self._targets(),
+            "    return Part(tokens, targets)",
+            "",
+            "return part(train), part(valid), words",
+        ]
+        if not self.goal.classes and (self.goal.mean, self.goal.scale) != (0.0, 1.0):
+            place = lines.index(f"{learnt} = learn([texts[i] for i in train])")
+            lines[place:place] = [
+                "known = np.array([float(labels[i]) for i in train])",
+                "mean, scale = float(known.mean()), float(known.std())",
+            ]
+        body = textwrap.indent("\n".join(lines), "    ")
+        self.written.append(Written(_LOAD.format(body=body), "data", uses))
+
+    def _targets(self) -> list[str]:
+        if self.goal.classes:
+            return ["    targets = torch.tensor([CLASSES.index(labels[i]) for i in rows])"]
+        numbers = "np.array([float(labels[i]) for i in rows])"
+        if (self.goal.mean, self.goal.scale) != (0.0, 1.0):
+            numbers = f"(({numbers} - mean) / scale)"
+        return [f"    targets = torch.from_numpy({numbers}.astype(np.float32))"]
+
+    def _batches(self) -> None:
+        size = self.application.settings["batch_size"]
+        self._setting("BATCH_SIZE", size, self._reason("batch_size"))
+        count = len(self.data.split.train)
+        uses: dict[str, Any] = {"permutation": permutation, "padded": padded}
+        joins = count > size and count % size == 1
+        ends = ""
+        chunks = "order.split(BATCH_SIZE)"
+        if joins:
+            ends = _JOINED
+            chunks = "order.tensor_split(ends)"
+        many = count > size and not (joins and count == size + 1)
+        if many:
+            self._setting(
+                "NEIGHBOURHOOD", NEIGHBOURHOOD, "batches' worth of texts that are sorted together"
+            )
+            uses["NEIGHBOURHOOD"] = "drivetrain.data.padded:NEIGHBOURHOOD"
+        self.written.append(
+            Written(
+                _BATCHES.format(
+                    pad=self.data.tokenizer.pad_id,
+                    ends=ends,
+                    chunks=chunks,
+                    near=_NEAR if many else _ALL,
+                    mixed=_MIXED if many else "",
+                    listed=f"list({chunks})" if many else chunks,
+                    rows="chunks",
+                ),
+                "data",
+                {name: thing for name, thing in uses.items() if name != "NEIGHBOURHOOD"},
+            )
+        )
+
+    # --- the model --------------------------------------------------------------------------------
+
+    def _model(self) -> None:
+        keeps = any("keeps_outputs" in inspect.getsource(type(c)) for c in self._callbacks())
+        outputs = "len(CLASSES)" if self.goal.classes else str(self.goal.num_outputs)
+        lines, uses = document_model(
+            self.lifter,
+            self.application.description,
+            self._setting,
+            trains=True,
+            keeps_outputs=keeps,
+            vocab_size="len(words)",
+            num_outputs=outputs,
+        )
+        uses["derive"] = derive
+        encoder = self._encoder()
+        if encoder:
+            lines += f"\n{encoder}"
+            uses["rows_at"] = rows_at
+        body = textwrap.indent(lines, "    ")
+        self.written.append(Written(_MAKE_MODEL.format(body=body), "model", uses))
+
+    def _encoder(self) -> str:
+        """Statements that give the model a saved encoder's weights; nothing where it began at random."""
+        choices = self.application.choices
+        if "weights" not in choices:
+            return ""
+        from drivetrain.text.encoder import RECORD
+
+        folder = self.application.settings["encoder"]
+        if folder is None:
+            raise EjectError(
+                "The encoder was given as an object, which a script cannot open again. Give the folder "
+                "that `save_encoder` wrote."
+            )
+        from pathlib import Path
+
+        if not (Path(folder) / RECORD).is_file():
+            raise EjectError(
+                f"The encoder that training began with is not in {folder}, or is no folder that "
+                "`save_encoder` wrote. Put it back there, and eject again."
+            )
+        self._setting("ENCODER", folder, "the folder of the encoder that training begins with")
+        for one in (Import("json"), Import("pathlib", "Path"), Import("safetensors.torch", "load_file")):
+            self.lifter.add_import(one)
+        return _ENCODER
+
+    def _our_model(self) -> None:
+        if self._encoder():
+            raise EjectError(
+                "A run that began with a saved encoder is ejected whole. Use --level all."
+            )
+        self._setting("MODEL", self.application.description, "what the model is made of")
+        self.written.append(
+            Written(
+                _OUR_MODEL,
+                "model",
+                {
+                    "create_document_classifier": document.create_document_classifier,
+                    "DocumentClassifier": document.DocumentClassifier,
+                },
+            )
+        )
+
+    def _our_loaders(self) -> None:
+        recipe = dict(self.data.recipe)
+        del recipe["source"], recipe["seed"], recipe["from"]
+        target = recipe.pop("target")
+        from drivetrain.text.data import gather
+
+        usual = inspect.signature(gather).parameters
+        chosen = {
+            key: value
+            for key, value in recipe.items()
+            if value not in (usual[key].default, [], {}, None)
+        }
+        if target is not None:
+            chosen["target"] = target[0] if len(target) == 1 else target
+        settings = self.application.settings
+        self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
+        self._setting("MOST_TOKENS", settings["max_len"], self._reason("max_len"))
+        options = "".join(f", {key}={value!r}" for key, value in chosen.items())
+        self.written.append(
+            Written(
+                _OUR_LOADERS.format(options=options),
+                "data",
+                {
+                    "gather": "drivetrain.text.data:gather",
+                    "Loaders": "drivetrain.data.loaders:Loaders",
+                },
+            )
+        )
+        self.lifter.add_import(Import("pathlib", "Path"))
+
+    # --- words ------------------------------------------------------------------------------------
+
+    def _load(self) -> str:
+        if self.level == "loop":
+            return "loaders = load(arguments.data)\nmodel = make_model()"
+        given = "words" if self.level == "all" else ""
+        first = "train, valid, words" if self.level == "all" else "train, valid, _"
+        return f"{first} = load(arguments.data)\nmodel = make_model({given})"
+
+    def _title(self) -> str:
+        kind = self.application.description["encoder"]["kind"]
+        what = {"lstm": "an LSTM", "gru": "a GRU", "decoder": "a small causal transformer"}
+        model = what.get(kind, "a recurrent net")
+        if not self.goal.classes:
+            return f"Train {model} to predict {self.goal.name} from texts"
+        classes = self.goal.classes
+        some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
+        return f"Train {model} to tell texts apart: {some}"
+
+
+_LEARNT = {
+    "word": "words",
+    "char": "words",
+    "bpe": "words, merges",
+    "unigram": "words, scores",
+}
+"""What `learn` answers."""
+
+_PART = '''
+class Part(NamedTuple):
+    """The texts that train, or those that validate."""
+
+    tokens: TokenArray
+    targets: Tensor  # (N,) {targets}
+'''
+
+_LOAD = '''
+def load(path: Path) -> tuple[Part, Part, Sequence[str]]:
+    """Read and split the texts, and learn the vocabulary from those that train."""
+{body}
+'''
+
+_JOINED = """    # batchnorm needs two texts, so the last one joins the batch before
+    ends = list(range(BATCH_SIZE, len(order) - 1, BATCH_SIZE))
+"""
+
+_NEAR = """    near = np.arange(len(order)) // (BATCH_SIZE * NEIGHBOURHOOD)
+    order = torch.from_numpy(order[np.lexsort((-lengths[order], near))])
+"""
+_ALL = """    order = torch.from_numpy(order[np.argsort(-lengths[order], kind="stable")])
+"""
+
+_MIXED = """    mixed = permutation(len(chunks) - 1, seed=SEED, epoch=epoch, purpose="batches")
+    chunks = [chunks[place] for place in mixed.tolist()] + chunks[-1:]  # not full: stays last
+    # the longest comes first, so that memory that does not suffice is noticed at once
+    longest = max(range(len(chunks) - 1), key=lambda k: lengths[chunks[k].numpy()].max())
+    chunks.insert(0, chunks.pop(longest))
+"""
+
+_BATCHES = '''
+def batch(part: Part, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Texts side by side, padded at the end (B, T), their lengths (B,), and targets."""
+    tokens, lengths = padded(part.tokens.take(rows.numpy()), pad_id={pad})
+    return tokens, lengths, part.targets[rows]
+
+
+def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Texts of about one length together, so that little is padded; drawn anew each epoch."""
+    lengths = part.tokens.lengths()
+    order = permutation(len(lengths), seed=SEED, epoch=epoch).numpy()
+{near}{ends}    chunks = {listed}
+{mixed}    for rows in chunks:
+        yield batch(part, rows)
+
+
+def valid_batches(part: Part) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The longest texts first."""
+    order = torch.from_numpy(np.argsort(-part.tokens.lengths(), kind="stable"))
+    for rows in order.split(2 * BATCH_SIZE):
+        yield batch(part, rows)
+'''
+
+_MAKE_MODEL = '''
+def make_model(words: Sequence[str]) -> DocumentClassifier:
+    """The model before training; its random weights follow from the seed."""
+    torch.manual_seed(derive(SEED, "init", "document"))
+{body}
+    return model
+'''
+
+_ENCODER = """# words that the encoder knows keep their vector, new ones begin with the mean of all
+weights = load_file(Path(ENCODER) / "encoder.safetensors")
+record = json.loads((Path(ENCODER) / "tokenizer.json").read_text("utf-8"))
+known = {word: number for number, word in enumerate(record["words"])}
+places = torch.tensor([known.get(word, -1) for word in words])
+weights["embedding.weight"] = rows_at(weights["embedding.weight"], places)
+model.encoder.load_state_dict(weights)"""
+
+_OUR_MODEL = '''
+def make_model() -> DocumentClassifier:
+    """The model before training; its random weights follow from the seed."""
+    return create_document_classifier(MODEL, seed=SEED)
+'''
+
+_OUR_LOADERS = '''
+def load(path: Path) -> Loaders:
+    """The texts, split and as tokens, in batches."""
+    data = gather(path{options}, seed=SEED)
+    return data.loaders(batch_size=BATCH_SIZE, max_len=MOST_TOKENS)
+'''
