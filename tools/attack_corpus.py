@@ -112,13 +112,15 @@ class Attack:
     name: str
     kinds: tuple[str, ...]
     """Of which folders: `run`, `bundle`; `cut` is a run that waits for `resume`, with a checkpoint;
-    `table-run` and `table-bundle` are of a model of tables."""
+    `table-run` and `table-bundle` are of a model of tables, `text-bundle` of one of texts."""
     spoil: Callable[[Place], None]
 
 
 BOTH, RUN, BUNDLE, CUT = ("run", "bundle"), ("run",), ("bundle",), ("cut",)
 TABLES, TABLE_RUN, TABLE_BUNDLE = ("table-run", "table-bundle"), ("table-run",), ("table-bundle",)
-RUNS, BUNDLES, ALL = RUN + TABLE_RUN, BUNDLE + TABLE_BUNDLE, BOTH + TABLES
+TEXT_BUNDLE = ("text-bundle",)
+RUNS, BUNDLES = RUN + TABLE_RUN, BUNDLE + TABLE_BUNDLE + TEXT_BUNDLE
+ALL = BOTH + TABLES + TEXT_BUNDLE
 
 
 def attacks() -> list[Attack]:
@@ -144,6 +146,7 @@ def attacks() -> list[Attack]:
     found += [Attack(name, BOTH, _edited(edit)) for name, edit in DESCRIPTIONS.items()]
     found += [Attack(f"table-{name}", TABLES, _edited(edit)) for name, edit in TABLE_EDITS.items()]
     found += [Attack(name, TABLE_BUNDLE, spoil) for name, spoil in TABLE_FILES.items()]
+    found += [Attack(f"text-{name}", TEXT_BUNDLE, spoil) for name, spoil in TEXT_EDITS.items()]
     found += [Attack(name, RUN, _edited_record(edit)) for name, edit in RECORDS.items()]
     found += [Attack(name, kinds, spoil) for name, (kinds, spoil) in FOLDERS.items()]
     found += [
@@ -164,6 +167,9 @@ def attacks() -> list[Attack]:
             found.append(Attack(f"{name}-as-{file}", BUNDLES, _file(file, lambda _, t=text: t())))
         rows = _file("golden/rows.json", lambda _, t=text: t())
         found.append(Attack(f"{name}-as-golden-rows", TABLE_BUNDLE, rows))
+        for file in ("tokenizer.json", "golden/texts.json"):
+            spoil = _file(file, lambda _, t=text: t())
+            found.append(Attack(f"{name}-as-{file}", TEXT_BUNDLE, spoil))
         found.append(Attack(f"{name}-as-record", RUN, _replacing("record", lambda _, t=text: t())))
     return found
 
@@ -854,6 +860,79 @@ def _json_file(name: str, path: str, new: Any) -> Callable[[Place], None]:
         place.seal()
 
     return spoil
+
+
+def _text_edits() -> dict[str, Callable[[Place], None]]:
+    """Of a bundle of texts: its tokenizer, its examples, its guard, its architecture."""
+    words = ["xxunk", "xxpad", "xxbos", "xxeos", "xxfld", "xxrep", "xxwrep", "xxup", "xxmaj"]
+    tokenizer: dict[str, tuple[str, Any]] = {
+        "no-kind": ("kind", None),
+        "other-kind": ("kind", "../../pickle"),
+        "code-kind": ("kind", "__import__('os')"),
+        "transformer-kind": ("kind", "transformer"),
+        "rules-unknown": ("rules", ["lowercase", "rm -rf"]),
+        "rules-number": ("rules", 7),
+        "words-none": ("words", []),
+        "words-number": ("words", [1, 2, 3]),
+        "words-few": ("words", words),
+        "words-other-first": ("words", ["a", *words]),
+        "words-twice": ("words", [*words, "a", "a"]),
+        "words-many": ("words", [*words, *(f"w{n}" for n in range(100_000))]),
+        "words-long": ("words", [*words, "x" * 10_000]),
+        "words-half": ("words", [*words, "\ud800"]),
+        "words-nested": ("words", [[words]]),
+        "format": ("format", 2),
+        "merges": ("merges", ["a b"]),
+    }
+    guard: dict[str, tuple[str, Any]] = {
+        "guard-shortest": ("shortest", -1),
+        "guard-shorter": ("longest", 0),
+        "guard-longest": ("longest", 2**60),
+        "guard-unknown": ("most_unknown", 2.0),
+        "guard-answers": ("answers", {}),
+    }
+    texts: dict[str, Any] = {
+        "texts-none": [], "texts-number": [1], "texts-word": "good", "texts-many": ["a"] * 5_000,
+        "texts-long": ["x" * 1_000_000] * 8,
+    }  # fmt: skip
+    architecture: dict[str, tuple[str, Any]] = {
+        "unknown-model": ("model.name", "os.system"),
+        "transformer-model": ("model.name", "transformer"),
+        "description-none": ("model.description", None),
+        "description-number": ("model.description", 7),
+        "description-list": ("model.description", []),
+        "many-words": ("model.description.encoder.vocab_size", 10_000_000),
+        "no-words": ("model.description.encoder.vocab_size", 0),
+        "wide": ("model.description.encoder.hidden_dim", 65_536),
+        "deep": ("model.description.encoder.num_layers", 128),
+        "deeper": ("model.description.encoder.num_layers", 10**9),
+        "kind-list": ("model.description.encoder.kind", ["lstm"]),
+        "kind-lstm": ("model.description.encoder.kind", "lstm"),
+        "encoder-text": ("model.description.encoder", "lstm"),
+        "outputs": ("model.description.num_outputs", 3),
+        "squeezes": ("model.description.squeeze", True),
+        "pieces-none": ("model.description.seq_len", 0),
+        "pieces-large": ("model.description.max_len", 2**40),
+        "hidden-many": ("model.description.hidden", [50] * 10_000),
+        "hidden-text": ("model.description.hidden", "50"),
+        "cut-none": ("preprocessing.max_len", 0),
+        "cut-text": ("preprocessing.max_len", "10"),
+        "cut-short": ("preprocessing.max_len", 3),
+        "more-preprocessing": ("preprocessing.rules", []),
+        "application": ("application", "tabular"),
+        "application-vision": ("application", "vision"),
+    }
+    found = {f"tokenizer-{n}": _json_file("tokenizer.json", *to) for n, to in tokenizer.items()}
+    found |= {name: _json_file("guard.json", *to) for name, to in guard.items()}
+    found |= {n: _json_file("golden/texts.json", "texts", to) for n, to in texts.items()}
+    found |= {name: _edited(_set(*to)) for name, to in architecture.items()}
+    for name in ("tokenizer.json", "golden/texts.json"):
+        for payload in ("pickle-4", "zip-with-pickle", "zeros", "nothing"):
+            found[f"{payload}-as-{name}"] = _file(name, PAYLOADS[payload])
+    return found
+
+
+TEXT_EDITS = _text_edits()
 
 
 def _declared(name: str, entry: Any) -> Callable[[Place], None]:

@@ -40,6 +40,7 @@ def opened(sound_folders: sound.SoundFolders, tmp_path: Path) -> Opened:
             "cut": sound_folders.cut,
             "table-run": sound_folders.table_run,
             "table-bundle": sound_folders.table_bundle,
+            "text-bundle": sound_folders.text_bundle,
         }
         job = {
             "kind": kind,

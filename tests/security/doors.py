@@ -186,6 +186,23 @@ def table_load_onnx(folder: Path, sound: Sound) -> str:
     return "predicts"
 
 
+def text_load(folder: Path, sound: Sound) -> str:
+    """`text.load`, and the answers for texts of many kinds."""
+    from drivetrain import text
+
+    for answer in text.load(folder).predict_many(["", "A good film!!!", "l'été \U0001f44d", "x " * 300]):
+        _check_row(answer.to_json())
+    return "predicts"
+
+
+def text_verify(folder: Path, sound: Sound) -> str:
+    """`text.verify`."""
+    from drivetrain import text
+
+    text.verify(folder)
+    return "verified"
+
+
 def command(*words: str) -> Callable[[Path, Sound], str]:
     """A verb of the command line; `FOLDER`, `PICTURE` and `PICTURES` stand for what they are."""
 
@@ -194,6 +211,7 @@ def command(*words: str) -> Callable[[Path, Sound], str]:
 
         names = {"FOLDER": folder, "PICTURE": sound.picture, "PICTURES": sound.pictures}
         names["TABLE"] = sound.table
+        names["TEXT"] = attack_corpus.ROOT / "README.md"
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -264,6 +282,9 @@ DOORS: dict[str, Callable[[Path, Sound], str]] = {
     "resume": command("resume", "FOLDER"),
     "verify-command": command("verify", "FOLDER"),
     "eject": eject,
+    "text-load": text_load,
+    "text-verify": text_verify,
+    "text-predict": command("predict", "FOLDER", "TEXT", "--json"),
     "table-load": table_load,
     "table-verify": table_verify,
     "table-load-onnx": table_load_onnx,
@@ -274,6 +295,7 @@ DOORS: dict[str, Callable[[Path, Sound], str]] = {
 OF_RUN = ("load", "predict", "predict-text", "evaluate", "summary", "resume")
 OF_BUNDLE = ("load", "verify", "load-onnx", "predict", "predict-text", "verify-command")
 OF_TABLE_RUN = ("table-load", "table-predict", "table-predict-text", "table-evaluate")
+OF_TEXT_BUNDLE = ("text-load", "text-verify", "text-predict", "verify-command")
 OF_TABLE_BUNDLE = (
     *("table-load", "table-verify", "table-load-onnx", "table-predict", "table-predict-text"),
     *("table-evaluate", "verify-command"),

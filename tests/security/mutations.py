@@ -293,6 +293,7 @@ def bases_of(given: sound.SoundFolders) -> dict[str, Path]:
         "model folder of tables": given.table_run / "model",
         "bundle of tables": given.table_bundle,
         "bundle of numbers": given.numbers_bundle,
+        "bundle of texts": given.text_bundle,
     }
 
 
@@ -318,9 +319,11 @@ def soak(count: int, *, seed: int, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _is_of_tables(base: Path) -> bool:
+def _prefix(base: Path) -> str:
+    """Of the doors of an application."""
     name = "bundle.json" if (base / "bundle.json").exists() else "model.json"
-    return json.loads((base / name).read_text())["application"] == "tabular"
+    application = json.loads((base / name).read_text())["application"]
+    return {"tabular": "table-", "text": "text-"}.get(application, "")
 
 
 def main() -> None:
@@ -329,8 +332,7 @@ def main() -> None:
     given = Sound(Path(job["picture"]), Path(job["pictures"]), Path(job["table"]))
     base, work = Path(job["base"]), Path(job["work"])
     doors = ("load", "verify") if (base / "bundle.json").exists() else ("load",)
-    if _is_of_tables(base):
-        doors = tuple(f"table-{door}" for door in doors)
+    doors = tuple(f"{_prefix(base)}{door}" for door in doors)
     import timm  # noqa: F401 - a name may ask for it
 
     for door in doors:

@@ -1,4 +1,4 @@
-"""Sound folders that the tests spoil: runs of tiny pictures and of a small table, and bundles."""
+"""Sound folders that the tests spoil: runs of tiny pictures and of a small table, and bundles, one of texts."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class SoundFolders:
     table_bundle: Path
     numbers_bundle: Path
     """Of a forest that predicts a number."""
+    text_bundle: Path
+    """Of a small recurrent net that tells short texts apart."""
 
 
 def make(folder: Path) -> SoundFolders:
@@ -77,7 +79,28 @@ def make(folder: Path) -> SoundFolders:
         folder / "table-run",
         folder / "table-bundle",
         folder / "numbers-bundle",
+        make_text_bundle(folder / "text-bundle"),
     )
+
+
+def make_text_bundle(folder: Path) -> Path:
+    """A bundle of a model that tells good reviews from bad ones, and the texts that travel with it."""
+    from drivetrain import text
+
+    draw = np.random.default_rng(0)
+    words = (["good", "fine", "lovely"], ["bad", "dull", "poor"])
+    texts = [
+        " ".join(draw.choice([*words[number % 2], "film", "plot", "so", "AND"], 12))
+        for number in range(60)
+    ]
+    labels = [("good", "bad")[number % 2] for number in range(60)]
+    learner = text.learner(
+        texts, labels=labels, model="gru", sizes={"embedding_dim": 8, "hidden_dim": 8},
+        epochs=2, num_threads=1, progress=False,
+    )  # fmt: skip
+    learner.train()
+    learner.export(folder, script=False)
+    return folder
 
 
 def make_table(path: Path) -> Path:

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.security.conftest import Opened
-from tests.security.doors import OF_BUNDLE, OF_RUN, OF_TABLE_BUNDLE, OF_TABLE_RUN, Outcome
+from tests.security.doors import (
+    OF_BUNDLE,
+    OF_RUN,
+    OF_TABLE_BUNDLE,
+    OF_TABLE_RUN,
+    OF_TEXT_BUNDLE,
+    Outcome,
+)
 from tests.security.sound import SoundFolders
 from tools import attack_corpus
 
@@ -26,6 +33,7 @@ DOORS = {
     "cut": ("resume",),
     "table-run": OF_TABLE_RUN,
     "table-bundle": OF_TABLE_BUNDLE,
+    "text-bundle": OF_TEXT_BUNDLE,
 }
 
 
@@ -59,17 +67,21 @@ SOUND = {
     "cut": "position-seconds-huge-checkpoint",
     "table-run": "beside-json.py",
     "table-bundle": "hard-sound",
+    "text-bundle": "hard-sound",
 }
 """What changes nothing that is read: these are answered, else the refusals would prove nothing."""
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["run", "bundle", "cut", pytest.param("table-run", marks=pytest.mark.slow), "table-bundle"],
+    [
+        *("run", "bundle", "cut", pytest.param("table-run", marks=pytest.mark.slow)),
+        *("table-bundle", "text-bundle"),
+    ],
 )
 def test_a_part_of_the_attacks(opened: Opened, kind):
     names, doors = names_of(kind), DOORS[kind]
-    rarer = RARER if kind.startswith("table") else 1
+    rarer = RARER if kind.startswith("t") else 1
     rounds = [([SOUND[kind]], doors), (names[:: EVERY * rarer], doors)]
     if kind != "cut":
         rounds.append((names[:: EVERY_LOAD * rarer], doors[:1]))

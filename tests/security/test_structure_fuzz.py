@@ -17,7 +17,7 @@ def base_of(folders: SoundFolders, kind: str) -> Path:
 
 
 TABLES = ("model folder of tables", "bundle of tables", "bundle of numbers")
-KINDS = ("model folder", "bundle", *TABLES)
+KINDS = ("model folder", "bundle", *TABLES, "bundle of texts")
 
 
 @pytest.mark.parametrize("kind", ["model folder", "bundle"])
@@ -27,8 +27,8 @@ def test_150_mutations(sound_folders: SoundFolders, tmp_path: Path, kind):
     assert tally.tried == 150
 
 
-@pytest.mark.parametrize("kind", ["bundle of tables"])
-def test_40_mutations_of_tables(sound_folders: SoundFolders, tmp_path: Path, kind):
+@pytest.mark.parametrize("kind", ["bundle of tables", "bundle of texts"])
+def test_40_mutations_of_tables_and_texts(sound_folders: SoundFolders, tmp_path: Path, kind):
     tally = mutations.try_many(range(40), base_of(sound_folders, kind), sound_folders, tmp_path)
     assert tally.wrong == []
     assert tally.tried == 40

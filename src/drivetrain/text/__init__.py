@@ -15,15 +15,27 @@ from drivetrain._lazy import install
 if TYPE_CHECKING:
     from drivetrain.text.answers import TextPrediction, TextPredictions
     from drivetrain.text.bundle import load, verify
+    from drivetrain.text.corpus import texts_of_files, tokenize_corpus, train_on_corpus
     from drivetrain.text.data import TextData, from_csv, from_folder, from_table, from_texts, gather
+    from drivetrain.text.duplicates import find_duplicates
     from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
     from drivetrain.text.general import general_model
     from drivetrain.text.language import language_learner, load_writer
     from drivetrain.text.learner import export, gradual_unfreeze, learner, reopen, resume
+    from drivetrain.text.lengths import length_statistics, vocabulary_coverage
+    from drivetrain.text.looking import (
+        confidently_wrong,
+        confused_pairs,
+        most_lost,
+        nearest_decision,
+    )
     from drivetrain.text.model import TextModel
     from drivetrain.text.packaged import packaged_encoders
+    from drivetrain.text.rules import rules_table
     from drivetrain.text.sentences import SentenceEncoder, fit_sentences
+    from drivetrain.text.show import explain_page, explain_texts
     from drivetrain.text.similarity import similarity
+    from drivetrain.text.sizes import vocab_size_table
     from drivetrain.text.tokenizer import train_tokenizer
 
 __all__ = [
@@ -32,7 +44,12 @@ __all__ = [
     "TextModel",
     "TextPrediction",
     "TextPredictions",
+    "confidently_wrong",
+    "confused_pairs",
+    "explain_page",
+    "explain_texts",
     "export",
+    "find_duplicates",
     "fit_sentences",
     "from_csv",
     "from_folder",
@@ -43,31 +60,47 @@ __all__ = [
     "gradual_unfreeze",
     "language_learner",
     "learner",
+    "length_statistics",
     "load",
     "load_encoder",
     "load_writer",
+    "most_lost",
+    "nearest_decision",
     "open_encoder",
     "packaged_encoders",
     "reopen",
     "resume",
+    "rules_table",
     "save_encoder",
     "similarity",
+    "texts_of_files",
+    "tokenize_corpus",
+    "train_on_corpus",
     "train_tokenizer",
     "verify",
+    "vocab_size_table",
+    "vocabulary_coverage",
 ]
 
 _HOMES = {
     "answers": ("TextPrediction", "TextPredictions"),
     "bundle": ("load", "verify"),
+    "corpus": ("texts_of_files", "tokenize_corpus", "train_on_corpus"),
     "data": ("TextData", "from_csv", "from_folder", "from_table", "from_texts", "gather"),
+    "duplicates": ("find_duplicates",),
     "encoder": ("load_encoder", "open_encoder", "save_encoder"),
     "general": ("general_model",),
     "language": ("language_learner", "load_writer"),
     "learner": ("export", "gradual_unfreeze", "learner", "reopen", "resume"),
+    "lengths": ("length_statistics", "vocabulary_coverage"),
+    "looking": ("confidently_wrong", "confused_pairs", "most_lost", "nearest_decision"),
     "model": ("TextModel",),
     "packaged": ("packaged_encoders",),
+    "rules": ("rules_table",),
     "sentences": ("SentenceEncoder", "fit_sentences"),
+    "show": ("explain_page", "explain_texts"),
     "similarity": ("similarity",),
+    "sizes": ("vocab_size_table",),
     "tokenizer": ("train_tokenizer",),
 }
 """Module -> the public names that it holds."""

@@ -14,7 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, said_as_damage
+
+if TYPE_CHECKING:
+    from drivetrain.interpret.token_page import Explanation
 
 MODEL = "lstm"
 """What is trained unless something else is asked for."""
@@ -236,6 +239,16 @@ class TextLearner(Learner):
         """
         application: Any = self.application
         application.save_encoder(self, folder)
+
+    def explain(self, texts: Sequence[str], **options: Any) -> list[Explanation]:
+        """What each word adds to the answers; see `text.explain_texts` for the options.
+
+        Raises: ConfigError: a language model has no answers; else as there.
+        """
+        application: Any = self.application
+        if application.data.goal is None:
+            raise ConfigError("A language model writes texts, and has no answers to explain.")
+        return application.model(self).explain(texts, **options)
 
     def freeze_to(self, groups: int) -> None:
         """Train only the last `groups` layer groups, 1 for the head alone."""

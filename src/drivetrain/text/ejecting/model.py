@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.tree import dotted
 from drivetrain.models import decoder, document, recurrent
 
 DROPOUT = "drivetrain.nn.dropouts"
@@ -97,8 +99,48 @@ def know_document(
         piece.node.body = [
             one for one in piece.node.body if getattr(one, "name", "") != "forward"
         ]
+        _without(piece.node, "context")
+        for name in ("embedding_dropout", "input_dropout", "hidden_dropout"):
+            if not trains or not encoder[name]:
+                _Through(name).visit(piece.node)
+                _Through(name).visit(piece.methods["read_on"])
     lifter.need(document.DocumentClassifier)
-    lifter.pieces["DocumentClassifier"].methods.pop("reset", None)
+    piece = lifter.pieces["DocumentClassifier"]
+    piece.methods.pop("reset", None)
+    if not keeps_outputs:
+        _without(piece.node, "keeps_outputs")
+
+
+def _without(node: ast.ClassDef, name: str) -> None:
+    """Leave out a class's attribute that nothing reads."""
+    node.body = [
+        one
+        for one in node.body
+        if not isinstance(one, ast.Assign | ast.AnnAssign)
+        or dotted(one.target if isinstance(one, ast.AnnAssign) else one.targets[0]) != name
+    ]
+
+
+class _Through(ast.NodeTransformer):
+    """Without a module that hands on what it is given: where it is made, and where it is called."""
+
+    def __init__(self, name: str) -> None:
+        self.path = f"self.{name}"
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        if dotted(node.targets[0]) == self.path:
+            return None
+        self.generic_visit(node)
+        is_itself = isinstance(node.value, ast.Name) and dotted(node.targets[0]) == node.value.id
+        return None if is_itself else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        self.generic_visit(node)
+        return node if node.body else None
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        return node.args[0] if dotted(node.func) == self.path else node
 
 
 def know_recurrent(lifter: Lifter, encoder: Mapping[str, Any], *, trains: bool) -> None:

@@ -99,7 +99,9 @@ class _Writer:
 
     def _tokens(self) -> list[Written]:
         if self.is_transformer:
-            return tokenizer_written(self.tokenizer, self.lifter)
+            written, settings = tokenizer_written(self.tokenizer, self.lifter)  # pyright: ignore[reportArgumentType]
+            self.settings += settings
+            return written
         tokenizer: Any = self.tokenizer
         self.settings.append(know_rules(self.lifter, tokenizer.rules))
         return [encode_written(self.tokenizer, self.lifter)]
@@ -107,7 +109,10 @@ class _Writer:
     def _model(self) -> Written:
         description = self.manifest.architecture["description"]
         if self.is_transformer:
-            lines, uses = encoder_of_hub(self.lifter, description, num_outputs="len(classes)")
+            lines, uses, settings = encoder_of_hub(
+                self.lifter, description, num_outputs="NUM_CLASSES"
+            )
+            self.settings += settings
         else:
             lines, uses = document_model(
                 self.lifter,

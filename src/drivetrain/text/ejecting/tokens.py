@@ -45,8 +45,6 @@ def encode_written(tokens: Tokenizer, lifter: Lifter) -> Written:
     lifter.add_import(Import("numpy", "", "np"))
     lifter.add_import(Import("collections.abc", "Sequence"))
     uses: dict[str, Any] = {"TokenArray": "drivetrain.data.tokens:TokenArray"}
-    if tokens.kind == "transformer":
-        raise NotImplementedError
     uses |= {"framed": base.framed}
     text = _ENCODE[tokens.kind]
     if tokens.kind == "word":

@@ -5,15 +5,97 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drivetrain.eject.lift import Lifter
+from drivetrain.eject.inline import Setting
+from drivetrain.eject.known import Known
+from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
+from drivetrain.models import document, pretrained_encoder
+from drivetrain.text.transformer_tokenizer import TransformerTokenizer
+
+CLASSIFIER = "drivetrain.models.pretrained_encoder:TransformerClassifier"
 
 
-def tokenizer_written(tokenizer: Any, lifter: Lifter) -> list[Written]:
-    raise NotImplementedError
+def tokenizer_written(
+    tokenizer: TransformerTokenizer, lifter: Lifter
+) -> tuple[list[Written], list[Setting]]:
+    """The function `encode(texts, record)`, and its settings."""
+    frame = tokenizer._single
+    before, after = frame.before.tolist(), frame.after.tolist()
+    settings = [
+        Setting("BEFORE", tuple(before), "the encoder's marks before a text"),
+        Setting("AFTER", tuple(after), "and after it"),
+    ]
+    cut = ""
+    if tokenizer.max_len is not None:
+        room = tokenizer.max_len - frame.size
+        settings.append(Setting("ROOM", room, "tokens of a text that are read, without its marks"))
+        cut = "    bodies = [" + _CUT[tokenizer.keep] + " for ids in bodies]\n"
+    lifter.constants |= {one.name: one.value for one in settings}
+    for one in (
+        *(Import("tokenizers"), Import("numpy", "", "np")),
+        *(Import("collections.abc", "Sequence"), Import("typing", "Any")),
+    ):
+        lifter.add_import(one)
+    uses = {
+        "TokenArray": "drivetrain.data.tokens:TokenArray",
+        "offsets_of": "drivetrain.data.tokens:offsets_of",
+    }
+    return [Written(_ENCODE.format(cut=cut), "tokens", uses)], settings
+
+
+_CUT = {
+    "start": "ids[:ROOM]",
+    "end": "ids[-ROOM:]",
+    "both": "ids if len(ids) <= ROOM else [*ids[: (ROOM + 1) // 2], *ids[len(ids) - ROOM // 2 :]]",
+}
+
+_ENCODE = '''
+def encode(texts: Sequence[str], record: dict[str, Any]) -> TokenArray:
+    """The ids of each text, as the encoder was trained with, between its marks."""
+    tokenizer = tokenizers.Tokenizer.from_str(record["tokenizer"])
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # letters of a text are never a mark
+    found = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    bodies = [encoding.ids for encoding in found]
+{cut}    whole = [np.array([*BEFORE, *ids, *AFTER], np.int32) for ids in bodies]
+    return TokenArray(np.concatenate(whole), offsets_of(np.array([len(ids) for ids in whole])))
+'''
 
 
 def encoder_of_hub(
     lifter: Lifter, description: Mapping[str, Any], *, num_outputs: str
-) -> tuple[str, dict[str, Any]]:
-    raise NotImplementedError
+) -> tuple[str, dict[str, Any], list[Setting]]:
+    """Statements that make `model`, a `TransformerClassifier` with random weights; what they use."""
+    config = description["config"]
+    kind, names = pretrained_encoder._config_class(config["model_type"])
+    model_class = pretrained_encoder._model_class(kind)
+    options = pretrained_encoder.init_options(model_class)
+    given = {name: config[name] for name in names if name in config}
+    settings = [Setting("CONFIG", given, "what the encoder is made of")]
+    lifter.constants["CONFIG"] = given
+    pooling = description["pooling"]
+    lifter.known[CLASSIFIER] = {
+        **{f"self.pooling == '{name}'": Known(pooling == name) for name in ("first", "last")},
+        "self.separator_id is not None": Known(description["separator_id"] is not None),
+    }
+    lifter.known["drivetrain.models.document:DocumentHead"] = {
+        "self.squeezes": Known(bool(description["squeeze"]))
+    }
+    for name in (kind.__name__, model_class.__name__):
+        lifter.add_import(Import("transformers", name))
+    told = "".join(f", {key}={value!r}" for key, value in options.items())
+    lines = [
+        f"config = {kind.__name__}(**CONFIG)",
+        "config.use_cache = False",
+        f"encoder = {model_class.__name__}(config{told})",
+        f"head = DocumentHead(config.hidden_size, {num_outputs}, "
+        f"hidden={tuple(description['hidden'])!r}, dropout=0.0, hidden_dropout=0.0)",
+        f"model = TransformerClassifier(encoder, head, pooling={pooling!r}, "
+        f"separator_id={description['separator_id']!r})",
+    ]
+    uses = {
+        "DocumentHead": document.DocumentHead,
+        "TransformerClassifier": pretrained_encoder.TransformerClassifier,
+    }
+    return "\n".join(lines), uses, settings
