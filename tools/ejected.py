@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from drivetrain import eject, tabular, vision
+from drivetrain import eject, tabular, text, vision
 from drivetrain.samples import sample_folder
 from drivetrain.train.learner import Learner
 
@@ -33,13 +33,26 @@ def rentals() -> Learner:
     return learner
 
 
+def reviews() -> Learner:
+    """A small LSTM that tells reviews that praise from those that blame."""
+    learner = text.learner(
+        data_of("reviews"),
+        sizes={"embedding_dim": 32, "hidden_dim": 32},
+        batch_size=32,
+        num_threads=1,
+        progress=False,
+    )
+    learner.train(3)
+    return learner
+
+
 def data_of(name: str) -> Path:
     """What an example is trained on, and its script takes by `--data`."""
     folder = sample_folder(name)
-    return folder / "train.csv" if name == "rentals" else folder
+    return folder / "train.csv" if name in ("rentals", "reviews") else folder
 
 
-EXAMPLES = {"digits": digits, "shapes": shapes, "rentals": rentals}
+EXAMPLES = {"digits": digits, "shapes": shapes, "rentals": rentals, "reviews": reviews}
 
 
 def texts() -> dict[str, str]:
@@ -50,17 +63,17 @@ def texts() -> dict[str, str]:
 def main() -> int:
     """Write them, or with `--check` say which differ."""
     wrong = 0
-    for name, text in texts().items():
+    for name, script in texts().items():
         path = FOLDER / f"{name}.py"
-        if path.exists() and path.read_text("utf-8") == text:
+        if path.exists() and path.read_text("utf-8") == script:
             continue
         if "--check" in sys.argv:
             wrong += 1
             print(f"{path} is not what ejecting gives now. Run: make ejected")
             continue
         FOLDER.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-        print(f"{path}: {len(text.splitlines())} lines")
+        path.write_text(script, "utf-8")
+        print(f"{path}: {len(script.splitlines())} lines")
     return 1 if wrong else 0
 
 

@@ -26,7 +26,7 @@ def test_a_table_of_texts_is_known_by_its_looks_and_answers(run, table: Path) ->
     assert result.exit_code == 0, result.output
     assert "'review' holds text, and there is little beside it" in result.stdout
     assert "Result on 20 validation texts" in result.stdout and "tfidf_logistic" in result.stdout
-    assert "drivetrain predict r TEXT.txt|TABLE" in result.stdout
+    assert 'drivetrain predict r --text "…"' in result.stdout
     record = json.loads(Path("r/run.json").read_text())
     assert record["task"]["application"] == "text" and record["results"]["epochs"] == 4
 
@@ -36,6 +36,21 @@ def test_a_table_of_texts_is_known_by_its_looks_and_answers(run, table: Path) ->
     (one,) = json.loads(answer.stdout)
     assert one["input"] == "new.txt" and set(one["probabilities"]) == {"bad", "good"}
     assert run("predict", "r", "new.txt").stdout.startswith(f"new.txt  {one['label']} ")
+
+    said = run("predict", "r", "--text", "lovely superb warm charming", "--text", " ", "--json")
+    first, second = json.loads(said.stdout)
+    assert first["probabilities"] == pytest.approx(one["probabilities"]) and second["input"] == ""
+    assert "1 text is empty: what is answered then says nothing of a text." in said.stderr
+
+    why = run("explain", "r", "--text", "lovely superb warm charming", "--page", "why.html")
+    assert why.exit_code == 0, why.output
+    assert "integrated gradients" in why.stdout and "The page is why.html" in why.stdout
+    assert "<title>" in Path("why.html").read_text("utf-8")
+    (parts,) = json.loads(run("explain", "r", "--text", "lovely warm", "--json").stdout)
+    assert [word["text"] for word in parts["words"]] == ["lovely", "warm"]
+    refused = run("explain", "r", "--text", "lovely", "--column", "review")
+    assert refused.exit_code == 2
+    assert "r is a run of texts, and --column is for tables. Use --text." in refused.stderr
 
     rows = run("predict", "r", table, "--json")
     assert [one["input"] for one in json.loads(rows.stdout)][:2] == ["row 1", "row 2"]

@@ -13,8 +13,13 @@ from drivetrain.errors import ConfigError, DataError
 
 @click.command(short_help="Say what is on pictures or in texts, or predict the rows of a table.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument(
-    "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--text",
+    "strings",
+    multiple=True,
+    metavar="TEXT",
+    help="Of a model of texts: answer for this one. May be repeated.",
 )
 @click.option(
     "--engine",
@@ -33,6 +38,7 @@ from drivetrain.errors import ConfigError, DataError
 def command(
     run: Path,
     inputs: tuple[Path, ...],
+    strings: tuple[str, ...],
     engine: str,
     shift: bool,
     as_json: bool,
@@ -60,12 +66,17 @@ def command(
     drivetrain predict runs/2026-01-31-photos new.jpg
     drivetrain predict runs/2026-01-31-photos holiday/ --json
     drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
+    drivetrain predict runs/2026-01-31-reviews --text "The music was never dull."
     """
+    if not inputs and not strings:
+        raise click.UsageError("Missing argument 'INPUT...'.")
     application = common.application_of(run)
+    if strings and application != "text":
+        raise click.UsageError(f"--text: {run} is no run of texts.")
     if application == "text":
         if engine != "torch" or shift:
             raise click.UsageError("--engine and --shift: not for models of texts.")
-        texts.predict(run, inputs, as_json=as_json, out=out)
+        texts.predict(run, inputs, strings, as_json=as_json, out=out)
         return
     if application == "tabular":
         tables.predict(run, inputs, engine=engine, shift=shift, as_json=as_json, out=out)

@@ -163,7 +163,7 @@ def result(document: Mapping[str, Any]) -> str:
             "",
             f"Trained in {layout.duration(document['seconds'])}. The run is in {document['run']}",
             "Next",
-            f"  drivetrain predict {run} TEXT.txt|TABLE",
+            f'  drivetrain predict {run} --text "…"',
             f"  drivetrain evaluate {run} --on SOURCE",
         ]
     )
@@ -189,28 +189,37 @@ def _between(interval: Any) -> str:
     return f"95% interval {layout.number(low)} to {layout.number(high)}"
 
 
-def predict(run: Path, inputs: tuple[Path, ...], *, as_json: bool, out: Path | None) -> None:
+def predict(
+    run: Path,
+    inputs: tuple[Path, ...],
+    strings: tuple[str, ...] = (),
+    *,
+    as_json: bool,
+    out: Path | None,
+) -> None:
     """Answer for the texts of each input: a text file, a folder of them, or a table; or write them on."""
     if (run / "bundle.json").is_file():
-        _predict_bundle(run, inputs, as_json=as_json, out=out)
+        _predict_bundle(run, inputs, strings, as_json=as_json, out=out)
         return
     from drivetrain.train.run import read_model
 
     with common.stdout_kept():
         _, record = read_model(run)
         if record.get("network") == "language":
-            documents = _written(run, inputs)
+            documents = _written(run, inputs, strings)
             said = "\n".join(f"{one['input']}\n  {one['text']}" for one in documents)
             notes: list[str] = []
         else:
-            documents, notes = _answers(run, inputs)
+            documents, notes = _answers(run, inputs, strings)
             said = _table(documents)
     for note in notes:
         exits.print_line(note)
     common.answer(documents, said, as_json=as_json, copy=out)
 
 
-def _answers(run: Path, inputs: tuple[Path, ...]) -> tuple[list[dict[str, Any]], list[str]]:
+def _answers(
+    run: Path, inputs: tuple[Path, ...], strings: tuple[str, ...]
+) -> tuple[list[dict[str, Any]], list[str]]:
     from drivetrain import text
     from drivetrain.errors import DataError
 
@@ -227,13 +236,19 @@ def _answers(run: Path, inputs: tuple[Path, ...]) -> tuple[list[dict[str, Any]],
         where = f"{path}: " if len(inputs) > 1 else ""
         documents += [one | {"input": f"{where}{one['input']}"} for one in answer.to_json()]
         notes += [f"{path}: {note}" for note in answer.notes]
+    if strings:
+        answers = model.predict(list(strings))
+        documents += answers.to_json()
+        notes += answers.notes
     return documents, notes
 
 
-def _texts_of(inputs: tuple[Path, ...]) -> tuple[list[str], list[str]]:
-    """Names and texts of inputs that are text files, folders of them or tables."""
-    from drivetrain.errors import DataError
-    from drivetrain.text.reading import read_folder
+def _texts_of(
+    inputs: tuple[Path, ...], strings: tuple[str, ...]
+) -> tuple[list[str], list[str]]:
+    """Names and texts of inputs that are text files, folders of them or tables; then the strings."""
+    from drivetrain.text import gather
+    from drivetrain.text.answers import shown
 
     names, texts = [], []
     for path in inputs:
@@ -246,7 +261,7 @@ def _texts_of(inputs: tuple[Path, ...]) -> tuple[list[str], list[str]]:
             of_path = _of_file(path)
         names += of_path[0]
         texts += of_path[1]
-    return names, texts
+    return [*names, *map(shown, strings)], [*texts, *strings]
 
 
 def _of_file(path: Path) -> tuple[list[str], list[str]]:
@@ -262,11 +277,11 @@ def _of_file(path: Path) -> tuple[list[str], list[str]]:
     return found.ids, found.texts
 
 
-def _written(run: Path, inputs: tuple[Path, ...]) -> list[dict[str, Any]]:
+def _written(run: Path, inputs: tuple[Path, ...], strings: tuple[str, ...]) -> list[dict[str, Any]]:
     from drivetrain.text import load_writer
 
     writer = load_writer(run)
-    names, texts = _texts_of(inputs)
+    names, texts = _texts_of(inputs, strings)
     return [
         {"input": name, "text": writer.generate(text)}
         for name, text in zip(names, texts, strict=True)
@@ -274,12 +289,17 @@ def _written(run: Path, inputs: tuple[Path, ...]) -> list[dict[str, Any]]:
 
 
 def _predict_bundle(
-    run: Path, inputs: tuple[Path, ...], *, as_json: bool, out: Path | None
+    run: Path,
+    inputs: tuple[Path, ...],
+    strings: tuple[str, ...],
+    *,
+    as_json: bool,
+    out: Path | None,
 ) -> None:
     from drivetrain.text.bundle import open_bundle
 
     with common.stdout_kept():
-        names, texts = _texts_of(inputs)
+        names, texts = _texts_of(inputs, strings)
         answers = open_bundle(run).answers(texts, names=names)
         documents = [one.to_json() for one in answers.predictions]
     common.answer(documents, _table(documents), as_json=as_json, copy=out)

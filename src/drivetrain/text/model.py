@@ -210,6 +210,10 @@ class TextModel:
         repairs = Repairs()
         clean = [tidied(text, name, repairs) for text, name in zip(texts, names, strict=True)]
         outputs = self.outputs(self.tokenizer.encode(clean))
+        empty = [name for name, text in zip(names, clean, strict=True) if not text.strip()]
+        if empty:
+            are = "1 text is" if len(empty) == 1 else f"{len(empty):,} texts are"
+            notes = (*notes, f"{are} empty: what is answered then says nothing of a text.")
         return TextPredictions(self.goal, outputs, list(names), (*notes, *repairs.notes()))
 
     def _columns(self) -> tuple[str, ...]:

@@ -16,9 +16,17 @@ from drivetrain.eject.parts import Part, Written
 from drivetrain.errors import EjectError
 from drivetrain.models import document
 from drivetrain.randomness import derive, permutation
+from drivetrain.text.ejecting import plain
 from drivetrain.text.ejecting.model import document_model
+from drivetrain.text.ejecting.plain import is_plain
 from drivetrain.text.ejecting.reading import reading_of
-from drivetrain.text.ejecting.tokens import encode_written, know_rules, learn_written
+from drivetrain.text.ejecting.tokens import (
+    RULES,
+    encode_written,
+    know_rules,
+    learn_written,
+    plain_written,
+)  # fmt: skip
 from drivetrain.text.general import rows_at
 from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
@@ -65,6 +73,7 @@ class _Writer:
         self.data = application.data
         self.settings: list[Setting] = []
         self.written: list[Written] = []
+        self.is_plain = False
         self.help = "where the texts lie"
         assert self.data.goal is not None, "texts with targets"
         self.goal = self.data.goal
@@ -178,6 +187,10 @@ class _Writer:
             )
         rules = know_rules(self.lifter, tokenizer.rules)
         self._setting(rules.name, rules.value, rules.reason)
+        self.is_plain = is_plain(self.data)
+        if self.is_plain:
+            self.written += plain_written(options, self.lifter, self._setting)
+            return
         self.written.append(learn_written(tokenizer, options, self.lifter, self._setting))
         self.written.append(encode_written(tokenizer, self.lifter))
 
@@ -211,8 +224,14 @@ class _Writer:
             )
         kind: str = self.data.tokenizer.kind
         learnt = _LEARNT[kind]
-        lines.append(f"{learnt} = learn([texts[i] for i in train])")
+        learn = "learn([texts[i] for i in train])"
         encoded = f"encode([texts[i] for i in rows], {learnt})"
+        if self.is_plain:
+            told = f"{RULES}, min_freq=MIN_FREQ, max_vocab=VOCAB_SIZE"
+            learn = f"learn_plain([texts[i] for i in train], {told})"
+            encoded = f"encode_plain([texts[i] for i in rows], words, {RULES})"
+            uses |= {"learn_plain": plain.learn_plain, "encode_plain": plain.encode_plain}
+        lines.append(f"{learnt} = {learn}")
         cut = self.application.settings["max_len"]
         lengths = [self.data.tokens(part).lengths().max(initial=0) for part in ("train", "valid")]
         if cut is not None and max(lengths) > cut:
@@ -229,7 +248,7 @@ class _Writer:
             "return part(train), part(valid), words",
         ]
         if not self.goal.classes and (self.goal.mean, self.goal.scale) != (0.0, 1.0):
-            place = lines.index(f"{learnt} = learn([texts[i] for i in train])")
+            place = lines.index(f"{learnt} = {learn}")
             lines[place:place] = [
                 "known = np.array([float(labels[i]) for i in train])",
                 "mean, scale = float(known.mean()), float(known.std())",

@@ -19,6 +19,7 @@ from drivetrain.text import (
     words,
 )  # fmt: skip
 from drivetrain.text.base import Tokenizer
+from drivetrain.text.ejecting import plain
 
 RULES = "RULES_ON"
 """The script's constant of the rules that are on; not a name of the library."""
@@ -156,6 +157,26 @@ def learn_written(
         uses |= {"learn_scores": unigram.learn_scores}
     lifter.add_import(Import("collections.abc", "Sequence"))
     return Written(_LEARN[kind].replace("RULES", RULES), "tokens", uses)
+
+
+def plain_written(
+    options: Any, lifter: Lifter, setting: Callable[[str, Any, str], str]
+) -> list[Written]:
+    """`learn` and `encode` of words, for texts that are plain; see `ejecting.plain`."""
+    given = dict(options)
+    _, size, freq = tokenizer.training_settings(
+        "word", given.get("rules"), given.get("vocab_size"), given.get("min_freq")
+    )
+    setting("VOCAB_SIZE", size, "words at most")
+    setting("MIN_FREQ", freq, "how often a word is met in training texts to have an id")
+    on = lifter.constants[RULES]
+    for name in ("words_of", "learn_plain", "encode_plain"):
+        place = f"drivetrain.text.ejecting.plain:{name}"
+        lifter.known[place] = {"rules": Known(on, RULES)}
+        lifter.called_as[place] = name.removesuffix("_plain")
+    uses = {"learn_plain": plain.learn_plain, "encode_plain": plain.encode_plain}
+    lifter.add_import(Import("collections.abc", "Sequence"))
+    return [Written("", "tokens", uses)]
 
 
 _LEARN = {
