@@ -243,12 +243,11 @@ def _answers(
     return documents, notes
 
 
-def _texts_of(
-    inputs: tuple[Path, ...], strings: tuple[str, ...]
-) -> tuple[list[str], list[str]]:
+def _texts_of(inputs: tuple[Path, ...], strings: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Names and texts of inputs that are text files, folders of them or tables; then the strings."""
-    from drivetrain.text import gather
+    from drivetrain.errors import DataError
     from drivetrain.text.answers import shown
+    from drivetrain.text.reading import read_folder
 
     names, texts = [], []
     for path in inputs:
