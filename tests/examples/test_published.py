@@ -15,7 +15,7 @@ from drivetrain.optim.optimizers import fastai_adam
 from tests.tabular.tables import real
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "examples" / "published"
-SCRIPTS = ("table", "quadratics", "human_numbers", "mnist", "tables", "titanic")
+SCRIPTS = ("table", "quadratics", "human_numbers", "mnist", "phrases", "tables", "titanic")
 
 
 @pytest.fixture
