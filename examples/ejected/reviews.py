@@ -45,8 +45,6 @@ INPUT_DROPOUT = 0.05  # share of the vectors' features, the same at each time
 HIDDEN_DROPOUT = 0.05  # share of the features between layers, the same at each time
 HEAD_DROPOUT = 0.2  # share of values that are dropped in training, of the pooled features
 HEAD_HIDDEN_DROPOUT = 0.1  # share of values that are dropped in training, in the head
-SEQ_LEN = 72  # tokens of a document that are read at once
-MAX_LEN = 1440  # tokens that gradients reach, from the end
 NUM_BATCHES = 20  # of training, an epoch
 EPOCHS = 3  # passes over the training items
 LR = 0.003  # peak learning rate
@@ -336,105 +334,12 @@ class RecurrentEncoder(nn.Module):
         x = self.embedding(tokens)
         x = self.input_dropout(x)  # (B, T, E)
         after = []
-        parts = len(state) // len(self.layers)  # 2 of an LSTM, else 1; 0 at a beginning
         for number, layer in enumerate(self.layers):
             if number:
                 x = self.hidden_dropout(x)
-            before = state[number * parts : (number + 1) * parts]
-            if not before:
-                x, new = layer(x)
-            else:
-                x, new = layer(x, tuple(before))
+            x, new = layer(x)
             after += new
         return x, after
-
-
-class Pool(NamedTuple):
-    """What is known of documents that come in pieces, each (B, E)."""
-
-    last: Tensor  # Features at the last position that was real
-    largest: Tensor  # The largest of all real positions
-    total: Tensor  # Their sum
-
-
-def concatenated(pool: Pool, lengths: Tensor) -> Tensor:
-    """Last, largest and mean side by side, (B, 3E), of documents of these lengths, (B,)."""
-    return torch.cat([pool.last, pool.largest, pool.total / lengths.unsqueeze(1)], dim=1)
-
-
-def empty_pool(rows: int, width: int, like: Tensor) -> Pool:
-    """The pool before any piece, of the dtype and device of a tensor."""
-    zeros = like.new_zeros(rows, width)
-    return Pool(zeros, like.new_full((rows, width), -torch.inf), zeros)
-
-
-def real_positions(outputs: Tensor, real: Tensor) -> Tensor:
-    """(B, T) bool: the first `real`, (B,), of each row of (B, T, E)."""
-    return torch.arange(outputs.shape[1]) < real.unsqueeze(1)
-
-
-def pooled(pool: Pool, outputs: Tensor, real: Tensor, rows: Tensor | None = None) -> Pool:
-    """The pool after one more piece."""
-    is_padding = ~real_positions(outputs, real).unsqueeze(2)  # (R, T, 1)
-    last = outputs[torch.arange(len(outputs)), real - 1]
-    largest = outputs.masked_fill(is_padding, -torch.inf).amax(dim=1)
-    total = outputs.masked_fill(is_padding, 0).sum(dim=1)
-    if rows is None:
-        return Pool(last, torch.maximum(pool.largest, largest), pool.total + total)
-    return Pool(
-        pool.last.index_copy(0, rows, last),
-        pool.largest.index_copy(0, rows, torch.maximum(pool.largest[rows], largest)),
-        pool.total.index_add(0, rows, total),
-    )
-
-
-def put_back(own: list[Tensor], state: list[Tensor], rows: Tensor, count: int) -> list[Tensor]:
-    """The state of all `count` documents after some of them, `rows`, read a piece."""
-    if not state:
-        state = [part.new_zeros(part.shape[0], count, part.shape[2]) for part in own]
-    return [old.index_copy(1, rows, new) for old, new in zip(state, own, strict=True)]
-
-
-class DocumentClassifier(nn.Module):
-    """Documents to scores."""
-
-    def __init__(self, encoder, head: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-        self.seq_len = SEQ_LEN
-        self.max_len = MAX_LEN
-
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        return self.head(self.features(tokens, lengths))
-
-    def features(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """What the head sees: features at the last token, largest, mean. (B, 3E)"""
-        lengths = lengths.clamp(min=1)
-        whole = torch.is_grad_enabled()
-        if whole:  # before these tokens nothing has a gradient
-            before = (lengths - self.max_len).clamp(min=0)
-            begin = -(-before // self.seq_len) * self.seq_len  # whole pieces, (B,)
-        else:
-            begin = lengths
-        pool = empty_pool(len(tokens), self.encoder.num_features, self.encoder.embedding.weight)
-        state = []
-        with torch.no_grad():
-            for start in range(0, int(begin.max()), self.seq_len):
-                rows = (begin > start).nonzero().squeeze(1)  # documents that go on
-                piece = tokens[rows, start : start + self.seq_len]
-                real = (lengths[rows] - start).clamp(max=piece.shape[1])
-                own = [part[:, rows] for part in state]
-                outputs, own = self.encoder.read_on(piece, own)
-                state = put_back(own, state, rows, len(tokens))
-                pool = pooled(pool, outputs, real, rows)
-        if not whole:
-            return concatenated(pool, lengths)
-        left = lengths - begin  # (B,) from 1 to max_len
-        columns = begin.unsqueeze(1) + torch.arange(int(left.max()))
-        rest = tokens.gather(1, columns.clamp(max=tokens.shape[1] - 1))
-        outputs, _ = self.encoder.read_on(rest, state)
-        return concatenated(pooled(pool, outputs, left), lengths)
 
 
 class DocumentHead(nn.Module):
@@ -456,6 +361,30 @@ class DocumentHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(features)
+
+
+class DocumentClassifier(nn.Module):
+    """Documents to scores: the encoder reads them whole, and the head sees a summary."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        return self.head(self.features(tokens, lengths))
+
+    def features(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """What the head sees: features at the last token, largest, mean. (B, 3E)"""
+        lengths = lengths.clamp(min=1)
+        encoder = self.encoder
+        outputs, _ = encoder.read_on(tokens, [])  # (B, T, E)
+        places = torch.arange(outputs.shape[1])
+        is_padding = (places >= lengths.unsqueeze(1)).unsqueeze(2)  # (B, T, 1)
+        last = outputs[torch.arange(len(outputs)), lengths - 1]
+        largest = outputs.masked_fill(is_padding, -torch.inf).amax(dim=1)
+        mean = outputs.masked_fill(is_padding, 0).sum(dim=1) / lengths.unsqueeze(1)
+        return torch.cat([last, largest, mean], dim=1)
 
 
 def make_model(words: Sequence[str]) -> DocumentClassifier:

@@ -55,7 +55,11 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 
 CASES: list[tuple[list[Any], Any, str]] = [
-    (["application"], "audio", "has 'audio' as `application`, expected one of vision, tabular, text."),
+    (
+        ["application"],
+        "audio",
+        "has 'audio' as `application`, expected one of vision, tabular, text.",
+    ),
     (["classes"], [], "has [] as `classes`, expected a list of 1 to 100000 labels."),
     (["classes"], ["a", "a"], "has a label twice among its `classes`."),
     (["classes"], ["a", 1], "has 1 as `classes`, expected labels of 1 to 1000 letters."),

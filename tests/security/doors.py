@@ -190,7 +190,9 @@ def text_load(folder: Path, sound: Sound) -> str:
     """`text.load`, and the answers for texts of many kinds."""
     from drivetrain import text
 
-    for answer in text.load(folder).predict_many(["", "A good film!!!", "l'été \U0001f44d", "x " * 300]):
+    for answer in text.load(folder).predict_many(
+        ["", "A good film!!!", "l'été \U0001f44d", "x " * 300]
+    ):
         _check_row(answer.to_json())
     return "predicts"
 

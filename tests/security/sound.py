@@ -1,4 +1,4 @@
-"""Sound folders that the tests spoil: runs of tiny pictures and of a small table, and bundles, one of texts."""
+"""Sound folders that the tests spoil: runs of tiny pictures and of a small table, and bundles."""
 
 from __future__ import annotations
 

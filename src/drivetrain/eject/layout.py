@@ -40,6 +40,7 @@ _SECTION_OF = {
     "drivetrain.vision": "data",
     "drivetrain.tabular": "data",
     "drivetrain.text": "tokens",
+    "drivetrain.text.ejecting.whole": "model",
     "drivetrain.models": "model",
     "drivetrain.nn": "model",
     "drivetrain.losses": "loss",

@@ -69,6 +69,7 @@ def validation(
     kind: str = "Iterable",
     epoch: str = "",
     form: Form = PAIR,
+    counts_items: bool = True,
 ) -> Validation:
     """The function `evaluate`, and how its answer is used.
 
@@ -79,6 +80,7 @@ def validation(
         kind: the type of the source.
         epoch: the name of a further parameter.
         form: of the batches.
+        counts_items: whether a batch has as many targets as items, and not several an item.
     """
     call = loss_call(loss_text(learner.loss_fn, lifter).text or "", "preds", "targets")
     before, each, answers = (
@@ -88,7 +90,9 @@ def validation(
     )
     uses: dict[str, Any] = {"weighted_mean": "drivetrain.train.batches:weighted_mean"}
     plain = [
-        m for m in learner.metrics if type(m) in (Accuracy, ErrorRate) and m.ignore_index is None
+        m
+        for m in learner.metrics
+        if counts_items and type(m) in (Accuracy, ErrorRate) and m.ignore_index is None
     ]
     if plain:
         before.append("num_right = 0")

@@ -33,6 +33,7 @@ COMPOUND = (
     ast.Try,
     ast.FunctionDef,
     ast.ClassDef,
+    ast.Match,
 )
 
 
@@ -261,6 +262,13 @@ def _rendered(node: Any, indent: str, *, word: str = "") -> list[str]:
         if after and len(text) + len(after) > WIDTH:
             return [*lines, *_wrapped(node.after, indent), text]
         return [*lines, text + after]
+    if isinstance(node, ast.Match):
+        lines.append(f"{indent}match {unparse(node.subject)}:{after}")
+        for case in node.cases:
+            guard = f" if {unparse(case.guard)}" if case.guard is not None else ""
+            lines.append(f"{indent}    case {unparse(case.pattern)}{guard}:")
+            lines += render(case.body, indent + "        ").splitlines()
+        return lines
     bare = copy.copy(node)
     bare.body = [ast.Pass()]
     for name in ("orelse", "finalbody", "handlers"):

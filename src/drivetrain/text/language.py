@@ -169,6 +169,12 @@ class LanguageApplication:
             "notes": data.notes,
         }
 
+    def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
+        """The part of an ejected script that is about texts; see `text.ejecting.language`."""
+        from drivetrain.text.ejecting.language import eject_part
+
+        return eject_part(self, learner, lifter, level)
+
     def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Any:
         """Refused: a bundle answers about texts, and a language model writes them."""
         raise ConfigError(

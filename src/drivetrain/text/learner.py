@@ -194,7 +194,12 @@ class TextApplication:
 
     def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Any:
         """A bundle of the Learner's model; see `text.bundling.exporting`."""
-        from drivetrain.text.bundling.exporting import TextPart, Trained, write_bundle
+        from drivetrain.text.bundling.exporting import (
+            TextPart,
+            Trained,
+            licence_of,
+            write_bundle,
+        )
         from drivetrain.train.keeping import record_of
 
         goal = self.data.goal
@@ -207,7 +212,10 @@ class TextApplication:
             _, texts, targets = self.data.part(part)
             assert targets is not None, "texts with targets"
             parts[part] = TextPart(texts, torch.from_numpy(targets))
+        licence, note = licence_of(self.network, self.settings)
         trained = Trained(
+            licence=licence,
+            licence_note=note,
             record=record_of(learner) | {"results": learner.result()},
             architecture={"name": self.network, "description": self.description},
             tokenizer=self.data.tokenizer,

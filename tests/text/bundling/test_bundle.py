@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from tools.attack_corpus import Place
 
 import drivetrain as dt
 from drivetrain.bundle import opening, reading
@@ -22,15 +23,14 @@ from drivetrain.text.bundling.guard import new_in_text, unknown_share
 from drivetrain.text.bundling.network import made_up_texts
 from drivetrain.text.bundling.predictor import TextPredictor
 from tests.text.ejecting.films import folder, reviews
-from tools.attack_corpus import Place
 
 USUAL: dict[str, Any] = {"progress": False, "epochs": 3, "batch_size": 8, "num_threads": 1}
 SMALL = {"embedding_dim": 12, "hidden_dim": 16}
 
 
-def trained(where: Path, **options: Any) -> Any:
+def trained(where: Path, count: int = 60, **options: Any) -> Any:
     """A small model of made-up reviews."""
-    learner = dt.text.learner(folder(where), **({"sizes": SMALL} | USUAL | options))
+    learner = dt.text.learner(folder(where, count), **({"sizes": SMALL} | USUAL | options))
     learner.train()
     return learner
 
@@ -38,7 +38,7 @@ def trained(where: Path, **options: Any) -> Any:
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the bundle is made of."""
-    return trained(tmp_path_factory.mktemp("films") / "films", max_len=40, lr=1e-2)
+    return trained(tmp_path_factory.mktemp("films") / "films", 120, max_len=40, lr=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,9 @@ def test_calibration_keeps_the_label_and_the_set_holds_it(made: Path) -> None:
 
 def test_the_guard_says_what_a_text_has_that_no_training_text_had(made: Path) -> None:
     predictor = dt.text.load(made)
-    short, long, strange = predictor.predict_many(["", "good film plot " * 200, "qwx zzk vvq film plot"])
+    short, long, strange = predictor.predict_many(
+        ["", "good film plot " * 200, "qwx zzk vvq film plot"]
+    )
     assert short.guarded is not None and "shorter" in short.guarded.domain.new
     assert long.guarded is not None and long.guarded.domain.tokens == 40  # as many as are read
     assert strange.guarded is not None
@@ -325,7 +327,9 @@ def _same_answers(place: Path, files: list[str]) -> None:
     from drivetrain.text.reading import Repairs, decoded
 
     texts = [decoded(Path(name).read_bytes(), name, Repairs()) for name in files]
-    expected = [one.to_json() for one in dt.text.load(place).answers(texts, names=files).predictions]
+    expected = [
+        one.to_json() for one in dt.text.load(place).answers(texts, names=files).predictions
+    ]
     alone = (
         "import runpy, sys; sys.modules['drivetrain'] = None; sys.argv = sys.argv[1:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -355,6 +359,8 @@ def test_a_fine_tuned_transformer_travels_too(
     )
     learner.export(tmp_path / "b")
     assert dt.text.verify(tmp_path / "b").largest_difference == 0
+    card = " ".join((tmp_path / "b" / "README.md").read_text("utf-8").split())
+    assert "Training began with the weights of tiny, whose licence is not known here." in card
     files = []
     for number, text in enumerate([*reviews(12, seed=5)[0], *_ODD]):
         files.append(str(tmp_path / f"{number}.txt"))

@@ -12,6 +12,7 @@ import pytest
 import drivetrain as dt
 from drivetrain import store
 from drivetrain.errors import EjectError
+from drivetrain.text.ejecting.plain import is_plain, learn_plain
 from tests.eject import replay
 from tests.text.ejecting.films import folder, reviews, table
 
@@ -106,7 +107,7 @@ def thawed_layer_by_layer(where: Path) -> Any:
 
 def rows_of_a_csv(where: Path) -> Any:
     texts, labels = reviews()
-    texts[5] = "two lines\nand a comma, and \"quotes\""
+    texts[5] = 'two lines\nand a comma, and "quotes"'
     return trained(table(where / "films.csv", {"review": texts, "label": labels}), "label")
 
 
@@ -116,6 +117,20 @@ def rows_of_parquet_with_gaps(where: Path) -> Any:
     texts[3], stars[7] = None, None  # type: ignore[call-overload]
     source = table(where / "films.parquet", {"review": texts, "stars": stars})
     return trained(source, "stars", target_kind="class", split="random")
+
+
+def plain_and_short(where: Path) -> Any:
+    texts = [
+        text.replace("<br />", " ").replace("&amp;", "and").replace("l'été", "summer")
+        for text in reviews(80)[0]
+    ]
+    texts = [" ".join(text.replace("so so so", "so").split()[:30]) for text in texts]
+    texts = [
+        " ".join(w for w, v in zip(t.split(), ["", *t.split()], strict=False) if w != v)
+        for t in texts
+    ]
+    columns = {"text": texts, "label": reviews(80)[1]}
+    return trained(table(where / "films.csv", columns), "label", model="gru")
 
 
 def several_columns(where: Path) -> Any:
@@ -172,6 +187,7 @@ MORE: tuple[Make, ...] = (
     likely_parts_of_words,
     small_transformer,
     thawed_layer_by_layer,
+    plain_and_short,
     rows_of_a_csv,
     rows_of_parquet_with_gaps,
     several_columns,
@@ -199,6 +215,35 @@ def test_scripts_of_all_kinds_of_runs(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_plain_is_said_in_a_few_lines(tmp_path: Path) -> None:
+    text = check(plain_and_short(tmp_path), tmp_path)
+    assert "def words_of" in text and "fold_repeats" not in text  # the rules have 200 lines more
+    assert "class DocumentClassifier" in text and "class Pool" not in text
+    assert len(text.splitlines()) < 560
+
+
+def test_plain_words_are_those_of_the_rules_or_are_not_taken(tmp_path: Path) -> None:
+    plain = ["A good film, it's FINE!!!", "Don't go: 10:30 is too late."] * 10
+    for texts, expected in (
+        (plain, True),
+        ([*plain, "A <br /> film"], False),
+        ([*plain, "no no no no"], False),
+        ([*plain, "l'été"], False),
+        ([*plain, "see www.x.com now"], False),
+    ):
+        labels = [str(number % 2) for number in range(len(texts))]
+        data = dt.text.from_texts(texts, labels, valid=0.3)
+        found = is_plain(data)
+        if expected or texts[-1] in data.part("train")[1] + data.part("valid")[1]:
+            assert found is expected
+        if found:
+            words = learn_plain(
+                data.part("train")[1], data.tokenizer.rules, min_freq=3, max_vocab=60_000
+            )  # pyright: ignore[reportAttributeAccessIssue]
+            assert tuple(words) == data.tokenizer.vocab.words
+
+
+@pytest.mark.slow
 def test_a_script_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     check(lstm_of_words(tmp_path), tmp_path, alone=True)
 
@@ -208,6 +253,51 @@ def test_a_script_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_shallower_levels(level: str, tmp_path: Path) -> None:
     text = check(lstm_of_words(tmp_path), tmp_path, level=level)
     assert "from drivetrain" in text
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small pretrained encoder."""
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from tests.text.tiny_encoders import save_tiny
+
+    save_tiny(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"max_len": 12, "callbacks": ["label_smoothing"]}])
+def test_a_fine_tuned_encoder(options: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
+    source = folder(tmp_path / "films")
+    learner = trained(source, model=str(tiny), sizes=None, **(options | {"epochs": 1}))
+    text = check(learner, tmp_path)
+    assert "from transformers import BertConfig, BertModel" in text
+    assert len(text.splitlines()) < 620
+
+
+def test_an_encoder_that_is_another_by_now_is_refused(tiny: Path, tmp_path: Path) -> None:
+    learner = dt.text.learner(
+        folder(tmp_path / "films", 24), model=str(tiny), **(USUAL | {"sizes": None, "epochs": 1})
+    )
+    learner.fit(1, 1e-3)
+    from tests.text.tiny_encoders import save_tiny
+
+    save_tiny(tiny, intermediate_size=32, num_hidden_layers=2, layer_norm_eps=1e-12)
+    weights = store.read_tensors(tiny / "model.safetensors")
+    first = next(iter(weights))
+    store.write_bytes(
+        tiny / "model.safetensors", store.tensor_bytes(weights | {first: weights[first] + 1})
+    )
+    with pytest.raises(EjectError) as found:
+        learner.eject(tmp_path / "x.py")
+    assert str(found.value) == (
+        f"The encoder in {tiny} is not the one that training began with. Put that back, and eject again."
+    )
+    with pytest.raises(
+        EjectError, match=r"^A run that began with a pretrained encoder is ejected whole"
+    ):
+        learner.eject(tmp_path / "x.py", level="data")
 
 
 # --- refused --------------------------------------------------------------------------------------

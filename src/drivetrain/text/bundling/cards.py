@@ -77,7 +77,9 @@ def card_of(
             "them has not chosen a licence yet: choose one before you pass them on."
         ),
         preparation=_preparation(predictor),
-        needs="'drivetrain[text]'" if manifest.architecture["name"] == "transformer" else "drivetrain",
+        needs="'drivetrain[text]'"
+        if manifest.architecture["name"] == "transformer"
+        else "drivetrain",
         golden=_golden(golden),
         use=_use(manifest, has_predictor),
         files=_files(golden, predictor, has_predictor),
@@ -108,9 +110,7 @@ def _model(architecture: Mapping[str, Any]) -> str:
 def _data(told: Mapping[str, Any], items: Mapping[str, Any]) -> list[str]:
     sentences = [
         f"Texts: {told['data']}; {items.get('train', 0):,} to train, {items.get('valid', 0):,} to "
-        "validate"
-        + (f", {items['test']:,} sealed for a test" if items.get("test") else "")
-        + ".",
+        "validate" + (f", {items['test']:,} sealed for a test" if items.get("test") else "") + ".",
         f"Labels: {told['labelled_by'] or 'given with the texts'}.",
         f"Split: {told['split_by'] or 'by hand'}.",
     ]
@@ -129,7 +129,7 @@ def _rows(results: Mapping[str, Any]) -> list[Row]:
     for name, baseline in results.get("baselines", {}).items():
         if isinstance(baseline, Mapping) and "accuracy" in baseline:
             interval = _pair(baseline.get("interval"))
-            said = _BASELINES.get(name, name.replace("_", " "))
+            said = _BASELINES.get(str(name), str(name).replace("_", " "))
             rows.append(Row(said, baseline["accuracy"], interval))
     return rows
 
@@ -162,8 +162,10 @@ def _limits(
             f"It knows {len(predictor.tokenizer.vocab):,} words; all others look alike to it."
         )
     if predictor.max_len is not None:
-        sentences.append(f"Of a text it reads {predictor.max_len:,} tokens; what is cut out of longer ones is "
-            "their middle.")
+        sentences.append(
+            f"Of a text it reads {predictor.max_len:,} tokens; what is cut out of longer ones is their "
+            "middle."
+        )
     interval = _pair(results.get("interval"))
     if interval is not None and interval[1] - interval[0] > 0.1:
         sentences.append(
@@ -198,7 +200,9 @@ def _preparation(predictor: TextPredictor) -> str:
         f"A text becomes {_TOKENS[kind]}, by the rules and the vocabulary in `tokenizer.json` "
         f"({len(predictor.tokenizer.vocab):,} entries), and each of them its id."
     )
-    return text + " Texts that are calculated together are padded at the end, which changes no answer."
+    return (
+        text + " Texts that are calculated together are padded at the end, which changes no answer."
+    )
 
 
 def _golden(golden: Golden) -> list[str]:
@@ -208,7 +212,9 @@ def _golden(golden: Golden) -> list[str]:
         "vocabulary and of what its rules are for."
     )
     if not golden.items:
-        return [f"{made_up.format(what='texts that are made up')} No text travels with this bundle."]
+        return [
+            f"{made_up.format(what='texts that are made up')} No text travels with this bundle."
+        ]
     count = len(golden.items)
     return [
         f"**{count} validation {'text travels' if count == 1 else 'texts travel'} with this bundle**, in "

@@ -19,7 +19,7 @@ from drivetrain.bundle import golden as goldens, manifest as manifests, write
 from drivetrain.bundle.golden import Golden, GoldenItem
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.verify import Verified
-from drivetrain.errors import ConfigError, MissingPackageError
+from drivetrain.errors import ConfigError, DrivetrainError, MissingPackageError
 from drivetrain.text import bundle
 from drivetrain.text.base import Tokenizer
 from drivetrain.text.bundling.cards import card_of
@@ -68,6 +68,35 @@ class Trained:
     """Of weights that it began with."""
     licence_note: str = ""
     """Whose they are; empty where it began with random ones."""
+
+
+def licence_of(network: str, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """The licence of the weights that training began with, and whose they are; of random ones nothing.
+
+    Args:
+        network: `document` or `transformer`.
+        settings: of the run.
+    """
+    if network == "transformer":
+        from drivetrain.text import pretrained
+
+        name = str(settings["model"])
+        try:
+            licence = pretrained.licence_of(pretrained.find_transformer(name))
+        except DrivetrainError:  # the encoder is no longer there; its weights are in the run
+            licence = "unknown"
+        return licence, (
+            f"Training began with the weights of {Path(name).name}, whose licence is "
+            f"{'not known here' if licence in ('unknown', 'not stated') else licence}. What was learnt "
+            "beyond them comes from the texts named above, whose rights stay with their owners."
+        )
+    if settings.get("encoder") is not None:
+        return "unknown", (
+            f"Training began with the encoder `{Path(settings['encoder']).name}`, which was trained on "
+            "other texts: its licence goes along with what was made of it. What was learnt beyond it "
+            "comes from the texts named above, whose rights stay with their owners."
+        )
+    return "unknown", ""
 
 
 def write_bundle(

@@ -37,7 +37,7 @@ class TextGuard:
     longest: int
     """Tokens of the longest one."""
     most_unknown: float
-    """Share of unknown tokens that few validation texts exceed; infinity where there were too few texts."""
+    """Share of unknown tokens that few validation texts exceed; infinity where those were too few."""
 
     @property
     def coverage(self) -> float:

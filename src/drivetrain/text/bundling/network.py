@@ -50,7 +50,9 @@ def scores_and_features(model: Any, tokens: TokenArray, pad_id: int) -> tuple[Te
     return torch.cat(scores)[back], torch.cat(features)[back]
 
 
-def ports(num_classes: int, num_features: int, vocab_size: int) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+def ports(
+    num_classes: int, num_features: int, vocab_size: int
+) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """The inputs and outputs of a bundle of texts."""
     tokens = Port(
         "tokens",
@@ -59,7 +61,9 @@ def ports(num_classes: int, num_features: int, vocab_size: int) -> tuple[tuple[P
         (0.0, float(vocab_size - 1)),
         "The ids that the tokenizer gives, padded at the end.",
     )
-    lengths = Port("lengths", "int64", ("batch",), None, "How many of a text's ids are not padding.")
+    lengths = Port(
+        "lengths", "int64", ("batch",), None, "How many of a text's ids are not padding."
+    )
     logits = Port(
         "logits",
         "float32",
@@ -79,7 +83,9 @@ def ports(num_classes: int, num_features: int, vocab_size: int) -> tuple[tuple[P
 
 def num_features_of(model: Any) -> int:
     """F: what goes into the head."""
-    width: int = model.num_features if hasattr(model, "num_features") else 3 * model.encoder.num_features
+    width: int = (
+        model.num_features if hasattr(model, "num_features") else 3 * model.encoder.num_features
+    )
     return width
 
 

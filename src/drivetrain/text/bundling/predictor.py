@@ -1,4 +1,4 @@
-"""The predictor of a bundle of texts: tokenizer, model, calibration, guard. It needs no training stack."""
+"""The predictor of a bundle of texts: tokenizer, model, guard. It needs no training stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from drivetrain.bundle.shift import ShiftReport

@@ -13,7 +13,7 @@ from drivetrain.eject.inline import TUPLE, Form, Setting
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written
-from drivetrain.errors import EjectError
+from drivetrain.errors import ConfigError, DataError, EjectError
 from drivetrain.models import document
 from drivetrain.randomness import derive, permutation
 from drivetrain.text.ejecting import plain
@@ -21,13 +21,21 @@ from drivetrain.text.ejecting.model import document_model
 from drivetrain.text.ejecting.plain import is_plain
 from drivetrain.text.ejecting.reading import reading_of
 from drivetrain.text.ejecting.tokens import (
+    LEARNT,
     RULES,
     encode_written,
     know_rules,
     learn_written,
     plain_written,
 )  # fmt: skip
+from drivetrain.text.ejecting.transformer import (
+    beginning_sha256,
+    encoder_of_hub,
+    tokenizer_written,
+)  # fmt: skip
+from drivetrain.text.ejecting.whole import is_whole
 from drivetrain.text.general import rows_at
+from drivetrain.text.pretrained import find_transformer
 from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
 
@@ -54,9 +62,7 @@ _SPLITS = {
 }
 
 
-def eject_part(
-    application: TextApplication, learner: Learner, lifter: Lifter, level: str
-) -> Part:
+def eject_part(application: TextApplication, learner: Learner, lifter: Lifter, level: str) -> Part:
     """The part of a script that is about texts.
 
     Raises: EjectError: the texts came from memory, or something of the run has no plain form.
@@ -82,10 +88,10 @@ class _Writer:
                 "A model that gives a text several labels cannot be ejected yet. Export it as it is: "
                 "`learner.save(folder)`."
             )
-        if application.network == "transformer":
+        self.is_transformer = application.network == "transformer"
+        if self.is_transformer and level != "all":
             raise EjectError(
-                "A pretrained transformer cannot be ejected yet: its training begins with weights that "
-                "`transformers` builds. Eject a recurrent model, such as `model='lstm'`."
+                "A run that began with a pretrained encoder is ejected whole. Use --level all."
             )
 
     def part(self) -> Part:
@@ -178,6 +184,11 @@ class _Writer:
     def _tokens(self) -> None:
         """The vocabulary is learnt again; that of the run is what it must come to."""
         tokenizer: Any = self.data.tokenizer
+        if self.is_transformer:
+            written, settings = tokenizer_written(tokenizer, self.lifter)
+            self.settings += settings
+            self.written += written
+            return
         options = self.data.recipe.get("tokens", {})
         again = train_tokenizer(self.data.part("train")[1], **options)
         if again.to_json() != tokenizer.to_json():
@@ -223,7 +234,7 @@ class _Writer:
                 f"The split '{method}' has no plain form. Split by stratified, random, group or time."
             )
         kind: str = self.data.tokenizer.kind
-        learnt = _LEARNT[kind]
+        learnt = LEARNT[kind]
         learn = "learn([texts[i] for i in train])"
         encoded = f"encode([texts[i] for i in rows], {learnt})"
         if self.is_plain:
@@ -231,7 +242,12 @@ class _Writer:
             learn = f"learn_plain([texts[i] for i in train], {told})"
             encoded = f"encode_plain([texts[i] for i in rows], words, {RULES})"
             uses |= {"learn_plain": plain.learn_plain, "encode_plain": plain.encode_plain}
-        lines.append(f"{learnt} = {learn}")
+        if self.is_transformer:
+            encoded = "encode([texts[i] for i in rows], record)"
+            file = '(Path(ENCODER) / "tokenizer.json")'
+            lines.append(f'record = {{"tokenizer": {file}.read_text("utf-8")}}')
+        else:
+            lines.append(f"{learnt} = {learn}")
         cut = self.application.settings["max_len"]
         lengths = [self.data.tokens(part).lengths().max(initial=0) for part in ("train", "valid")]
         if cut is not None and max(lengths) > cut:
@@ -245,16 +261,17 @@ class _Writer:
             *self._targets(),
             "    return Part(tokens, targets)",
             "",
-            "return part(train), part(valid), words",
+            f"return part(train), part(valid){'' if self.is_transformer else ', words'}",
         ]
         if not self.goal.classes and (self.goal.mean, self.goal.scale) != (0.0, 1.0):
-            place = lines.index(f"{learnt} = {learn}")
+            place = next(i for i, line in enumerate(lines) if line.startswith((learnt, "record")))
             lines[place:place] = [
                 "known = np.array([float(labels[i]) for i in train])",
                 "mean, scale = float(known.mean()), float(known.std())",
             ]
         body = textwrap.indent("\n".join(lines), "    ")
-        self.written.append(Written(_LOAD.format(body=body), "data", uses))
+        load = _LOAD_ENCODED if self.is_transformer else _LOAD
+        self.written.append(Written(load.format(body=body), "data", uses))
 
     def _targets(self) -> list[str]:
         if self.goal.classes:
@@ -299,7 +316,38 @@ class _Writer:
 
     # --- the model --------------------------------------------------------------------------------
 
+    def _pretrained(self) -> None:
+        """The encoder from its folder, and a new head."""
+        name = self.application.settings["model"]
+        try:
+            folder = find_transformer(name).folder.resolve()
+        except (ConfigError, DataError) as error:
+            raise EjectError(
+                f"The encoder that training began with cannot be opened: {error} Put it back, and eject "
+                "again."
+            ) from error
+        description = self.application.description
+        found = beginning_sha256(folder, description, seed=self.learner.seed)
+        if found != self.application.settings["initial_sha256"]:
+            raise EjectError(
+                f"The encoder in {folder} is not the one that training began with. Put that back, and "
+                "eject again."
+            )
+        self._setting("ENCODER", str(folder), "the folder of the pretrained encoder")
+        outputs = "len(CLASSES)" if self.goal.classes else str(self.goal.num_outputs)
+        lines, uses, settings = encoder_of_hub(
+            self.lifter, description, num_outputs=outputs, trains=True
+        )
+        self.settings += settings
+        body = textwrap.indent(lines, "    ")
+        self.written.append(Written(_MAKE_FINE_TUNED.format(body=body), "model", uses))
+        for one in (Import("torch"), Import("torch", "Tensor"), Import("pathlib", "Path")):
+            self.lifter.add_import(one)
+
     def _model(self) -> None:
+        if self.is_transformer:
+            self._pretrained()
+            return
         keeps = any("keeps_outputs" in inspect.getsource(type(c)) for c in self._callbacks())
         outputs = "len(CLASSES)" if self.goal.classes else str(self.goal.num_outputs)
         lines, uses = document_model(
@@ -308,6 +356,7 @@ class _Writer:
             self._setting,
             trains=True,
             keeps_outputs=keeps,
+            is_whole=not keeps and self._is_whole(),
             vocab_size="len(words)",
             num_outputs=outputs,
         )
@@ -318,6 +367,13 @@ class _Writer:
             uses["rows_at"] = rows_at
         body = textwrap.indent(lines, "    ")
         self.written.append(Written(_MAKE_MODEL.format(body=body), "model", uses))
+
+    def _is_whole(self) -> bool:
+        """Whether no document of the run is read in pieces."""
+        cut = self.application.settings["max_len"]
+        lengths = [self.data.tokens(part).lengths().max(initial=0) for part in ("train", "valid")]
+        longest = max(lengths) if cut is None else min(max(lengths), cut)
+        return is_whole(self.learner.model, self.learner.loaders.valid, int(longest))
 
     def _encoder(self) -> str:
         """Statements that give the model a saved encoder's weights; nothing where it began at random."""
@@ -340,7 +396,11 @@ class _Writer:
                 "`save_encoder` wrote. Put it back there, and eject again."
             )
         self._setting("ENCODER", folder, "the folder of the encoder that training begins with")
-        for one in (Import("json"), Import("pathlib", "Path"), Import("safetensors.torch", "load_file")):
+        for one in (
+            Import("json"),
+            Import("pathlib", "Path"),
+            Import("safetensors.torch", "load_file"),
+        ):
             self.lifter.add_import(one)
         return _ENCODER
 
@@ -396,11 +456,20 @@ class _Writer:
     def _load(self) -> str:
         if self.level == "loop":
             return "loaders = load(arguments.data)\nmodel = make_model()"
+        if self.is_transformer:
+            return "train, valid = load(arguments.data)\nmodel = make_model()"
         given = "words" if self.level == "all" else ""
         first = "train, valid, words" if self.level == "all" else "train, valid, _"
         return f"{first} = load(arguments.data)\nmodel = make_model({given})"
 
     def _title(self) -> str:
+        if self.is_transformer:
+            kind = self.application.description["config"]["model_type"]
+            to = f"predict {self.goal.name} from texts"
+            if self.goal.classes:
+                some = ", ".join(self.goal.classes[:3])
+                to = f"tell texts apart: {some}{', …' if len(self.goal.classes) > 3 else ''}"
+            return f"Fine-tune a pretrained encoder ({kind}) to {to}"
         kind = self.application.description["encoder"]["kind"]
         what = {"lstm": "an LSTM", "gru": "a GRU", "decoder": "a small causal transformer"}
         model = what.get(kind, "a recurrent net")
@@ -410,14 +479,6 @@ class _Writer:
         some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
         return f"Train {model} to tell texts apart: {some}"
 
-
-_LEARNT = {
-    "word": "words",
-    "char": "words",
-    "bpe": "words, merges",
-    "unigram": "words, scores",
-}
-"""What `learn` answers."""
 
 _PART = '''
 class Part(NamedTuple):
@@ -431,6 +492,19 @@ _LOAD = '''
 def load(path: Path) -> tuple[Part, Part, Sequence[str]]:
     """Read and split the texts, and learn the vocabulary from those that train."""
 {body}
+'''
+
+_LOAD_ENCODED = '''
+def load(path: Path) -> tuple[Part, Part]:
+    """Read and split the texts, and give them the ids that the encoder knows."""
+{body}
+'''
+
+_MAKE_FINE_TUNED = '''
+def make_model() -> TransformerClassifier:
+    """The pretrained encoder with a new head, whose random weights follow from the seed."""
+{body}
+    return model
 '''
 
 _JOINED = """    # batchnorm needs two texts, so the last one joins the batch before

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.tree import dotted
 from drivetrain.models import decoder, document, recurrent
+from drivetrain.text.ejecting.whole import WholeClassifier
 
 DROPOUT = "drivetrain.nn.dropouts"
 ENCODER = "drivetrain.models.recurrent:RecurrentEncoder"
+WHOLE = "drivetrain.text.ejecting.whole:WholeClassifier"
 CLASSIFIER = "drivetrain.models.document:DocumentClassifier"
 HEAD = "drivetrain.models.document:DocumentHead"
 
@@ -35,6 +37,7 @@ def document_model(
     *,
     trains: bool,
     keeps_outputs: bool = False,
+    is_whole: bool = False,
     vocab_size: str = "vocab_size",
     num_outputs: str = "len(CLASSES)",
 ) -> tuple[str, dict[str, Any]]:
@@ -43,15 +46,20 @@ def document_model(
     Args:
         trains: the script trains; else its weights are read, and dropouts do nothing.
         keeps_outputs: a callback reads what the encoder gave.
+        is_whole: no document is longer than a piece; see `ejecting.whole`.
         vocab_size: an expression in the script; likewise `num_outputs`.
     """
     encoder = description["encoder"]
-    know_document(lifter, description, trains=trains, keeps_outputs=keeps_outputs)
-    uses: dict[str, Any] = {
-        "DocumentHead": document.DocumentHead,
-        "DocumentClassifier": document.DocumentClassifier,
-    }
-    made, of_encoder = _encoder_text(encoder, setting, trains=trains, vocab_size=vocab_size)
+    know_document(
+        lifter, description, trains=trains, keeps_outputs=keeps_outputs, is_whole=is_whole
+    )
+    uses: dict[str, Any] = {"DocumentHead": document.DocumentHead}
+    if is_whole:
+        lifter.called_as[WHOLE] = "DocumentClassifier"
+        uses["DocumentClassifier"] = WholeClassifier
+    else:
+        uses["DocumentClassifier"] = document.DocumentClassifier
+    made, of_encoder = encoder_text(encoder, setting, trains=trains, vocab_size=vocab_size)
     uses |= of_encoder
     options = [f"hidden={tuple(description['hidden'])!r}"]
     reasons = {"dropout": "of the pooled features", "hidden_dropout": "in the head"}
@@ -64,14 +72,17 @@ def document_model(
         options.append(f"{name}={setting(called, description[name], reason)}")
     if description["squeeze"]:
         options.append("squeeze=True")
-    pieces = [
-        setting("SEQ_LEN", description["seq_len"], "tokens of a document that are read at once"),
-        setting("MAX_LEN", description["max_len"], "tokens that gradients reach, from the end"),
-    ]
+    pieces = ""
+    if not is_whole:
+        read = setting("SEQ_LEN", description["seq_len"], "tokens of a document read at once")
+        reach = setting(
+            "MAX_LEN", description["max_len"], "tokens that gradients reach, from the end"
+        )
+        pieces = f", seq_len={read}, max_len={reach}"
     lines = [
         f"encoder = {made}",
         f"head = DocumentHead(3 * encoder.num_features, {num_outputs}, {', '.join(options)})",
-        f"model = DocumentClassifier(encoder, head, seq_len={pieces[0]}, max_len={pieces[1]})",
+        f"model = DocumentClassifier(encoder, head{pieces})",
     ]
     lifter.add_import(Import("torch"))
     lifter.add_import(Import("torch", "nn"))
@@ -80,7 +91,12 @@ def document_model(
 
 
 def know_document(
-    lifter: Lifter, description: Mapping[str, Any], *, trains: bool, keeps_outputs: bool
+    lifter: Lifter,
+    description: Mapping[str, Any],
+    *,
+    trains: bool,
+    keeps_outputs: bool,
+    is_whole: bool = False,
 ) -> None:
     """What of the model's classes is decided."""
     encoder = description["encoder"]
@@ -91,19 +107,22 @@ def know_document(
     lifter.known[HEAD] = {"self.squeezes": Known(bool(description["squeeze"]))}
     if encoder["kind"] != "decoder":
         know_recurrent(lifter, encoder, trains=trains)
+        if is_whole:
+            begins = {"before": Known(())}  # each document begins anew
+            lifter.known[ENCODER] = dict(lifter.known[ENCODER]) | begins
         lifter.need(recurrent.RecurrentEncoder)
         piece = lifter.pieces["RecurrentEncoder"]
         # a document begins anew, so nothing is carried and nothing reset
         for name in ("train", "reset", "_carried"):
             piece.methods.pop(name, None)
-        piece.node.body = [
-            one for one in piece.node.body if getattr(one, "name", "") != "forward"
-        ]
+        piece.node.body = [one for one in piece.node.body if getattr(one, "name", "") != "forward"]
         _without(piece.node, "context")
         for name in ("embedding_dropout", "input_dropout", "hidden_dropout"):
             if not trains or not encoder[name]:
                 _Through(name).visit(piece.node)
                 _Through(name).visit(piece.methods["read_on"])
+    if is_whole:
+        return
     lifter.need(document.DocumentClassifier)
     piece = lifter.pieces["DocumentClassifier"]
     piece.methods.pop("reset", None)
@@ -143,8 +162,18 @@ class _Through(ast.NodeTransformer):
         return node.args[0] if dotted(node.func) == self.path else node
 
 
-def know_recurrent(lifter: Lifter, encoder: Mapping[str, Any], *, trains: bool) -> None:
-    """What of a recurrent encoder's classes is decided."""
+def know_recurrent(
+    lifter: Lifter,
+    encoder: Mapping[str, Any],
+    *,
+    trains: bool,
+    spread: Sequence[str] = ("input_dropout", "hidden_dropout"),
+) -> None:
+    """What of a recurrent encoder's classes is decided.
+
+    Args:
+        spread: names of the shares that a `VariationalDropout` drops.
+    """
     is_lstm = encoder["kind"] == "lstm"
 
     def is_zero(*names: str) -> dict[str, Known]:
@@ -154,7 +183,7 @@ def know_recurrent(lifter: Lifter, encoder: Mapping[str, Any], *, trains: bool) 
         return {"self.p == 0": Known(not any(shares))}
 
     lifter.known[f"{DROPOUT}:EmbeddingDropout"] = is_zero("embedding_dropout")
-    lifter.known[f"{DROPOUT}:VariationalDropout"] = is_zero("input_dropout", "hidden_dropout")
+    lifter.known[f"{DROPOUT}:VariationalDropout"] = is_zero(*spread)
     lifter.known[f"{DROPOUT}:WeightDrop"] = is_zero("weight_dropout") | {
         "isinstance(state, tuple)": Known(is_lstm),
         "self.module.mode == 'LSTM'": Known(is_lstm),
@@ -165,7 +194,7 @@ def know_recurrent(lifter: Lifter, encoder: Mapping[str, Any], *, trains: bool) 
     }
 
 
-def _encoder_text(
+def encoder_text(
     encoder: Mapping[str, Any], setting: Set, *, trains: bool, vocab_size: str
 ) -> tuple[str, dict[str, Any]]:
     """An expression that makes the encoder, and what it uses."""
@@ -191,5 +220,3 @@ def _encoder_text(
         made: decoder.DecoderEncoder if made == "DecoderEncoder" else recurrent.RecurrentEncoder
     }
     return f"{made}({', '.join([*given, *options])})", uses
-
-

@@ -50,9 +50,7 @@ def learn_plain(
     return [*SPECIAL_WORDS, *met][:max_vocab]
 
 
-def encode_plain(
-    texts: Sequence[str], words: Sequence[str], rules: Collection[str]
-) -> TokenArray:
+def encode_plain(texts: Sequence[str], words: Sequence[str], rules: Collection[str]) -> TokenArray:
     """The ids of each text; of words that the vocabulary does not hold, that of xxunk."""
     index = {word: number for number, word in enumerate(words)}
     ids = [[index.get(word, UNK_ID) for word in words_of(text, rules)] for text in texts]

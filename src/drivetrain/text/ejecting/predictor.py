@@ -172,7 +172,7 @@ class _Writer:
             if inner.domain.is_enough
             else "True",
             unknown="0.0" if unk is None else f"unknown_share(ids, {unk})",
-            most='guard["most_unknown"]' if guard.most_unknown < inf else '1.0',
+            most='guard["most_unknown"]' if guard.most_unknown < inf else "1.0",
         )
 
     def _docstring(self) -> str:
@@ -190,7 +190,13 @@ class _Writer:
         return docstring(text)
 
 
-_SECTION_OF = {"text": "tokens", "data": "tokens", "models": "model", "nn": "model", "bundle": "guard"}
+_SECTION_OF = {
+    "text": "tokens",
+    "data": "tokens",
+    "models": "model",
+    "nn": "model",
+    "bundle": "guard",
+}
 
 
 def _section_of(module: str) -> str:

@@ -93,7 +93,10 @@ def _folder(data: TextData, lifter: Lifter) -> Reading:
         skips.append("path.relative_to(folder).parts[0] not in TEST_FOLDERS")
         extra = {name for name in extra if name.partition("/")[0] not in sealed}
     unlabelled = {
-        step for name in extra for step in name.split("/")[:-1] if step.lower() in library.UNLABELLED
+        step
+        for name in extra
+        for step in name.split("/")[:-1]
+        if step.lower() in library.UNLABELLED
     }
     if unlabelled:
         settings.append(Setting("NO_CLASS", tuple(sorted(unlabelled)), "folders without a class"))
@@ -109,7 +112,8 @@ def _folder(data: TextData, lifter: Lifter) -> Reading:
         said = f"files that cannot be used: {', '.join(reasons)}"
         settings.append(Setting("SET_ASIDE", tuple(sorted(extra)), said))
         skips.append("path.relative_to(folder).as_posix() not in SET_ASIDE")
-    way, uses = _way_of_files(source, wanted, data, lifter)
+    texts = {name: data.texts[row] for name, row in wanted.items()}
+    way, uses = way_of_files(source, texts, lifter)
     label = _label_of(wanted, data)
     part = ""
     if data.split.method == "folders":
@@ -133,13 +137,13 @@ def _folder(data: TextData, lifter: Lifter) -> Reading:
     )
 
 
-def _way_of_files(
-    source: Path, wanted: dict[str, int], data: TextData, lifter: Lifter
+def way_of_files(
+    source: Path, wanted: dict[str, str], lifter: Lifter
 ) -> tuple[str, dict[str, Any]]:
     """How a file becomes a text: as Python reads it, or as the library does."""
     for encoding in ("utf-8", "utf-8-sig"):
         try:
-            if all((source / n).read_text(encoding) == data.texts[row] for n, row in wanted.items()):
+            if all((source / n).read_text(encoding) == text for n, text in wanted.items()):
                 return f'path.read_text("{encoding}")', {}
         except UnicodeDecodeError:
             break

@@ -24,6 +24,15 @@ from drivetrain.text.ejecting import plain
 RULES = "RULES_ON"
 """The script's constant of the rules that are on; not a name of the library."""
 
+LEARNT = {
+    "word": "words",
+    "char": "words",
+    "bpe": "words, merges",
+    "unigram": "words, scores",
+    "transformer": "",
+}
+"""What `learn` answers."""
+
 _ASK_RULES = (
     *("rules:clean", "rules:word_pattern", "rules:expand", "rules:_expand_word"),
     *("rules:_expand_letters", "rules:_in_case", "words:encode_words", "base:framed"),
@@ -146,9 +155,8 @@ def learn_written(
         uses |= {"count_words": tokenizer.count_words}
     else:
         uses |= {"count": tokenizer.count}
-        lifter.known["drivetrain.text.tokenizer:count"] |= {
-            "kind": Known(kind),
-        }
+        place = "drivetrain.text.tokenizer:count"
+        lifter.known[place] = dict(lifter.known[place]) | {"kind": Known(kind)}
     if kind == "char":
         uses |= {"SPECIAL_PIECES": "drivetrain.text.vocab:SPECIAL_PIECES"}
     if kind == "bpe":

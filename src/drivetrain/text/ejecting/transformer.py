@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from drivetrain import store
 from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
 from drivetrain.models import document, pretrained_encoder
+from drivetrain.randomness import derive, preserved, seeded
 from drivetrain.text.transformer_tokenizer import TransformerTokenizer
 
 CLASSIFIER = "drivetrain.models.pretrained_encoder:TransformerClassifier"
@@ -64,9 +69,15 @@ def encode(texts: Sequence[str], record: dict[str, Any]) -> TokenArray:
 
 
 def encoder_of_hub(
-    lifter: Lifter, description: Mapping[str, Any], *, num_outputs: str
+    lifter: Lifter, description: Mapping[str, Any], *, num_outputs: str, trains: bool = False
 ) -> tuple[str, dict[str, Any], list[Setting]]:
-    """Statements that make `model`, a `TransformerClassifier` with random weights; what they use."""
+    """Statements that make `model`, a `TransformerClassifier`, what they use, and their settings.
+
+    Args:
+        num_outputs: an expression in the script.
+        trains: the encoder begins with the weights in the folder `ENCODER`, and the head at random from
+            the seed; else all weights are read afterwards.
+    """
     config = description["config"]
     kind, names = pretrained_encoder._config_class(config["model_type"])
     model_class = pretrained_encoder._model_class(kind)
@@ -85,17 +96,60 @@ def encoder_of_hub(
     for name in (kind.__name__, model_class.__name__):
         lifter.add_import(Import("transformers", name))
     told = "".join(f", {key}={value!r}" for key, value in options.items())
+    made = f"encoder = {model_class.__name__}(config{told})"
+    shares = {"dropout": 0.0, "hidden_dropout": 0.0}
+    drawn = []
+    if trains:
+        made = (
+            f"encoder = {model_class.__name__}.from_pretrained("
+            f"ENCODER, config=config, dtype=torch.float32{told})"
+        )
+        shares = {name: description[name] for name in shares}
+        drawn = ['torch.manual_seed(derive(SEED, "init", "head"))']
+    dropped = ", ".join(f"{name}={value!r}" for name, value in shares.items())
     lines = [
         f"config = {kind.__name__}(**CONFIG)",
         "config.use_cache = False",
-        f"encoder = {model_class.__name__}(config{told})",
+        made,
+        *drawn,
         f"head = DocumentHead(config.hidden_size, {num_outputs}, "
-        f"hidden={tuple(description['hidden'])!r}, dropout=0.0, hidden_dropout=0.0)",
+        f"hidden={tuple(description['hidden'])!r}, {dropped})",
         f"model = TransformerClassifier(encoder, head, pooling={pooling!r}, "
         f"separator_id={description['separator_id']!r})",
     ]
-    uses = {
+    if description["squeeze"]:
+        lines[-2] = f"{lines[-2][:-1]}, squeeze=True)"
+    uses: dict[str, Any] = {
         "DocumentHead": document.DocumentHead,
         "TransformerClassifier": pretrained_encoder.TransformerClassifier,
     }
+    if trains:
+        uses["derive"] = derive
     return "\n".join(lines), uses, settings
+
+
+def beginning_sha256(folder: Path, description: Mapping[str, Any], *, seed: int) -> str:
+    """SHA-256 of the weights that the script of a run begins with, made as the script makes them."""
+    config = description["config"]
+    kind, names = pretrained_encoder._config_class(config["model_type"])
+    model_class = pretrained_encoder._model_class(kind)
+    made = kind(**{name: config[name] for name in names if name in config})
+    made.use_cache = False
+    options = pretrained_encoder.init_options(model_class)
+    with pretrained_encoder.quiet(), preserved():
+        encoder = model_class.from_pretrained(
+            str(folder), config=made, dtype=torch.float32, **options
+        )
+    with seeded(seed, "init", "head"):
+        head = document.DocumentHead(
+            made.hidden_size,
+            description["num_outputs"],
+            hidden=description["hidden"],
+            dropout=description["dropout"],
+            hidden_dropout=description["hidden_dropout"],
+            squeeze=description["squeeze"],
+        )
+    model = pretrained_encoder.TransformerClassifier(
+        encoder, head, pooling=description["pooling"], separator_id=description["separator_id"]
+    )
+    return store.weights_sha256(model.state_dict())
