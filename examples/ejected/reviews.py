@@ -153,32 +153,13 @@ class TokenArray:
     ids: np.ndarray  # (N,) uint16 or int32; may be mapped from a file, and is then read-only
     offsets: np.ndarray  # (D + 1,) int64: document d is `ids[offsets[d]:offsets[d + 1]]`
 
-    def __len__(self) -> int:
-        """Number of documents, D."""
-        return len(self.offsets) - 1
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """The ids of each document, (T,) each."""
-        return map(self.document, range(len(self)))
-
     def lengths(self) -> np.ndarray:
         """(D,) int64, ids of each document."""
         return np.diff(self.offsets)
 
-    def document(self, d: int) -> np.ndarray:
-        """(T,) the ids of document d; negative numbers count from the end."""
-        if not -len(self) <= d < len(self):
-            raise IndexError(f"There are {len(self)} documents. Got {d}.")
-        d %= len(self)
-        return self.ids[self.offsets[d] : self.offsets[d + 1]]
-
     def take(self, documents: np.ndarray | Sequence[int]) -> TokenArray:
         """These documents, in this order, copied; one may be asked for twice."""
         chosen = np.asarray(documents, dtype=np.int64)
-        if chosen.size and (not chosen.min() >= 0 or not chosen.max() < len(self)):
-            raise IndexError(
-                f"Documents are 0 to {len(self) - 1}. Got {chosen.min()} to {chosen.max()}."
-            )
         starts = self.offsets[chosen]
         lengths = self.offsets[chosen + 1] - starts
         offsets = offsets_of(lengths)

@@ -36,6 +36,7 @@ SECTIONS = {
 }
 PER_CLASS, BATCH_SIZE = 7, 16
 DAYS, STATIONS = 40, 5
+NUM_TEXTS = 60
 KINDS: list[tuple[Any, str]] = [
     (Tensor, "tensor"),
     (nn.Module, "module"),
@@ -257,13 +258,30 @@ def first_days(folder: Path) -> Path:
     return path
 
 
+def first_reviews(folder: Path) -> Path:
+    """As many reviews of each class of the sample texts, so that the same share of each validates."""
+    lines = (sample_folder("reviews") / "train.csv").read_text("utf-8").splitlines()
+    found = {
+        label: [line for line in lines[1:] if line.endswith(label)] for label in ("bad", "good")
+    }
+    chosen = [line for rows in found.values() for line in rows[: NUM_TEXTS // 2]]
+    chosen[0] = f"WHAT A FILM!!! {chosen[0]}"  # as no sample review is written
+    folder.mkdir()
+    path = folder / "train.csv"
+    path.write_text("\n".join([lines[0], *chosen, ""]), "utf-8")
+    return path
+
+
 def watched(script: Path, folder: Path) -> Watch:
     """Run a script on a few pictures or rows, watched. Every call of it has been made at the end."""
     module = ast.parse(script.read_text("utf-8"))
     settings = {
         ast.unparse(node.targets[0]): node for node in module.body if isinstance(node, ast.Assign)
     }
-    if "CLASSES" in settings:
+    if "TEXT" in settings:
+        num_train = round(0.8 * NUM_TEXTS)
+        data = first_reviews(folder / "data")
+    elif "CLASSES" in settings:
         classes = ast.literal_eval(settings["CLASSES"].value)
         num_train = len(classes) * (PER_CLASS - round(0.2 * PER_CLASS))
         data = pictures(folder / "data", classes)

@@ -14,6 +14,7 @@ WRITERS = {
     "cli/exits.py": "the traceback in the folder for temporary files",
     "samples/folder.py": "a sample can be made again at any time",
     "tabular/encoding.py": "encoded rows in the cache can be made again at any time",
+    "text/general.py": "the checkpoints of a model that is made and kept are of no more use",
     "testing/checks_runs.py": "damages a checkpoint of its own on purpose",
 }
 """Files that write by other means than `store`, and why they may."""

@@ -75,8 +75,9 @@ SOUND = {
 @pytest.mark.parametrize(
     "kind",
     [
-        *("run", "bundle", "cut", pytest.param("table-run", marks=pytest.mark.slow)),
-        *("table-bundle", "text-bundle"),
+        *("run", "bundle", "table-bundle", "text-bundle"),
+        pytest.param("cut", marks=pytest.mark.slow),
+        pytest.param("table-run", marks=pytest.mark.slow),
     ],
 )
 def test_a_part_of_the_attacks(opened: Opened, kind):

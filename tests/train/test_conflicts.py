@@ -83,15 +83,19 @@ def test_what_builds_on_what_it_finds_is_not_reported(callbacks: list[dt.Callbac
     assert reports(*callbacks) == []
 
 
+ANYWHERE = [name for name in CALLBACKS if name not in ("carry_state", "rnn_regularization")]
+"""Those two are for nets that read, and this one looks at pictures."""
+
+
 def test_all_named_callbacks_but_one_can_be_used_together() -> None:
-    names = [name for name in CALLBACKS if name != "cutmix"]
+    names = [name for name in ANYWHERE if name != "cutmix"]
     assert reports(*(callback(name) for name in names)) == []
 
 
 @pytest.mark.slow
 def test_of_the_named_callbacks_only_mixup_and_cutmix_conflict() -> None:
     found = set()
-    for one, two in itertools.combinations(CALLBACKS, 2):
+    for one, two in itertools.combinations(ANYWHERE, 2):
         reported = reports(callback(one), callback(two))
         found |= {(one, two)} if any("both write" in report for report in reported) else set()
     assert found == {("cutmix", "mixup")}

@@ -70,8 +70,7 @@ class TokenArray:
 
     def document(self, d: int) -> np.ndarray:
         """(T,) the ids of document d; negative numbers count from the end."""
-        if not -len(self) <= d < len(self):
-            raise IndexError(f"There are {len(self)} documents. Got {d}.")
+        check_document(d, len(self))
         d %= len(self)
         return self.ids[self.offsets[d] : self.offsets[d + 1]]
 
@@ -83,10 +82,7 @@ class TokenArray:
         Raises: IndexError: there is no such document.
         """
         chosen = np.asarray(documents, dtype=np.int64)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
-            raise IndexError(
-                f"Documents are 0 to {len(self) - 1}. Got {chosen.min()} to {chosen.max()}."
-            )
+        check_documents(chosen, len(self))
         starts = self.offsets[chosen]
         lengths = self.offsets[chosen + 1] - starts
         offsets = offsets_of(lengths)
@@ -259,6 +255,18 @@ def check_arrays(ids: np.ndarray, offsets: np.ndarray) -> None:
         raise DataError(f"`offsets` must be (D + 1,) int64. Got {offsets.shape} {offsets.dtype}.")
     if offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
         raise DataError(f"`offsets` must rise from 0 to {len(ids)}, the number of ids.")
+
+
+def check_document(d: int, count: int) -> None:
+    """Raises IndexError where there is no document `d` of `count`, from the start or the end."""
+    if not -count <= d < count:
+        raise IndexError(f"There are {count} documents. Got {d}.")
+
+
+def check_documents(chosen: np.ndarray, count: int) -> None:
+    """Raises IndexError where one of (K,) is not in 0..count-1."""
+    if chosen.size and not (chosen.min() >= 0 and chosen.max() < count):
+        raise IndexError(f"Documents are 0 to {count - 1}. Got {chosen.min()} to {chosen.max()}.")
 
 
 def _read_record(path: Path) -> tuple[str, int, int]:

@@ -143,6 +143,8 @@ class Lifter:
         """Whether all of the run's tensors lie on the CPU."""
         self.raises: frozenset[str] = frozenset()
         """Errors of the library that the script raises too, by name."""
+        self.unasked: set[str] = set()
+        """Methods that Python calls without their names, and that nothing of a script makes it call."""
         self.called_as: dict[str, str] = {}
         """By "module:name" of a piece, another name for it in the script."""
         self.made: dict[str, str] = {}

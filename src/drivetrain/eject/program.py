@@ -486,7 +486,10 @@ class Program:
                 if not (
                     isinstance(one, ast.FunctionDef)
                     and one.name not in read
-                    and one.name not in RUN_BY_PYTHON
+                    and (
+                        one.name not in RUN_BY_PYTHON
+                        or f"{piece.node.name}.{one.name}" in self.lifter.unasked
+                    )
                 )
             ]
             if is_record(piece.node):

@@ -96,6 +96,7 @@ class _Writer:
 
     def part(self) -> Part:
         """Everything of it."""
+        self.lifter.unasked |= {"TokenArray.__iter__", "TokenArray.__len__"}
         is_plain = self.level != "loop"
         if self.goal.classes:
             self._setting("CLASSES", self.goal.classes, "in the order of the scores")

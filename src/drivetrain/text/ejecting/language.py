@@ -69,6 +69,7 @@ class _Writer:
 
     def part(self) -> Part:
         """Everything of it."""
+        self.lifter.unasked.add("TokenArray.__iter__")
         self._texts()
         self._tokens()
         self._load_function()
