@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from drivetrain.randomness import seeded
 from drivetrain.reference import recurrent as twin
 
 
@@ -29,7 +30,8 @@ TORCHS: dict[str, Any] = {
 
 def example(kind: str, layers: int) -> tuple[nn.RNNBase, Tensor]:
     generator = torch.Generator().manual_seed(7)
-    module = TORCHS[kind](5, 6, layers, batch_first=True).double()
+    with seeded(7, "example"):
+        module = TORCHS[kind](5, 6, layers, batch_first=True).double()
     return module, torch.randn(3, 9, 5, generator=generator, dtype=torch.float64)
 
 
@@ -93,7 +95,8 @@ def test_detach_changes_no_value_and_ends_the_gradient(kind: str) -> None:
         began = t - t % steps
         assert torch.count_nonzero(gradient[:, :began]) == 0  # exactly 0 before the cut
         assert torch.count_nonzero(gradient[:, t + 1 :]) == 0
-        assert bool(gradient[:, began : t + 1].any(dim=2).all())
+        # of one row all ReLUs may be off at a step; not of every row
+        assert bool(gradient[:, began : t + 1].any(dim=2).any(dim=0).all())
         (full,) = torch.autograd.grad(whole[:, t].sum(), x, retain_graph=True)
         assert bool(full[:, 0].any())
 
