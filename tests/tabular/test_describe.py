@@ -274,7 +274,8 @@ def test_bars_are_split_by_class_as_a_crosstab_is() -> None:
     ages = np.array([np.nan if age is None else age for age in columns["age"]])
     lives = np.array(columns["lives"]) == "yes"
     for bar in chart(found, "age").bars[:-1]:
-        inside = (bar.low <= ages) & (ages < bar.high)  # type: ignore[operator]
+        assert isinstance(bar.low, float) and isinstance(bar.high, float)
+        inside = (bar.low <= ages) & (ages < bar.high)
         assert bar.by_class == (int((inside & ~lives).sum()), int((inside & lives).sum()))
     assert chart(found, "age").bars[-1].by_class == tuple(
         int((np.isnan(ages) & is_it).sum()) for is_it in (~lives, lives)

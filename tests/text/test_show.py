@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import nn
 
+from drivetrain.data.padded import shortened
 from drivetrain.errors import ConfigError, ShapeError, UnknownNameError
 from drivetrain.models.document import DocumentClassifier
 from drivetrain.models.recurrent import RecurrentEncoder
@@ -215,6 +216,17 @@ def test_text_that_is_cut_or_empty(liking):
     without = train_tokenizer(TEXTS, rules=["lowercase"], min_freq=1)
     nothing = explain_texts(Liking(without, {"dull": 1.0}), without, [""])[0]
     assert nothing.words == () and nothing.probability == pytest.approx(0.5)
+
+
+def test_of_a_long_text_the_words_are_those_that_the_model_reads(liking):
+    model, tokenizer = liking
+    text = f"dull {'film about ' * 20}wonderful"
+    (found,) = explain_texts(model, tokenizer, [text], max_len=8)
+    words = [word.text for word in found.words]
+    assert (words[0], words[-1], len(words)) == ("dull", "wonderful", 7)
+    kept = torch.from_numpy(shortened(tokenizer.encode([text]), 8).document(0).astype("int64"))
+    scores = model(kept.unsqueeze(0), torch.tensor([8]))[0]
+    assert found.score == pytest.approx((scores[1] - scores[0]).abs().item())
 
 
 def test_gradients_reach_the_beginning_of_a_text_that_is_longer_than_max_len():

@@ -277,9 +277,7 @@ def create_encoder(config: Mapping[str, Any]) -> Any:
             f"transformers cannot build a {_strict.shown(config['model_type'])} model from this "
             f"configuration: {_first_line(error)}"
         ) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "huggingface_hub":
-            raise
+    except require("huggingface_hub.errors", extra="text").StrictDataclassError as error:
         raise ConfigError(
             f"The configuration of the {_strict.shown(config['model_type'])} model is not sound: "
             f"{_first_line(error)}"
