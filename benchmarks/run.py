@@ -38,7 +38,7 @@ REPORT = HERE / "RESULTS.md"
 CASES = (
     *("loop", "input", "finetune_pets", "finetune_clothing", "finetune_digits"),
     *("predict", "imports", "optimizer", "resume", "guard", "tables", "explain"),
-    *("boards", "uplift", "tokens", "lstm"),
+    *("boards", "uplift", "tokens", "lstm", "ratings", "ratings_large"),
 )
 WRITTEN = "# Written by `python benchmarks/run.py lock`; not edited by hand.\n"
 SKIPPED = 77
@@ -57,6 +57,8 @@ PACKAGES_OF = {
     "uplift": ("numpy", "scikit-learn"),
     "tokens": ("fastai", "numpy", "spacy", "tokenizers"),
     "lstm": ("fastai", "numpy", "torch"),
+    "ratings": ("fastai", "numpy", "pandas", "pyarrow", "torch"),
+    "ratings_large": ("numpy", "pyarrow", "torch"),
 }
 """Of a case that measures others than `PACKAGES`."""
 
@@ -80,7 +82,13 @@ OTHERS = {
         "DRIVETRAIN_BENCH_AUTOGLUON",
         ("autogluon.tabular", "catboost", "xgboost-cpu"),
         "1 GB",
-    )
+    ),
+    "ratings": Other(
+        HERE / "requirements-ratings.lock",
+        "DRIVETRAIN_BENCH_SURPRISE",
+        ("scikit-surprise",),
+        "250 MB",
+    ),
 }
 """Case -> what it needs besides the environment of all."""
 

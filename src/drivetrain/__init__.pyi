@@ -1,4 +1,5 @@
 from drivetrain import (
+    collab as collab,
     eject as eject,
     errors as errors,
     interpret as interpret,

@@ -57,7 +57,8 @@ def test_an_unknown_sample_and_a_folder_in_use_are_refused(run) -> None:
     for words, sentence in (
         (
             ["digit"],
-            "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, rentals, reviews, shapes.",
+            "Unknown sample 'digit'. Did you mean 'digits'? Known: digits, films, rentals, reviews, "
+            "shapes.",
         ),
         (
             ["shapes", "--to", "."],

@@ -148,6 +148,7 @@ def test_rows_with_dates_need_a_word_for_another_split(run, tmp_path: Path) -> N
         ((), "Which column of people.csv is to be predicted? Say so with --target COLUMN. It has: "),
         (("--target", "life"), "`target`: there is no column 'life'."),
         (("--target", "lives", "--set", "size=3"), "'size': only for pictures, and people.csv is"),
+        (("--target", "lives", "--titles", "t.csv"), "'titles': only for ratings, and people.csv is"),
         (("--target", "lives", "--model", "forrest"), "Unknown model 'forrest'. Did you mean"),
         (("--target", "lives", "--kind", "sex=word"), "--kind: 'word' is no kind. Known: number, "),
         (("--target", "lives", "--kind", "sex"), "--kind takes COLUMN=KIND, such as zip=category."),

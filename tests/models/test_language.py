@@ -101,6 +101,7 @@ def test_the_dropouts_of_awd_lstm_are_fastais_times_drop_mult() -> None:
             "input_dropout": 0.125,
             "weight_dropout": 0.1,
             "hidden_dropout": 0.3,
+            "initial_range": PRESETS["awd_lstm"]["initial_range"],
         },
         "tie_weights": True,
         "output_dropout": 0.05,
@@ -119,6 +120,33 @@ def test_a_description_goes_through_json_to_the_same_model(preset: str) -> None:
     assert not torch.equal(other["encoder.embedding.weight"], states[0]["encoder.embedding.weight"])
     shapes = language_model_shapes(description)
     assert shapes == {name: (t.dtype, tuple(t.shape)) for name, t in states[0].items()}
+
+
+@every_preset
+def test_the_words_vectors_begin_in_the_range_of_the_description(preset: str) -> None:
+    widest = PRESETS[preset]["initial_range"]
+    usual = small(preset, words=200).state_dict()
+    wide = small(preset, words=200, initial_range=4.0).state_dict()
+    name = "encoder.embedding.weight"
+    for state, largest in ((usual, widest), (wide, 4.0)):
+        assert 0.99 * largest < state[name].abs().max() <= largest
+        assert abs(state[name].mean()) < 0.05 * largest
+    assert all(torch.equal(usual[other], wide[other]) for other in usual if other != name)
+
+
+@every_preset
+def test_a_description_without_a_range_has_what_there_was_before_there_was_one(preset: str) -> None:
+    description = language_description(preset, WORDS, **SMALL[preset])
+    older = {key: v for key, v in description["encoder"].items() if key != "initial_range"}
+    found = create_language_model({**description, "encoder": older}, seed=3).state_dict()
+    same = create_language_model(
+        {**description, "encoder": {**older, "initial_range": 0.1}}, seed=3
+    ).state_dict()
+    assert all(torch.equal(found[name], same[name]) for name in found)
+    assert found["encoder.embedding.weight"].abs().max() <= 0.1
+    assert language_model_shapes({**description, "encoder": older}) == language_model_shapes(
+        description
+    )
 
 
 def test_making_a_model_leaves_the_generator_alone() -> None:
@@ -265,6 +293,13 @@ RECURRENT = (
             GOOD | {"encoder": {**ENCODER, "input_dropout": "much"}},
             "A text encoder got input_dropout much, expected 0 to below 1.",
         ),
+        *[
+            (
+                GOOD | {"encoder": {**ENCODER, "initial_range": wrong}},
+                f"A text encoder got initial_range {wrong}, expected a number above 0, 100 at most.",
+            )
+            for wrong in (0, -0.1, True, "0.1", 101, math.nan, math.inf)
+        ],
     ],
 )
 def test_a_wrong_description_is_answered(description: Any, message: str) -> None:

@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import pickle  # only to see that a thing is plain data; nothing is stored with it
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -560,3 +561,18 @@ def test_unknown_dtype_of_muons_products_is_answered():
     assert str(caught.value) == (
         "In optimizer 'muon': `ns_dtype` is 'float8', expected 'bfloat16', 'float32' or 'float64'."
     )
+
+
+@pytest.mark.row(125)
+def test_weight_decay_in_numbers() -> None:
+    # a = 5, rate 0.1, decay 0.01, gradient 4: half a square's gradient has no factor of two
+    def step(make: Callable[..., torch.optim.Optimizer], decay: float) -> float:
+        a = torch.nn.Parameter(torch.tensor(5.0, dtype=torch.float64))
+        a.grad = torch.tensor(4.0, dtype=torch.float64)
+        make([{"params": [a], "weight_decay": decay}], lr=0.1).step()
+        return a.item()
+
+    for make in (torch.optim.SGD, OPTIMIZERS["sgd"]):
+        assert step(make, 0.0) == pytest.approx(4.6)
+        assert step(make, 0.01) == pytest.approx(4.595)  # 5 - 0.1 (4 + 0.01 · 5)
+        assert step(make, 0.02) == pytest.approx(4.59)  # what the notes print, with their 2 · 0.01

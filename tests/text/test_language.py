@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import drivetrain as dt
+from drivetrain import store
 from drivetrain.errors import ConfigError, Interrupted, RunError
+from drivetrain.models.language import PRESETS
 from drivetrain.text.language import unigram_perplexity
 from drivetrain.train.callback import Callback
 from tests.text.moods import moods
@@ -97,6 +99,25 @@ def test_a_run_that_was_cut_resumes_to_the_same_bits(books: Path, tmp_path: Path
     again.resume(callbacks=[])
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+def test_a_run_of_a_time_without_a_range_begins_as_it_did(books: Path, tmp_path: Path) -> None:
+    options = QUICK | {"sizes": {**QUICK["sizes"], "initial_range": 0.1}}
+    before = dt.text.language_learner(books, out=tmp_path / "run", **options)
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text("utf-8"))
+    del record["model"]["encoder"]["initial_range"], record["settings"]["sizes"]["initial_range"]
+    store.write_json(path, record)
+    again = dt.text.reopen(tmp_path / "run", progress=False)
+    assert store.weights_sha256(again.model.state_dict()) == store.weights_sha256(
+        before.model.state_dict()
+    )
+    assert again.application.settings["sizes"] == QUICK["sizes"]
+    usual = dt.text.language_learner(books, **QUICK)
+    assert (
+        usual.application.description["encoder"]["initial_range"]
+        == PRESETS["lstm"]["initial_range"]
+    )
 
 
 def test_the_next_word_of_frequencies_is_the_oracle() -> None:

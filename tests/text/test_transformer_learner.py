@@ -85,6 +85,69 @@ def test_a_run_that_was_cut_goes_on_to_the_same_bits(
         assert torch.equal(tensor, again.model.state_dict()[name]), name
 
 
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of texts; the label says whether both are of one mood. Not to be changed."""
+    firsts, moods_of = moods(160)
+    seconds, others = moods(160, seed=1)
+    labels = ["same" if a == b else "other" for a, b in zip(moods_of, others, strict=True)]
+    path = tmp_path_factory.mktemp("texts") / "pairs.csv"
+    return write_csv(path, {"a": firsts, "b": seconds, "label": labels})
+
+
+@pytest.mark.row(62)
+def test_two_columns_are_read_as_a_pair(tiny: Path, questions: Path, tmp_path: Path) -> None:
+    options = {"model": str(tiny), "num_threads": 1, "progress": False, "max_len": 16}
+    pairs = {"text_columns": ["a", "b"], "compose": "pair"}
+    learner = dt.text.learner(questions, out=tmp_path / "run", **options, **pairs)
+    data, tokenizer = learner.application.data, learner.application.data.tokenizer
+    firsts, _, seconds = zip(
+        *(text.partition("\x1e") for text in data.part("valid")[1]), strict=True
+    )
+    found, expected = data.tokens("valid"), tokenizer.encode_pairs(firsts, seconds)
+    assert torch.equal(torch.from_numpy(found.ids), torch.from_numpy(expected.ids))
+    # the encoder is told which of the two a token belongs to
+    tokens, lengths, _ = next(iter(learner.loaders.valid))
+    types = learner.model.inputs(tokens, lengths)["token_type_ids"]
+    assert types.unique().tolist() == [0, 1]
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        learner.fit_one_cycle(2, 1e-3, callbacks=[StopAfter(9)])
+    again = dt.text.reopen(tmp_path / "run", progress=False)
+    again.resume(callbacks=[])
+    whole = dt.text.learner(questions, **options, **pairs)
+    whole.fit_one_cycle(2, 1e-3)
+    assert store.weights_sha256(again.model.state_dict()) == store.weights_sha256(
+        whole.model.state_dict()
+    )
+    again.save(tmp_path / "saved")
+    loaded, row = dt.text.load(tmp_path / "saved"), {"a": "a lovely film", "b": "dull"}
+    answer = again.predict(row).to_json()
+    assert loaded.predict(row).to_json()["probabilities"] == answer["probabilities"]
+    turned = again.predict({"a": row["b"], "b": row["a"]}).to_json()
+    assert turned["probabilities"] != answer["probabilities"]
+    assert loaded.evaluate(questions)["items"] == 160
+    with pytest.raises(ConfigError) as caught:
+        again.export(tmp_path / "bundle")
+    assert str(caught.value) == (
+        "A bundle answers for one text, and this model reads two. `save` keeps it."
+    )
+
+
+def test_pairs_are_two_columns_and_for_transformers(questions: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        dt.text.learner(questions, compose="pair", text_columns=["a"], progress=False)
+    assert str(caught.value) == (
+        "`compose='pair'` is for two columns: text_columns=['FIRST', 'SECOND']. Got a."
+    )
+    for make in (dt.text.learner, dt.text.language_learner):
+        with pytest.raises(ConfigError) as caught:
+            make(questions, compose="pair", text_columns=["a", "b"], progress=False)
+        assert str(caught.value) == (
+            "`compose='pair'` is for transformers, such as model='minilm'. Leave it out, and two columns "
+            "become one text: 'TEXT1: …; TEXT2: …'."
+        )
+
+
 def test_a_recurrent_encoder_is_not_for_it(tiny: Path, table: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         dt.text.learner(table, model=str(tiny), sizes={"embedding_dim": 8}, progress=False)

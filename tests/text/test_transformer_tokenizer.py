@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from drivetrain.errors import BundleError, ConfigError, DataError
+from drivetrain.text.base import PAIR_MARK
 from drivetrain.text.packaged import packaged_encoders
 from drivetrain.text.tokenizer import tokenizer_from_json
 from drivetrain.text.transformer_tokenizer import TransformerTokenizer
@@ -61,6 +62,44 @@ def test_pairs_become_what_transformers_makes_of_them(
     whole = tiny().encode_pairs(firsts, seconds)
     assert cut.num_lost == len(whole.ids) - len(found.ids)
     assert cut.num_cut == int((whole.lengths() > found.lengths()).sum())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    texts=st.lists(st.tuples(sentences, st.none() | sentences), max_size=6),
+    length=st.none() | st.integers(5, 16),
+)
+def test_pairs_and_texts_alone_may_stand_side_by_side(
+    texts: list[tuple[str, str | None]], length: int | None
+) -> None:
+    one, two = tiny(max_len=length), tiny(max_len=length).for_pairs()
+    joined = [a if b is None else f"{a}{PAIR_MARK}{b}" for a, b in texts]
+    expected = [
+        lists(one.encode([a]) if b is None else one.encode_pairs([a], [b]))[0] for a, b in texts
+    ]
+    found, cut = two.encode_counted(joined)
+    assert lists(found) == expected
+    assert (cut.num_texts, cut.max_len) == (len(texts), length)
+    assert cut.num_tokens - cut.num_lost == len(found.ids)
+    words = two.vocab.words
+    if length is None:
+        assert [two.tokens(text) for text in joined] == [
+            [words[i] for i in ids] for ids in expected
+        ]
+    again = TransformerTokenizer.from_json(json.loads(json.dumps(two.to_json())))
+    assert lists(again.encode(joined)) == expected
+
+
+def test_only_who_reads_pairs_parts_texts_at_the_mark() -> None:
+    assert "pairs" not in tiny().to_json()
+    text = f"a cat{PAIR_MARK}the dog"
+    assert SEP not in lists(tiny().encode([text]))[0][:-1]
+    assert lists(tiny().for_pairs().with_max_len(9).encode([text]))[0].count(SEP) == 2
+    with pytest.raises(BundleError) as caught:
+        TransformerTokenizer.from_json(tiny().to_json() | {"pairs": 1})
+    assert str(caught.value) == (
+        "The transformer tokenizer's record has `pairs` that is neither true nor false."
+    )
 
 
 @pytest.mark.parametrize(

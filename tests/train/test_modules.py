@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -135,3 +136,52 @@ def test_copies_do_not_change_with_training():
         model.weight += 1
     assert torch.equal(kept["weight"], before)
     assert not kept["weight"].requires_grad
+
+
+class OwnVectors(nn.Module):
+    """A table of vectors, as a tensor, a parameter or a buffer."""
+
+    def __init__(self, wrap: Any) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.vectors = wrap(torch.zeros(4, 2))
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.vectors[codes].sum(1) * self.scale
+
+
+@pytest.mark.row(126)
+def test_a_tensor_that_is_no_parameter_is_told_of() -> None:
+    said = (
+        "`vectors`: a tensor attribute is not a parameter, so it is not trained, nor saved with the "
+        "weights. Wrap what is to be trained in `nn.Parameter`, and what is to be kept in `nn.Buffer`."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(said)}$"):
+        as_module(OwnVectors(lambda tensor: tensor))
+    with pytest.warns(UserWarning, match=re.escape("`0.vectors`: a tensor attribute")):
+        as_module(nn.Sequential(OwnVectors(lambda tensor: tensor)))
+    for wrap in (nn.Parameter, nn.Buffer, lambda tensor: tensor.long()):
+        as_module(OwnVectors(wrap))  # warnings are errors here
+
+
+@pytest.mark.row(126)
+def test_a_model_without_parameters_says_which_tensors_could_be_some() -> None:
+    model = OwnVectors(lambda tensor: tensor)
+    del model.scale
+    said = (
+        "`OwnVectors` has no parameters, so there is nothing to train. `vectors`: a tensor attribute is "
+        "not a parameter"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}"):
+        as_module(model)
+
+
+@pytest.mark.row(126)
+def test_vectors_that_are_parameters_are_trained() -> None:
+    model = as_module(OwnVectors(nn.Parameter))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    loss = (model(torch.tensor([1, 1, 3])) - 1).square().mean()
+    loss.backward()
+    optimizer.step()
+    moved: Any = model.vectors
+    assert moved.abs().sum(1).gt(0).tolist() == [False, True, False, True]

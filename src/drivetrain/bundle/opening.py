@@ -136,7 +136,7 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
         application=application,
         architecture=_plain(fields, "architecture"),
         preprocessing=_plain(fields, "preprocessing"),
-        classes=_labels(fields, least=0 if application == "tabular" else 1),
+        classes=_labels(fields, least=1 if application == "vision" else 0),
         inputs=_ports(signature, "inputs"),
         outputs=_ports(signature, "outputs"),
         num_threads=_maybe_whole(fields, "num_threads", 1, MOST_THREADS),

@@ -68,11 +68,25 @@ def find_source(source: str) -> Path:
         return path
     if source in SAMPLES:
         folder = sample_folder(source)
-        return folder / "train.csv" if SAMPLES[source].is_table else folder
+        return folder / SAMPLES[source].tables[0] if SAMPLES[source].is_table else folder
     raise DataError(
         f"There is no folder, file or sample '{source}'.{did_you_mean(source, SAMPLES)} "
         "List the samples with: drivetrain samples"
     )
+
+
+def beside(source: str | None, path: Path) -> dict[str, Path]:
+    """What lies beside the ratings of an embedded sample: titles, facts of items and of users."""
+    from drivetrain.samples import SAMPLES
+
+    if source not in SAMPLES or Path(source).exists() or SAMPLES[source].task != "collab":
+        return {}
+    _, items, users = SAMPLES[source].tables
+    return {
+        "titles": path.with_name(items),
+        "item_facts": path.with_name(items),
+        "user_facts": path.with_name(users),
+    }
 
 
 def application_of(folder: Path) -> str:
@@ -93,7 +107,7 @@ def application_of(folder: Path) -> str:
         if isinstance(record, dict):
             task = record.get("task")
             said = record if name != "run.json" else task if isinstance(task, dict) else {}
-            if said.get("application") in ("tabular", "text"):
+            if said.get("application") in ("tabular", "text", "collab"):
                 return said["application"]
     return "vision"
 

@@ -44,9 +44,10 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
     if is_table and not _is_of_a_net(run):
         _eject_model(run, out, level=level, as_json=as_json)
         return
-    from drivetrain import eject, tabular, text as texts, vision
+    from drivetrain import collab, eject, tabular, text as texts, vision
 
-    application = tabular if is_table else texts if found == "text" else vision
+    homes: dict[str, Any] = {"tabular": tabular, "text": texts, "collab": collab}
+    application = homes.get(found, vision)
     with common.stdout_kept(), common.counter() as count:
         learner = application.reopen(run, progress=False, report=count)
         path = eject.write(learner, out, level=level)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, report, tables, texts
+from drivetrain.cli import common, ratings, report, tables, texts
 
 
-@click.command(short_help="Measure a trained model on labelled pictures, rows or texts.")
+@click.command(short_help="Measure a model on labelled pictures, rows, texts or ratings.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--on",
@@ -28,10 +28,11 @@ def command(run: Path, source: str, as_json: bool, seed: int | None, out: Path |
     path = common.find_source(source)
 
     application = common.application_of(run)
-    if application == "text":
+    if application in ("text", "collab"):
+        home = texts if application == "text" else ratings
         with common.stdout_kept():
-            measured = texts.evaluate(run, path)
-        common.answer(measured, texts.measured(measured), as_json=as_json, copy=out)
+            measured = home.evaluate(run, path)
+        common.answer(measured, home.measured(measured), as_json=as_json, copy=out)
         return
 
     from drivetrain import tabular, vision

@@ -1,4 +1,4 @@
-"""`drivetrain explain`: what a model of a table or of texts says, and why it answers as it does."""
+"""`drivetrain explain`: what a model of a table, of texts or of ratings says, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_COLUMNS = 3
 """Columns that are swept where none is named: the most important ones."""
 
 
-@click.command(short_help="Ask a model why: columns and rows of a table, words of a text.")
+@click.command(short_help="Ask a model why: rows of a table, words of a text, axes of taste.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--on", "source", help="Labelled rows to ask about; by default the validation rows.")
 @click.option("--model", "name", help="Of a leaderboard: which model; by default the best.")
@@ -52,6 +52,13 @@ MOST_COLUMNS = 3
 @click.option(
     "--page", type=click.Path(path_type=Path), help="Of texts: also write them, coloured, as HTML."
 )
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    metavar="ITEM",
+    help="Of a run of ratings: what is nearest to this item. May be repeated.",
+)
 @common.options(seed="Of the shuffles and of the rows that are drawn. By default 42.")
 def command(
     run: Path,
@@ -63,24 +70,32 @@ def command(
     pictures: Path | None,
     texts: tuple[str, ...],
     page: Path | None,
+    items: tuple[str, ...],
     as_json: bool,
     seed: int | None,
     out: Path | None,
 ) -> None:
     """Say which columns RUN's model leans on, what it answers as one is swept, and why rows got theirs.
 
-    Of a run of texts: what each word adds to the answer.
+    Of a run of texts: what each word adds to the answer. Of a run of ratings: which items are liked by
+    all, and what the axes of taste have at their ends.
 
     \b
     drivetrain explain runs/2026-01-31-census
     drivetrain explain runs/2026-01-31-census --column age --row 12
     drivetrain explain runs/2026-01-31-census --new july.csv --pictures why/
     drivetrain explain runs/2026-01-31-reviews --text "A film to fall asleep over."
+    drivetrain explain runs/2026-01-31-ratings --item f012
     """
-    is_text = common.application_of(run) == "text"
+    is_text = (application := common.application_of(run)) == "text"
+    of_tables = {"--on": source, "--model": name, "--column": columns, "--row": rows, "--new": new}
+    if application == "collab" or items:
+        others = {**of_tables, "--text": texts, "--page": page}
+        given = [option for option, value in others.items() if value]
+        _explain_ratings(run, application, items, pictures, given, as_json=as_json, out=out)
+        return
     if is_text or texts or page is not None:
-        of_tables = {"--on": source, "--model": name, "--column": columns, "--row": rows}
-        of_tables |= {"--new": new, "--pictures": pictures}
+        of_tables["--pictures"] = pictures
         given = [option for option, value in of_tables.items() if value]
         _explain_texts(run, is_text, texts, page, given, as_json=as_json, out=out)
         return
@@ -127,6 +142,32 @@ def _explain_texts(
     if page is not None:
         shown += f"\n\nThe page is {page}"
     common.answer([one.to_json() for one in found], shown, as_json=as_json, copy=out)
+
+
+def _explain_ratings(
+    run: Path,
+    application: str,
+    items: tuple[str, ...],
+    pictures: Path | None,
+    given: list[str],
+    *,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    from drivetrain.cli import ratings
+    from drivetrain.errors import ConfigError
+
+    if application != "collab":
+        raise ConfigError(f"{run} is no run of ratings: --item is for those.")
+    if given:
+        raise ConfigError(f"{run} is a run of ratings, and {given[0]} is not for those.")
+    with common.stdout_kept():
+        found = ratings.explained(run, items, pictures)
+    shown = "\n\n".join(str(part) for parts in found.values() for part in parts)
+    if pictures is not None:
+        shown += f"\n\nThe map of items is in {pictures}"
+    document = {name: [part.to_json() for part in parts] for name, parts in found.items()}
+    common.answer(document, shown, as_json=as_json, copy=out)
 
 
 def _explainer(run: Path, source: str | None, name: str | None) -> Explainer:

@@ -11,7 +11,7 @@ import click
 from drivetrain.cli import common
 
 
-@click.command(short_help="Write a run as a bundle: a folder that predicts and proves itself.")
+@click.command(short_help="Write a run as a bundle: it predicts, and proves itself.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--golden",
@@ -62,9 +62,9 @@ def command(
     if out is None:
         raise click.UsageError("Missing option '-o': the folder of the bundle.")
 
-    from drivetrain import tabular, text, vision
+    from drivetrain import collab, tabular, text, vision
 
-    homes: dict[str, Any] = {"tabular": tabular, "text": text}
+    homes: dict[str, Any] = {"tabular": tabular, "text": text, "collab": collab}
     export = homes.get(common.application_of(run), vision).export
     with common.stdout_kept(), common.counter() as count:
         found = export(run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count)
@@ -76,9 +76,12 @@ def _told(found: Any, out: Path) -> str:
     inputs, what = {
         "tabular": ("row", "TABLE"),
         "text": ("text", "TEXT..."),
+        "collab": ("pair of user and item", "TABLE"),
     }.get(found.application, ("picture", "PICTURE..."))
     if found.golden:
-        inputs += " travels" if found.golden == 1 else "s travel"
+        if found.golden > 1:
+            inputs = "pairs of user and item" if found.application == "collab" else f"{inputs}s"
+        inputs += " travels" if found.golden == 1 else " travel"
         lines.append(
             f"{found.golden} validation {inputs} with it, in {out / 'golden'}: "
             "--golden 0 leaves them out."

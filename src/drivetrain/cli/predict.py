@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout, tables, texts
+from drivetrain.cli import common, exits, layout, ratings, tables, texts
 from drivetrain.errors import ConfigError, DataError
 
 
-@click.command(short_help="Say what is on pictures or in texts, or predict the rows of a table.")
+@click.command(short_help="Say what is on pictures or in texts, or predict rows or ratings.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("inputs", metavar="INPUT...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
@@ -21,6 +21,8 @@ from drivetrain.errors import ConfigError, DataError
     metavar="TEXT",
     help="Of a model of texts: answer for this one. May be repeated.",
 )
+@click.option("--user", metavar="USER", help="Of a model of ratings: with --item, one pair.")
+@click.option("--item", metavar="ITEM", help="Of a model of ratings: its id, or its title.")
 @click.option(
     "--engine",
     type=click.Choice(["torch", "onnx"]),
@@ -39,6 +41,8 @@ def command(
     run: Path,
     inputs: tuple[Path, ...],
     strings: tuple[str, ...],
+    user: str | None,
+    item: str | None,
     engine: str,
     shift: bool,
     as_json: bool,
@@ -47,7 +51,8 @@ def command(
 ) -> None:
     """Predict the label of each INPUT, a picture or a folder of pictures, with the model of RUN; of a
     model of tables, predict the rows of each INPUT, a CSV or Parquet file; of a model of texts, a text
-    file, a folder of them, or a table. A language model writes each text on.
+    file, a folder of them, or a table. A language model writes each text on. A model of ratings predicts
+    how a user rates an item, for the pairs of a table.
 
     RUN is the folder of a run or of a bundle. The guard of a bundle marks pictures unlike those that
     the model knows, and names the labels that are possible where there is more than one.
@@ -67,12 +72,21 @@ def command(
     drivetrain predict runs/2026-01-31-photos holiday/ --json
     drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
     drivetrain predict runs/2026-01-31-reviews --text "The music was never dull."
+    drivetrain predict runs/2026-01-31-ratings --user u007 --item f012
     """
-    if not inputs and not strings:
+    asked = [word for word in (user, item) if word is not None]
+    if not inputs and not strings and not asked:
         raise click.UsageError("Missing argument 'INPUT...'.")
     application = common.application_of(run)
     if strings and application != "text":
         raise click.UsageError(f"--text: {run} is no run of texts.")
+    if asked and application != "collab":
+        raise click.UsageError(f"--user and --item: {run} is no run of ratings.")
+    if application == "collab":
+        if engine != "torch" or shift:
+            raise click.UsageError("--engine and --shift: not for models of ratings.")
+        ratings.predict(run, inputs, user, item, as_json=as_json, out=out)
+        return
     if application == "text":
         if engine != "torch" or shift:
             raise click.UsageError("--engine and --shift: not for models of texts.")

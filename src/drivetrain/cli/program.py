@@ -15,15 +15,16 @@ from drivetrain._registry import did_you_mean
 from drivetrain.cli import exits
 
 COMMANDS: dict[str, str] = {
-    "train": "Train a model on pictures, texts, a table, or a sample.",
-    "predict": "Say what is on pictures or in texts, or predict the rows of a table.",
-    "evaluate": "Measure a trained model on labelled pictures, rows or texts.",
+    "train": "Train a model on pictures, texts, a table, ratings, or a sample.",
+    "predict": "Say what is on pictures or in texts, or predict rows or ratings.",
+    "evaluate": "Measure a model on labelled pictures, rows, texts or ratings.",
+    "recommend": "Say what a user may like, and why; or write it for everybody.",
     "describe": "Look at a table: figures, histograms, and what may go wrong.",
-    "explain": "Ask a model why: columns and rows of a table, words of a text.",
-    "tune": "Search for a model's settings on a table, and say whether it helped.",
+    "explain": "Ask a model why: rows of a table, words of a text, axes of taste.",
+    "tune": "Search for a model's settings on a table, and say if it helped.",
     "levers": "Find the best settings, or whom to treat, from a problem file.",
     "eject": "Write a run as a plain script with the same weights.",
-    "export": "Write a run as a bundle: a folder that predicts and proves itself.",
+    "export": "Write a run as a bundle: it predicts, and proves itself.",
     "verify": "Prove a bundle: its files, and its answers.",
     "resume": "Continue a training that was stopped.",
     "summary": "Show a model layer by layer: activations and parameters.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, report, tables, texts
+from drivetrain.cli import common, exits, ratings, report, tables, texts
 
 
 @click.command(short_help="Continue a training that was stopped.")
@@ -21,7 +22,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     \b
     drivetrain resume runs/2026-01-31-photos
     """
-    from drivetrain import tabular, text as text_application, vision
+    from drivetrain import collab, tabular, text as text_application, vision
     from drivetrain.tabular.leaderboard import finish
     from drivetrain.train.run import Run, said_as_damage
 
@@ -32,13 +33,14 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
             if is_table and "board" in Run.open(run).read():
                 finish(run)
             else:
-                of_texts = application == "text"
-                home = tabular if is_table else text_application if of_texts else vision
+                others: dict[str, Any] = {"text": text_application, "collab": collab}
+                home = tabular if is_table else others.get(application, vision)
                 home.resume(run, report=count)
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
     with said_as_damage(run / "run.json"):
         document = Run.open(run).read()["results"]
-        say = {"tabular": tables.result, "text": texts.result}.get(application, report.result)
+        of = {"tabular": tables.result, "text": texts.result, "collab": ratings.result}
+        say = of.get(application, report.result)
         text = say(document)
     common.answer(document, text, as_json=as_json, copy=out)

@@ -58,20 +58,23 @@ def command(name: str | None, to: Path | None, as_json: bool) -> None:
             (
                 "Needs",
                 f"{sample.package}: pip install "
-                f"'drivetrain[{sample.task if sample.is_table else 'samples'}]'",
+                f"'drivetrain[{_EXTRAS.get(sample.task, sample.task)}]'",
             ),
         ]
         _print(_record(name), layout.table(rows), as_json)
         return
     folder = write_sample(name, to)
-    items, parts = ("pictures", ("train/", "test/"))
-    if sample.is_table:
-        items, parts = ("rows", ("train.csv", "test.csv"))
-    text = (
-        f"Wrote {sample.items:,} {items} to {folder}: {parts[0]} to learn from, {parts[1]} to try "
-        "it on."
-    )
+    items, parts = ("rows", sample.tables) if sample.is_table else ("pictures", ["train/", "test/"])
+    text = f"Wrote {sample.items:,} {items} to {folder}: "
+    if sample.task == "collab":
+        text += f"{parts[0]} to learn from; {parts[1]} and {parts[2]} say more of items and users."
+    else:
+        text += f"{parts[0]} to learn from, {parts[1]} to try it on."
     _print(_record(name) | {"folder": str(folder)}, text, as_json)
+
+
+_EXTRAS = {"vision": "samples", "collab": "tabular"}
+"""Task -> the extra that its samples need, where it is called otherwise."""
 
 
 def _record(name: str) -> dict[str, str | int]:

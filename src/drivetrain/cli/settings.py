@@ -109,9 +109,10 @@ LEARNER: dict[str, click.ParamType] = {
 }
 """Settings of the model and its training."""
 
+TABLE_SPLITS = ("stratified", "random", "time", "group")
 TABLE: dict[str, click.ParamType] = {
     "valid": _ShareOrDate(),
-    "split": click.Choice(["stratified", "random", "time", "group"]),
+    "split": click.Choice(TABLE_SPLITS),
     "because": _WORD,
     "time": _WORD,
     "groups": _WORD,
@@ -202,11 +203,52 @@ TEXT_LEARNER: dict[str, click.ParamType] = {
 """Settings of a model of texts and its training."""
 
 TEXTS: dict[str, click.ParamType] = {**TEXT_DATA, **TEXT_LEARNER}
+
+RATING_SPLITS = ("random", "time", "last", "cold_users", "cold_items")
+RATING_DATA: dict[str, click.ParamType] = {
+    "user": _WORD,
+    "item": _WORD,
+    "rating": _WORD,
+    "time": _WORD,
+    "titles": _WORD,
+    "user_facts": _WORD,
+    "item_facts": _WORD,
+    "split": click.Choice(RATING_SPLITS),
+    "valid": _ShareOrDate(),
+    "test": _SHARE,
+    "rating_range": _Either("a pair such as [1, 5]", list),
+    "duplicates": click.Choice(["last", "first", "mean"]),
+    "delimiter": _WORD,
+    "encoding": _WORD,
+}
+"""Settings of ratings, whatever is trained on them."""
+
+RATING_LEARNER: dict[str, click.ParamType] = {
+    "num_factors": _COUNT,
+    "batch_norm": _Either("true or false", bool),
+    **{name: NET[name] for name in ("layers", "y_range")},
+    **{
+        name: LEARNER[name]
+        for name in (
+            *("loss_fn", "optimizer", "batch_size", "lr", "weight_decay", "dropout"),
+            *("num_threads", "epochs"),
+        )
+    },
+}
+"""Settings of a model of ratings and its training."""
+
+RATINGS: dict[str, click.ParamType] = {**RATING_DATA, **RATING_LEARNER}
+SPLITS = click.Choice(
+    [*TABLE_SPLITS, *(name for name in RATING_SPLITS if name not in TABLE_SPLITS)]
+)
+"""Of a table or of ratings; each then takes its own."""
 SETTINGS: dict[str, click.ParamType] = {
     **TABLES,
     **PICTURES,
     **TEXTS,
+    **RATINGS,
     "valid": TABLE["valid"],
+    "split": SPLITS,
 }
 
 

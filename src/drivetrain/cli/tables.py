@@ -58,7 +58,9 @@ def train(
     """Train as the settings say, into a run folder, and print what came out."""
     wrong = [n for n in given if n not in {*settings.TABLES, "seed", "callbacks", "drop", "kinds"}]
     if wrong:
-        raise click.UsageError(f"'{wrong[0]}': only for pictures, and {path} is a table.")
+        other = "pictures" if wrong[0] in settings.PICTURES else "other sources"
+        other = "ratings" if wrong[0] in settings.RATINGS else other
+        raise click.UsageError(f"'{wrong[0]}': only for {other}, and {path} is a table.")
     given = dict(given)
     target = given.pop("label_column", None)
     if target is None:

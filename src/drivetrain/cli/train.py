@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, report, settings, tables, texts
+from drivetrain.cli import common, exits, ratings, report, settings, tables, texts
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from drivetrain.vision import VisionData
 
 
-@click.command(short_help="Train a model on pictures, texts, a table, or a sample.")
+@click.command(short_help="Train a model on pictures, texts, a table, ratings, or a sample.")
 @click.argument("source", required=False)
 @click.option(
     "--task",
-    type=click.Choice(["vision", "tabular", "text", "language"]),
+    type=click.Choice(["vision", "tabular", "text", "language", "collab"]),
     help="What is learnt from what; by default as the source looks.",
 )
 @click.option(
     "--model",
     help="Of pictures: one of Drivetrain's or of timm's. Of tables: net, forest, boosting … or, by "
-    "default, a leaderboard of all. Of texts: lstm, awd_lstm, gru, decoder, or a transformer.",
+    "default, a leaderboard of all. Of texts: lstm, awd_lstm, gru, decoder, or a transformer. Of "
+    "ratings: dot_bias, dot or net.",
 )
 @click.option("--epochs", type=settings.LEARNER["epochs"], help="Passes over the training items.")
 @click.option(
@@ -75,8 +76,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--split",
-    type=settings.TABLE["split"],
-    help="How a table is split; by default rows with dates by time, others by class.",
+    type=settings.SPLITS,
+    metavar="HOW",
+    help="How a table is split: stratified, random, time or group; by default rows with dates by time, "
+    "others by class. Ratings: random (the default), time, last, cold_users or cold_items.",
+)
+@click.option("--user", metavar="COLUMN", help="Of ratings: the column of users.")
+@click.option("--item", metavar="COLUMN", help="Of ratings: the column of items.")
+@click.option(
+    "--rating", metavar="COLUMN", help="Of ratings: the column of the ratings themselves."
+)
+@click.option("--time", metavar="COLUMN", help="The column that says when.")
+@click.option(
+    "--titles", metavar="TABLE", help="Of ratings: a table of items and what they are called."
 )
 @click.option("--because", help="Why a table with dates is to be split otherwise; it is recorded.")
 @click.option(
@@ -123,7 +135,8 @@ def command(
 
     SOURCE is a folder of pictures with one sub-folder a class (train/, valid/ and test/ above them are
     understood), a CSV file of paths and labels, a table (CSV or Parquet), texts (a folder of .txt files
-    with one sub-folder a class, or a table with a column of text), or the name of a sample.
+    with one sub-folder a class, or a table with a column of text), ratings (a table of user, item and
+    rating), or the name of a sample.
     Without SOURCE the sample 'digits' is used. Whatever you do not set is chosen for you and printed
     with its reason.
 
@@ -138,6 +151,7 @@ def command(
     drivetrain train census.csv --target salary --model net --epochs 3
     drivetrain train reviews.csv --target label
     drivetrain train books/ --task language
+    drivetrain train ratings.csv --titles films.csv
     """
     began = time.perf_counter()
     if budget is not None and options["minutes"] is not None:
@@ -152,6 +166,19 @@ def command(
             raise click.UsageError("'text_columns' is given twice: by --set and by --text.")
         given["text_columns"] = list(text_columns)
     path = common.find_source(source or _default_sample())
+    why = ratings.is_ratings(path, task, {**given, "drop": drop, "kinds": kinds})
+    if why is not None:
+        given |= {"drop": drop, "kinds": kinds}
+        ratings.train(
+            path,
+            given,
+            why=why,
+            beside=common.beside(source, path),
+            out=out,
+            as_json=as_json,
+            dry_run=dry_run,
+        )
+        return
     why = texts.is_texts(path, task, {**given, "drop": drop, "kinds": kinds})
     if why is not None:
         given |= {"drop": drop, "kinds": kinds}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from drivetrain.tabular.tuning.tuned import Tuned
 
 
-@click.command(short_help="Search for a model's settings on a table, and say whether it helped.")
+@click.command(short_help="Search for a model's settings on a table, and say if it helped.")
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="Column of the table that is predicted.")
 @click.option(

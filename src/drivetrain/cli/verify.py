@@ -38,9 +38,9 @@ def command(
     \b
     drivetrain verify photos-bundle
     """
-    from drivetrain import tabular, text, vision
+    from drivetrain import collab, tabular, text, vision
 
-    homes: dict[str, Any] = {"tabular": tabular, "text": text}
+    homes: dict[str, Any] = {"tabular": tabular, "text": text, "collab": collab}
     application = homes.get(common.application_of(bundle), vision)
     with common.stdout_kept():
         found = application.verify(bundle, engine=engine, sha256=sha256)

@@ -7,7 +7,8 @@ Pure functions from labels (or ids) to a frozen record. An item stands in exactl
     time         the last rows in time validate           `time_split`
     group        what belongs together stays together     `group_split`
 
-Several splits of the same items, for validating on each of them once, are in `folds.py`.
+Several splits of the same items, for validating on each of them once, are in `folds.py`; the last rows
+of each owner, and whole owners, as for ratings, in `split_ratings.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Split:
     valid: tuple[int, ...]
     test: tuple[int, ...] = ()
     method: str = "given"
-    """`stratified`, `random`, `time`, `group`, `folders`, `given`, or the function of folds.py."""
+    """`stratified`, `random`, `time`, `group`, `last`, `cold`, `folders`, `given`, or the function of
+    folds.py."""
 
     def to_json(self, ids: Sequence[str]) -> dict[str, Any]:
         """The split by item id, so that it can be read and replayed: `{method, train, valid, test}`."""

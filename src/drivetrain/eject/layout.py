@@ -39,6 +39,7 @@ _SECTION_OF = {
     "drivetrain.vision.normalise": "data",
     "drivetrain.vision": "data",
     "drivetrain.tabular": "data",
+    "drivetrain.collab": "data",
     "drivetrain.text": "tokens",
     "drivetrain.text.ejecting.whole": "model",
     "drivetrain.models": "model",

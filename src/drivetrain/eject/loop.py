@@ -17,6 +17,7 @@ from drivetrain.eject import tree
 from drivetrain.eject.inline import PAIR, Form, Opened, Setting, same_value
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.measure import count_text
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import PER_GROUP, ROUNDING, SCHEDULES
 from drivetrain.train import callbacks as named_callbacks, journal
@@ -111,12 +112,16 @@ class Surroundings:
     """Whether anything draws from torch's global generator while it trains."""
     form: Form = PAIR
     is_one_group: bool = False
-    """All parameters have one rate, and there are some that are decayed and some that are not."""
+    """All parameters have one rate, and either some are decayed and some are not, or all are."""
+    decays_all: bool = False
+    """All parameters are decayed: none is a bias or a norm's."""
     named: bool = False
     """The optimizer asks its groups which layers they are of."""
     frozen: bool = False
     """Some layers are frozen in some fit."""
     device: Any = None
+    fills_unknown: bool = False
+    """The model has `fill_unknown`, for the rows of its tables that nothing trains."""
 
 
 class Loops:
@@ -181,7 +186,7 @@ class Loops:
         opened = self._opened(kind, values, Known(around.loss.value, training_loss))
         replaced: dict[str, list[ast.stmt]] = {
             "BEFORE_LOOP": [],
-            "GROUPS": tree.statements(_ONE_RATE if self._has_one_rate(kind) else _GROUPS),
+            "GROUPS": tree.statements(self._groups(kind)),
             "UNPACK": tree.statements(around.form.unpack) if around.form.unpack else [],
             "SET_RATES": tree.statements(rates) if rates else [],
         }
@@ -202,7 +207,7 @@ class Loops:
             for is_before in (True, False)
         )
         record = tree.statements(
-            f"losses.append(loss.detach())\ncounts.append({around.form.count})"
+            f"losses.append(loss.detach())\ncounts.append({count_text(around.loss.value, around.form)})"
         )
         events["after_loss"] = [
             *self._event("after_loss", first, where),
@@ -301,9 +306,10 @@ class Loops:
                 if name in ("first_epoch", "first_step") or (name == "weight_decay" and value == 0):
                     found[name] = Known(value)
                 else:
-                    found[name] = Known(
-                        value, self._constant(name.upper(), value, _REASONS.get(name, ""))
-                    )
+                    reason = _REASONS.get(name, "")
+                    if name == "weight_decay" and self.around.decays_all:
+                        reason = reason.partition(";")[0]
+                    found[name] = Known(value, self._constant(name.upper(), value, reason))
             else:
                 found[name] = Known(None, name)
         return found
@@ -316,6 +322,12 @@ class Loops:
 
     def _has_one_rate(self, kind: Kind) -> bool:
         return self.around.is_one_group and bool(kind)
+
+    def _groups(self, kind: Kind) -> str:
+        """Statements that make the optimizer's `groups`."""
+        if not self._has_one_rate(kind):
+            return _GROUPS
+        return _ALL_DECAYED if self.around.decays_all else _ONE_RATE
 
     def _constant(self, name: str, value: Any, reason: str) -> str:
         """A constant of the script; the name of one that is there already with this value."""
@@ -431,6 +443,7 @@ class Loops:
             "state.save": Known(None),
             "state.interrupted": Known(None),
             "state.device": Known(self.around.device),
+            "hasattr(model, 'fill_unknown')": Known(self.around.fills_unknown),
             "state.loss_fn": loss,
             "state.cancelled": Known(""),
             "state.num_batches": Known(self.around.num_batches, "NUM_BATCHES"),
@@ -604,6 +617,10 @@ class Loops:
 
 
 _GROUPS = "groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)"
+_ALL_DECAYED = """
+weights = list(model.parameters())
+groups = [{"params": weights, "lr": LRS, "weight_decay": WEIGHT_DECAY}]
+"""
 _ONE_RATE = """
 decayed, kept = split_by_decay([model])
 groups = [

@@ -19,6 +19,8 @@ from drivetrain.eject.text import loss_call
 from drivetrain.eject.tree import unparse
 from drivetrain.errors import EjectError
 from drivetrain.losses import LOSSES
+from drivetrain.losses.table import unwrapped
+from drivetrain.losses.tokens import token_cross_entropy
 from drivetrain.metrics import METRICS
 from drivetrain.metrics.classification import Accuracy, ErrorRate
 from drivetrain.metrics.regression import MAE, MSE, RMSE
@@ -60,6 +62,14 @@ class Validation:
     """The run's metrics, likewise."""
 
 
+def count_text(loss_fn: Any, form: Form) -> str:
+    """An expression of what the mean that a loss gives is over, as `train.batches.num_terms` has it."""
+    bare, options = unwrapped(loss_fn)
+    if bare is not token_cross_entropy:
+        return form.count
+    return f"int((targets != {options.get('ignore_index', -100)}).sum())"
+
+
 def validation(
     learner: Any,
     lifter: Lifter,
@@ -89,6 +99,7 @@ def validation(
         ['"valid_loss": weighted_mean(losses, counts)'],
     )
     uses: dict[str, Any] = {"weighted_mean": "drivetrain.train.batches:weighted_mean"}
+    counts_items = counts_items and count_text(learner.loss_fn, form) == form.count
     plain = [
         m
         for m in learner.metrics
@@ -130,7 +141,7 @@ def validation(
             head=form.head,
             unpack=unpack,
             inputs=form.call,
-            count=form.count,
+            count=count_text(learner.loss_fn, form),
             loss=call,
             each="\n            ".join(each) or "pass",
             answer="{" + ", ".join(answers) + "}",

@@ -172,7 +172,9 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
     metrics = list(learner.metrics)
     return Surroundings(
         layer_groups=part.layer_groups,
-        is_one_group=part.layer_groups == "[[model]]" and _are_both(learner),
+        is_one_group=part.layer_groups == "[[model]]"
+        and (_are_both(learner) or _all_decay(learner)),
+        decays_all=_all_decay(learner),
         num_groups=len(learner.layer_groups),
         optimizer=optimizer_text(learner, lifter),
         has_modes=all(hasattr(made_optimizer(learner), name) for name in ("train", "eval")),
@@ -186,17 +188,30 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         named=asks_groups(learner.optimizer),
         frozen=any(stage.kind == "freeze" and stage.frozen_groups for stage in learner.journal),
         device=learner.device,
+        fills_unknown=hasattr(learner.model, "fill_unknown"),
     )
 
 
 def _are_both(learner: Learner) -> bool:
     """Some parameters are decayed, and some are not; all of them have one rate."""
+    return _is_one_rate(learner) and all(split_by_decay([learner.model]))
+
+
+def _all_decay(learner: Learner) -> bool:
+    """All parameters are decayed, each once; all of them have one rate."""
+    if not isinstance(learner.model, torch.nn.Module) or not _is_one_rate(learner):
+        return False
+    decayed, _ = split_by_decay([learner.model])
+    return [id(p) for p in decayed] == [id(p) for p in learner.model.parameters()]
+
+
+def _is_one_rate(learner: Learner) -> bool:
     fits = [stage for stage in learner.journal if stage.kind == "fit"]
     if any(len(set(stage.lrs)) > 1 for stage in fits) or any(
         s.kind == "freeze" for s in learner.journal
     ):
         return False
-    return all(split_by_decay([learner.model])) and not asks_groups(learner.optimizer)
+    return not asks_groups(learner.optimizer)
 
 
 # --- the journal ----------------------------------------------------------------------------------

@@ -47,3 +47,8 @@ def token_cross_entropy(
         reduction=reduction,
     )
     return values.view_as(targets) if reduction == "none" else values
+
+
+def num_tokens(targets: Tensor, *, ignore_index: int = -100) -> int:
+    """How many tokens count, of (B, ...): what the mean of `token_cross_entropy` is over."""
+    return int((targets != ignore_index).sum())

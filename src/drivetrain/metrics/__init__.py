@@ -20,6 +20,7 @@ are counts and sums, so that a smaller last batch weighs less; they stay on the 
 Options are given by name, `metric("f_beta", beta=0.5)`, and a metric's record is plain JSON, from which
 `metric` makes it again. Any object with reset, update and compute fits, torchmetrics' as they are.
 How outputs and targets are read: `drivetrain.metrics.base`. Twin: drivetrain.reference.metrics.
+Lists recommended to users are judged whole and not in batches: `drivetrain.metrics.recommending`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ before each part); Su et al. 2021, arXiv:2104.09864 (positions as rotations). Ea
 itself and at those before it. Positions turn queries and keys by an angle that grows with the
 position, so that a product of two depends on how far apart they are and there is nothing to learn.
 As in GPT-2, weights begin normal with a spread of 0.02, and those that end a residual branch with less
-the more layers there are; word vectors begin uniform in ±0.1 as the recurrent encoders' do.
+the more layers there are; word vectors begin uniform in ±`initial_range` as the recurrent encoders' do.
 
 Letters: B batch, T time, E features, A heads, D = E / A features of a head.
 """
@@ -34,6 +34,7 @@ class DecoderEncoder(nn.Module):
         num_layers: blocks of attention and dense layers.
         context: tokens that are looked at together, itself included.
         dropout: of the vectors, and at the end of each residual branch.
+        initial_range: the words' vectors begin uniform in ± this.
 
     Raises: ConfigError: a number is out of range.
     """
@@ -47,6 +48,7 @@ class DecoderEncoder(nn.Module):
         *,
         context: int = 256,
         dropout: float = 0.0,
+        initial_range: float = 0.1,
     ) -> None:
         super().__init__()
         check_sizes(
@@ -62,7 +64,7 @@ class DecoderEncoder(nn.Module):
         self.num_features = embedding_dim
         self.context: int | None = context
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.embedding.weight, -initial_range, initial_range)
         self.dropout = nn.Dropout(dropout)
         blocks = [DecoderBlock(embedding_dim, num_heads, dropout) for _ in range(num_layers)]
         for block in blocks:

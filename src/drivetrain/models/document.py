@@ -34,6 +34,7 @@ from drivetrain.models.language import (
     DROPOUTS,
     MOST_WIDTH,
     PRESETS,
+    RANGE,
     check_dropout,
     checked_encoder,
     create_encoder,
@@ -288,7 +289,7 @@ def document_description(
         is out of range.
     """
     found = {**lookup(PRESETS, preset, what="preset of a text encoder")}
-    del found["output_dropout"]
+    del found["output_dropout"], found[RANGE]  # a language model's: here no vector is a weight as well
     found |= DOCUMENT_DROPOUTS.get(preset, {})
     for name in DROPOUTS:
         if name in found:

@@ -39,7 +39,7 @@ class LanguageModel(nn.Module):
             (B, T, E): a `RecurrentEncoder` or a `DecoderEncoder`.
         vocab_size: V.
         tie_weights: score with the encoder's own word vectors; otherwise with another matrix, which
-            begins uniform in ±0.1 as they do.
+            begins uniform in ±0.1.
         output_dropout: share of the encoder's features that is dropped, the same at each time.
     """
 
@@ -129,6 +129,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "weight_dropout": 0.2,
             "hidden_dropout": 0.15,
             "output_dropout": 0.1,
+            "initial_range": 0.1,
         },
         **{
             kind: {
@@ -141,6 +142,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "weight_dropout": 0.0,
                 "hidden_dropout": 0.1,
                 "output_dropout": 0.1,
+                "initial_range": 0.1,
             }
             for kind in ("lstm", "gru", "rnn")
         },
@@ -152,6 +154,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "context": 256,
             "dropout": 0.1,
             "output_dropout": 0.1,
+            "initial_range": 0.1,
         },
     }
 )
@@ -163,6 +166,11 @@ DROPOUTS = (
     *("dropout", "output_dropout"),
 )
 MOST_WORDS, MOST_WIDTH, MOST_LAYERS = 10_000_000, 65_536, 128
+
+RANGE = "initial_range"
+"""Of an encoder's description: its words' vectors begin uniform in ± this. A description without it is
+of a time before there was such an entry, when all began in ±0.1."""
+MOST_RANGE = 100.0
 
 _RECURRENT = (
     *("kind", "vocab_size", "embedding_dim", "hidden_dim", "num_layers"),
@@ -276,7 +284,7 @@ def checked_encoder(description: Any) -> dict[str, Any]:
             f"A text encoder's description needs a `kind` of {', '.join(known)}. Got {str(kind)[:40]}."
         )
     names = _DECODER if kind == "decoder" else _RECURRENT
-    if set(description) != set(names):
+    if {*description, RANGE} != {*names, RANGE}:
         raise ConfigError(
             f"The description of a text encoder of kind {kind} needs the entries {', '.join(names)}."
         )
@@ -290,6 +298,12 @@ def checked_encoder(description: Any) -> dict[str, Any]:
             raise ConfigError(
                 f"A text encoder got {name} {str(value)[:40]}, expected a whole number from 1 to {most}."
             )
+    width = description.get(RANGE, 0.1)
+    if type(width) not in (int, float) or not 0 < width <= MOST_RANGE:
+        raise ConfigError(
+            f"A text encoder got {RANGE} {str(width)[:40]}, expected a number above 0, {MOST_RANGE:g} at "
+            "most."
+        )
     return dict(description)
 
 

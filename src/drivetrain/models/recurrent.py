@@ -3,8 +3,8 @@
 Paper: Merity, Keskar & Socher 2017, arXiv:1708.02182. Words become vectors, recurrent layers read
 them in order, the last layer is as wide as the vectors so that a language model's output matrix can
 be its input matrix. Four of the paper's five dropouts are here; the fifth, of the outputs, belongs to
-what stands on top. As in fastai's, vectors begin uniform in ±0.1 and the layers as torch's do. Twin:
-drivetrain.reference.recurrent.
+what stands on top. Vectors begin uniform in ±`initial_range`, in fastai's 0.1, and the layers as
+torch's do. Twin: drivetrain.reference.recurrent.
 
 Letters: B batch, T time, E features of the vectors and of the last layer, H of the layers between.
 """
@@ -51,6 +51,7 @@ class RecurrentEncoder(nn.Module):
         input_dropout: share of the vectors' features, the same at each time.
         weight_dropout: share of the weights from state to state.
         hidden_dropout: share of the features between layers, the same at each time.
+        initial_range: the words' vectors begin uniform in ± this.
 
     Raises: ConfigError: a number is out of range. UnknownNameError: no such kind.
     """
@@ -70,6 +71,7 @@ class RecurrentEncoder(nn.Module):
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         hidden_dropout: float = 0.0,
+        initial_range: float = 0.1,
     ) -> None:
         super().__init__()
         check_sizes(
@@ -81,7 +83,7 @@ class RecurrentEncoder(nn.Module):
         )
         self.num_features = embedding_dim
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.embedding.weight, -initial_range, initial_range)
         self.embedding_dropout = EmbeddingDropout(vocab_size, embedding_dropout)
         self.input_dropout = VariationalDropout(input_dropout)
         self.hidden_dropout = VariationalDropout(hidden_dropout)

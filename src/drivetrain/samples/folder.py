@@ -126,12 +126,12 @@ def _is_whole(sample: Sample, folder: Path) -> bool:
     """Does the folder hold this sample, every picture with bytes in it?"""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        pattern = "*.csv" if sample.is_table else "*/*/*.png"
-        found = sum(path.stat().st_size > 0 for path in folder.glob(pattern))
+        wanted = [folder / name for name in sample.tables] or folder.glob("*/*/*.png")
+        found = sum(path.stat().st_size > 0 for path in wanted)
     except (OSError, ValueError):
         return False
     expected = {"sample": sample.name, "version": sample.version, "items": sample.items}
-    return marker == expected and found == (2 if sample.is_table else sample.items)
+    return marker == expected and found == (len(sample.tables) or sample.items)
 
 
 def _clear_away(folder: Path) -> None:

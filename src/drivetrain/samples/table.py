@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from drivetrain.samples import digits, rentals, reviews, shapes
+from drivetrain.samples import digits, films, rentals, reviews, shapes
 from drivetrain.samples.picture import Picture, TextFile
 
 DEFAULT = "digits"
@@ -37,8 +37,15 @@ class Sample:
 
     @property
     def is_table(self) -> bool:
-        """Whether it is two files, `train.csv` and `test.csv`, and not folders of pictures."""
-        return self.task in ("tabular", "text")
+        """Whether it is a few files, and not folders of pictures."""
+        return bool(self.tables)
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of its files where it is some, the one that is trained on first."""
+        if self.task == "collab":
+            return ["ratings.csv", "films.csv", "users.csv"]
+        return ["train.csv", "test.csv"] if self.task in ("tabular", "text") else []
 
 
 SAMPLES: dict[str, Sample] = {
@@ -87,6 +94,17 @@ SAMPLES: dict[str, Sample] = {
             package="pyarrow",
             version="6f14bb896ff2",
             writer=reviews.files,
+        ),
+        Sample(
+            name="films",
+            task="collab",
+            what="what 400 people thought of 150 films that do not exist; to predict: ratings",
+            items=films.NUM_RATINGS,
+            licence="Apache-2.0",
+            source="written by code",
+            package="pyarrow",
+            version="b46654431be8",
+            writer=films.files,
         ),
     )
 }

@@ -26,6 +26,8 @@ from drivetrain.text.vocab import (
 )  # fmt: skip
 
 FORMAT = 1
+PAIR_MARK = "\x1e"
+"""Stands between the two texts of a pair where they are one string: ASCII's record separator."""
 MOST_KEPT = 1 << 18
 """Pieces whose ids are kept; after that many, keeping starts anew, so that memory is bounded."""
 LONGEST_KEPT = 64

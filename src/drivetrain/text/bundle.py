@@ -36,6 +36,7 @@ from drivetrain.text.bundling.network import (
     ports,
 )  # fmt: skip
 from drivetrain.text.bundling.predictor import TextPredictor
+from drivetrain.text.goal import Goal
 from drivetrain.text.tokenizer import tokenizer_from_json
 from drivetrain.text.vocab import SPECIAL_PIECES, SPECIAL_WORDS
 
@@ -137,14 +138,20 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TextPredictor:
     if manifest.application != "text":
         raise BundleError(f"{folder} is not a bundle of texts.")
     _check_engine(engine)
-    max_len = _max_len(manifest, where)
+    max_len, goal = _preprocessing(manifest, where)
     tokenizer = _tokenizer(folder, manifest)
-    model = _model(folder, manifest, where, num_words=len(tokenizer.vocab))
-    expected = ports(len(manifest.classes), num_features_of(model), num_words_of(model))
+    model = _model(folder, manifest, where, goal, num_words=len(tokenizer.vocab))
+    count, width = len(manifest.classes), num_features_of(model)
+    expected = ports(goal.kind, count, width, num_words_of(model))
     if expected != (manifest.inputs, manifest.outputs):
         raise BundleError(
             f"{where} has a `signature` that is not that of its architecture. "
             "Take it anew from where it came from."
+        )
+    guard = _guard(folder, manifest, width)
+    if guard is not None and goal.kind != "class":
+        raise BundleError(
+            f"{folder} has a guard, which is for one class a text. Take it anew from where it came from."
         )
     return TextPredictor(
         tokenizer,
@@ -152,7 +159,8 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TextPredictor:
         manifest.classes,
         max_len=max_len,
         num_threads=_num_threads(manifest),
-        guard=_guard(folder, manifest, num_features_of(model)),
+        guard=guard,
+        goal=goal,
     )
 
 
@@ -170,13 +178,35 @@ def _num_threads(manifest: Manifest) -> int | None:
     return None if count is None else min(count, os.cpu_count() or 1)
 
 
-def _max_len(manifest: Manifest, where: str) -> int | None:
+def preprocessing_of(goal: Goal, max_len: int | None) -> dict[str, Any]:
+    """The entry `preprocessing`; of a bundle for one class a text it has no word about that."""
+    if goal.kind == "class":
+        return {"max_len": max_len}
+    if goal.kind == "labels":
+        return {"max_len": max_len, "goal": {"kind": "labels"}}
+    told = {"kind": "number", "mean": goal.mean, "scale": goal.scale}
+    return {"max_len": max_len, "goal": told}
+
+
+def _preprocessing(manifest: Manifest, where: str) -> tuple[int | None, Goal]:
+    """Ids that are read of a text, and what is predicted of it."""
     fields = Fields(manifest.preprocessing, f"{where}, `preprocessing`,")
     given = fields.take("max_len")
+    goal = Goal("", "class", manifest.classes)
+    if "goal" in manifest.preprocessing:
+        inner = Fields(fields.take("goal"), f"{where}, `preprocessing.goal`,")
+        kind = inner.word("kind", ("labels", "number"))
+        goal = Goal("", kind, manifest.classes)
+        if kind == "number":
+            mean = inner.number("mean", -1e300, 1e300)
+            goal = Goal("", kind, mean=mean, scale=inner.number("scale", 1e-300, 1e300))
+        inner.end()
     fields.end()
-    return (
-        None if given is None else Fields({"max_len": given}, where).whole("max_len", 1, MOST_LEN)
-    )
+    if bool(manifest.classes) != (goal.kind != "number"):
+        fields.refuse("and `classes` do not fit together")
+    if given is not None:
+        given = Fields({"max_len": given}, where).whole("max_len", 1, MOST_LEN)
+    return given, goal
 
 
 def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
@@ -197,7 +227,7 @@ def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
         ) from error
 
 
-def _model(folder: Path, manifest: Manifest, where: str, *, num_words: int) -> Any:
+def _model(folder: Path, manifest: Manifest, where: str, goal: Goal, *, num_words: int) -> Any:
     """The model with its weights; they fit it, or no memory is taken for either."""
     fields = Fields(manifest.architecture, f"{where}, `architecture`,")
     name = fields.word("name", tuple(KINDS))
@@ -206,8 +236,10 @@ def _model(folder: Path, manifest: Manifest, where: str, *, num_words: int) -> A
     count = len(manifest.classes)
     try:
         expected = KINDS[name][1](description)
-        if description["num_outputs"] != count or description["squeeze"]:
-            fields.refuse(f"is not of a model with a score for each of {count} classes")
+        has_one = bool(description["squeeze"])
+        if description["num_outputs"] != goal.num_outputs or has_one != (goal.kind == "number"):
+            what = "one number" if not count else f"a score for each of {count} classes"
+            fields.refuse(f"is not of a model with {what}")
         tensors = reading.read_tensors(
             folder / manifests.WEIGHTS,
             expected=expected,

@@ -33,15 +33,17 @@ from drivetrain.data.split import (
 from drivetrain.data.task import Task
 from drivetrain.data.tokens import TokenArray
 from drivetrain.errors import ConfigError, DataError
-from drivetrain.text.base import Tokenizer
+from drivetrain.text.base import PAIR_MARK, Tokenizer
 from drivetrain.text.goal import Goal, find_goal
 from drivetrain.text.reading import (
+    PAIR,
     PARTS,
     SUFFIXES,
     Columns,
     Repairs,
     Texts,
     check_source,
+    pair_template,
     read_file,
     read_folder,
     read_table,
@@ -99,6 +101,11 @@ class TextData:
     def classes(self) -> tuple[str, ...]:
         """Labels in the order of the scores; empty for numbers."""
         return () if self.goal is None else self.goal.classes
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether each text is two, with `PAIR_MARK` between them."""
+        return self.template is not None and PAIR_MARK in self.template
 
     @property
     def task(self) -> Task:
@@ -240,7 +247,8 @@ def gather(
         labels: of a list of strings, one each: strings, numbers, or lists of strings.
         text_columns: the columns of the text; by default the one that looks like it.
         compose: how several columns become one text: names of columns in braces, such as
-            "TEXT1: {context}; ANC1: {anchor}". By default "TEXT1: …; TEXT2: …".
+            "TEXT1: {context}; ANC1: {anchor}". By default "TEXT1: …; TEXT2: …". "pair": two columns
+            stay two texts, which a transformer reads in its own form for pairs.
         target_kind: `class`, `labels` or `number`; by default as the labels look.
         separator: stands between several labels in one cell, such as ";".
         valid: share for validation.
@@ -334,6 +342,8 @@ def gather(
     template = None
     if columns is not None:
         template = compose or usual_template(columns.texts)
+        if compose == PAIR:
+            template = pair_template(columns.texts)
     return TextData(
         found,
         parted,

@@ -75,9 +75,9 @@ class GeneralSettings:
     embedding_dim: int = 200
     hidden_dim: int = 400
     num_layers: int = 2
-    embedding_scale: float = 5.0
-    """What the words' first vectors, uniform in ±0.1, are multiplied by. Left so small they tell two
-    layers next to nothing, and for a thousand steps no more is learnt than how frequent words are."""
+    initial_range: float = 0.5
+    """The words' vectors begin uniform in ± this. In ±0.1 they tell two layers next to nothing, and for a
+    thousand steps no more is learnt than how frequent words are."""
     drop_mult: float = 0.5
     """What the preset's dropouts are multiplied by: one pass over a text does not overfit it."""
     batch_size: int = 32
@@ -280,13 +280,12 @@ def train_general(
         embedding_dim=settings.embedding_dim,
         hidden_dim=settings.hidden_dim,
         num_layers=settings.num_layers,
+        initial_range=settings.initial_range,
     )
     rows, length = settings.batch_size, settings.seq_len
     train = StreamLoader(tokens, batch_size=rows, seq_len=length, shuffle=True, seed=seed)
     loaders = Loaders(train, StreamLoader(valid, batch_size=rows, seq_len=length))
     model = create_language_model(description, seed=seed)
-    with torch.no_grad():
-        model.encoder.embedding.weight.mul_(settings.embedding_scale)
     learner = Learner(
         model,
         loaders,

@@ -34,7 +34,7 @@ from drivetrain.text.base import Tokenizer
 from drivetrain.text.data import TextData
 from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
 from drivetrain.text.general import RECORD as GENERAL_RECORD, open_general
-from drivetrain.text.learner import TextLearner, as_data, write_data
+from drivetrain.text.learner import TextLearner, as_data, check_no_pairs, write_data
 from drivetrain.text.tokenizer import tokenizer_from_json
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.carry_state import CarryState
@@ -300,6 +300,7 @@ def language_learner(
     Raises: DataError, ConfigError, UnknownNameError: with what is wrong and what to do.
     """
     data = as_data(source, None, seed, data_options, labelled=False)
+    check_no_pairs(data)
     seed = data.seed if seed is None else seed
     choices, words = data.choices, len(data.tokenizer.vocab)
     saved = None if encoder is None else open_encoder(encoder)

@@ -26,7 +26,7 @@ from drivetrain.data.padded import LengthLoader
 from drivetrain.errors import ConfigError, RunError
 from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
 from drivetrain.models.document import create_document_classifier, document_description
-from drivetrain.models.language import PRESETS
+from drivetrain.models.language import PRESETS, RANGE
 from drivetrain.text.answers import TextPrediction, TextPredictions
 from drivetrain.text.baselines import baselines
 from drivetrain.text.data import Report, TextData, gather, gather_again
@@ -203,10 +203,11 @@ class TextApplication:
         from drivetrain.train.keeping import record_of
 
         goal = self.data.goal
-        if goal is None or goal.kind != "class":
+        if self.data.are_pairs:
             raise ConfigError(
-                "Bundles of texts are for one class a text, and this predicts others."
+                "A bundle answers for one text, and this model reads two. `save` keeps it."
             )
+        assert goal is not None, "texts with targets"
         parts = {}
         for part in ("train", "valid"):
             _, texts, targets = self.data.part(part)
@@ -220,7 +221,7 @@ class TextApplication:
             architecture={"name": self.network, "description": self.description},
             tokenizer=self.data.tokenizer,
             weights=learner.model.state_dict(),
-            classes=self.classes,
+            goal=goal,
             max_len=self.settings["max_len"],
             num_threads=learner.num_threads,
             seed=learner.seed,
@@ -398,10 +399,11 @@ def learner(
             name, num_outputs=goal.num_outputs, squeeze=squeeze, max_len=max_len, seed=seed
         )
         network, description, net = "transformer", started.description, started.model
-        data.tokenizer = started.tokenizer
+        data.tokenizer = started.tokenizer.for_pairs() if data.are_pairs else started.tokenizer
         choices.add("weights", "pretrained", reason=started.note, change="--model lstm")
         cut, usual_lr, method, usual_epochs, usual_batch = None, 3e-4, "fine_tune", 2, 16
     else:
+        check_no_pairs(data)
         network = "document"
         longest = int(np.quantile(data.tokens("train").lengths(), 0.999))
         cut = choices.choose(
@@ -518,6 +520,15 @@ def as_data(
     if seed is not None:
         given["seed"] = seed
     return gather(source, target, **given)
+
+
+def check_no_pairs(data: TextData) -> None:
+    """Raises: ConfigError: these are pairs, which only a transformer reads as such."""
+    if data.are_pairs:
+        raise ConfigError(
+            "`compose='pair'` is for transformers, such as model='minilm'. Leave it out, and two columns "
+            "become one text: 'TEXT1: …; TEXT2: …'."
+        )
 
 
 def write_data(run: Run, data: TextData) -> None:
@@ -642,6 +653,9 @@ def reopen(
         if data.goal is None:
             from drivetrain.text.language import language_learner
 
+            # that of the run: of a time without such an entry all began in ±0.1
+            given = record["model"].get("encoder", {})
+            common["sizes"] = {**settings["sizes"], RANGE: given.get(RANGE, 0.1)}
             found = language_learner(
                 data,
                 model=settings["model"],
@@ -694,6 +708,7 @@ def _description(
     encoder = dict(saved.description)
     kind = encoder.pop("kind")
     encoder.pop("vocab_size")
+    encoder.pop(RANGE, None)  # its vectors are loaded
     preset = name if name in PRESETS else kind
     if preset not in PRESETS or PRESETS[preset]["kind"] != kind:
         raise ConfigError(f"The encoder that was given is of the kind {kind}, and '{name}' is not.")

@@ -21,6 +21,7 @@ from typing import Any
 from drivetrain._registry import did_you_mean
 from drivetrain.data.items import Quarantined, find_files, item_id
 from drivetrain.errors import ConfigError, DataError
+from drivetrain.text.base import PAIR_MARK
 
 SUFFIXES = (".txt", ".text", ".md")
 """Of files that hold a text."""
@@ -228,6 +229,8 @@ def read_folder(folder: Path, *, labelled: bool) -> Texts:
 
 # --- tables ---------------------------------------------------------------------------------------
 
+PAIR = "pair"
+"""`compose` of two columns that a transformer reads as two texts."""
 TARGET_NAMES = (
     *("label", "labels", "target", "class", "category", "sentiment", "score", "rating", "topic"),
     "y",
@@ -264,7 +267,7 @@ def read_table(
         source: a CSV or Parquet file, a frame, a mapping of columns.
         text_columns: the columns of the text; none for the one that looks like it.
         target: the columns of the label; None looks for it.
-        compose: how several columns become one text, see `template_of`.
+        compose: how several columns become one text, see `template_of`; `PAIR` for two that stay two.
         keep: further columns that are needed.
         labelled: whether there is to be a label.
         delimiter, encoding: of a CSV.
@@ -275,6 +278,9 @@ def read_table(
 
     opened = open_table(source, delimiter=delimiter, encoding=encoding, missing=())
     names = opened.names
+    if compose == PAIR:
+        _check_columns(names, text_columns)
+        compose = pair_template(text_columns)
     if compose is not None:
         asked = tuple(dict.fromkeys(n for _, n in template_of(compose, names) if n is not None))
         if text_columns and set(text_columns) != set(asked):
@@ -320,6 +326,19 @@ def usual_template(columns: Sequence[str]) -> str:
     if len(columns) == 1:
         return "{" + columns[0] + "}"
     return "; ".join(f"TEXT{n}: {{{name}}}" for n, name in enumerate(columns, start=1))
+
+
+def pair_template(columns: Sequence[str]) -> str:
+    """`{question}`, the mark of a pair, `{answer}`.
+
+    Raises: ConfigError: these are not two columns.
+    """
+    if len(set(columns)) != 2:
+        raise ConfigError(
+            "`compose='pair'` is for two columns: text_columns=['FIRST', 'SECOND']. "
+            f"Got {', '.join(columns) or 'none'}."
+        )
+    return PAIR_MARK.join("{" + name + "}" for name in columns)
 
 
 def template_of(compose: str, columns: Sequence[str]) -> list[tuple[str, str | None]]:

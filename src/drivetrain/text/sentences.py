@@ -3,6 +3,8 @@
     encoder = SentenceEncoder("minilm")
     model = fit_sentences(encoder, texts, labels)      # logistic regression; of numbers: ridge regression
     model.predict(["A film about a film."])
+    model.save("folder")
+    SentenceModel.load("folder").predict(["The same answers."])
 
 The encoder runs once over each different text, in batches of equal length, so that next to nothing is
 spent on padding. The same texts in other company give the same vectors but for the last digits.
@@ -22,17 +24,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from drivetrain import store
 from drivetrain._optional import require
 from drivetrain.data.tokens import TokenArray
-from drivetrain.errors import ConfigError, DataError
+from drivetrain.errors import ConfigError, DataError, RunError
 from drivetrain.models.device import threads
 from drivetrain.models.pretrained_encoder import (
     TransformerClassifier,
@@ -44,6 +48,8 @@ from drivetrain.randomness import permutation, seeded
 from drivetrain.text.base import check_texts
 from drivetrain.text.pretrained import find_transformer
 from drivetrain.text.transformer_tokenizer import Cut, TransformerTokenizer
+from drivetrain.text.vector_files import RECORD, check_arrays, read_model, write_model
+from drivetrain.train.run import said_as_damage
 
 Progress = Callable[[int, int, float], None]
 """Is told texts done, texts in all, and seconds since the start."""
@@ -92,6 +98,8 @@ class SentenceEncoder:
         self.origin = found.origin
         self.sha256 = found.sha256()
         self.layers = layers
+        self.max_len = max_len
+        self.keep = keep
         self.num_threads = num_threads
         whole = TransformerTokenizer.from_folder(found.folder, max_len=max_len)
         parts = ("start", "end") if keep == "both" else (keep,)
@@ -99,8 +107,9 @@ class SentenceEncoder:
             whole.with_max_len(-(-max_len // len(parts)), keep=part) for part in parts
         )
         """One for each part of a long text that is read."""
+        self.pooling = pooling or found.pooling
         self.model = TransformerClassifier(
-            encoder, nn.Identity(), pooling=pooling or found.pooling
+            encoder, nn.Identity(), pooling=self.pooling
         ).requires_grad_(False)
         self.model.eval()
         one = torch.ones(1, 1, dtype=torch.int64)
@@ -153,6 +162,44 @@ class SentenceEncoder:
                 if callable(tell):
                     tell(done, len(tokens), time.perf_counter() - start)
         return found
+
+    def record(self) -> dict[str, Any]:
+        """What `of_record` finds the same encoder by, plain JSON; its weights are not in it."""
+        return {
+            "name": os.path.abspath(self.name) if Path(self.name).is_dir() else self.name,
+            "sha256": self.sha256,
+            "max_len": self.max_len,
+            "keep": self.keep,
+            "layers": self.layers,
+            "pooling": self.pooling,
+        }
+
+    @classmethod
+    def of_record(
+        cls,
+        record: Mapping[str, Any],
+        *,
+        encoder: SentenceEncoder | None = None,
+        num_threads: int | None = None,
+    ) -> SentenceEncoder:
+        """The encoder that `record` describes.
+
+        Args:
+            encoder: one that is there already, and is taken where it is the same.
+            num_threads: torch threads of one that is opened.
+
+        Raises: RunError: it is another one by now. Else as the class.
+        """
+        if encoder is None:
+            options = {name: record[name] for name in ("max_len", "keep", "layers", "pooling")}
+            encoder = cls(record["name"], **options, num_threads=num_threads)
+        asked = {name: value for name, value in record.items() if name != "name"}
+        if {name: value for name, value in encoder.record().items() if name != "name"} != asked:
+            raise RunError(
+                f"The encoder '{encoder.name}' is not the one that the model was made with, or is asked "
+                f"otherwise. Put back the one with the SHA-256 {record['sha256']}."
+            )
+        return encoder
 
     def __repr__(self) -> str:
         return f"<SentenceEncoder {self.name}, {self.num_features} numbers a text>"
@@ -217,6 +264,23 @@ class LinearHead:
         """(N, F) -> (N, C)."""
         return (vectors - self.center) @ self.weight + self.bias
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its numbers by name, to be kept."""
+        return {"center": self.center, "weight": self.weight, "bias": self.bias}
+
+
+ENCODER_FORM: Mapping[str, Any] = {
+    "encoder": {
+        "name": str,
+        "sha256": str,
+        "max_len": int,
+        "keep": str,
+        "layers": int,
+        "pooling": str,
+    }
+}
+"""What a record says of an encoder; see `train.run.check_form`."""
+
 
 @dataclass(frozen=True, eq=False)
 class SentenceModel:
@@ -245,6 +309,64 @@ class SentenceModel:
         if self.classes:
             return [self.classes[i] for i in scores.argmax(1)]
         return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def save(self, folder: store.StrPath) -> None:
+        """Write what stands on top of the encoder, and which encoder that is; see `text.vector_files`.
+
+        Raises: StorageError: the disk refused.
+        """
+        record = {
+            "encoder": self.encoder.record(),
+            "classes": list(self.classes),
+            "outputs": len(self.head.bias),
+            "strength": float(self.head.strength),
+            "cut": asdict(self.cut),
+        }
+        write_model(folder, SENTENCES, record, self.head.arrays())
+
+    @classmethod
+    def load(
+        cls,
+        folder: store.StrPath,
+        *,
+        encoder: SentenceEncoder | None = None,
+        num_threads: int | None = None,
+    ) -> SentenceModel:
+        """The model that `save` wrote.
+
+        Args:
+            encoder: the one that it was made with, where it is there already; else it is looked for.
+            num_threads: torch threads while the encoder runs.
+
+        Raises: RunError: there is none, it is damaged, or the encoder is another by now. ConfigError,
+            DataError, MissingPackageError: the encoder is not on this disk.
+        """
+        record, arrays = read_model(folder, SENTENCES, _FORM)
+        count, names = record["outputs"], record["classes"]
+        sound = all(isinstance(name, str) for name in names) and len(names) in (0, count)
+        with said_as_damage(Path(folder) / RECORD):
+            if not sound or not 1 <= count <= MOST_OUTPUTS:
+                raise ValueError("classes and outputs differ")
+            cut = Cut(**record["cut"])
+            encoder = SentenceEncoder.of_record(
+                record["encoder"], encoder=encoder, num_threads=num_threads
+            )
+        width = encoder.num_features
+        check_arrays(
+            arrays, {"center": (width,), "weight": (width, count), "bias": (count,)}, folder
+        )
+        return cls(encoder, LinearHead(**arrays, strength=record["strength"]), tuple(names), cut)
+
+
+SENTENCES = "model of texts by their vectors"
+MOST_OUTPUTS = 1 << 16
+_FORM = {
+    **ENCODER_FORM,
+    "classes": list,
+    "outputs": int,
+    "strength": (int, float),
+    "cut": dict,
+}
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@
     scorer.score(["a cat"], ["a kitten"])                  # cosines, nothing was trained
     fitted = scorer.fit(firsts, seconds, scores, contexts=contexts, groups=firsts)
     fitted.score(["abatement"], ["act of abating"], ["A47"])
+    fitted.save("folder")
+    FittedSimilarity.load("folder").score(["abatement"], ["act of abating"], ["A47"])
 
 What is fitted sees the difference and the product of two vectors of unit length, entry by entry, both
 vectors, their cosine, how far the two share letters, and which context they stand in; it is a ridge
@@ -16,18 +18,21 @@ must not be parted when a model is judged: give such texts as `groups`, see `by_
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from drivetrain import store
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.models.device import threads
 from drivetrain.randomness import permutation, seeded
 from drivetrain.text.base import check_texts
 from drivetrain.text.sentences import (
+    ENCODER_FORM,
     LinearHead,
     Progress,
     SentenceEncoder,
@@ -35,6 +40,8 @@ from drivetrain.text.sentences import (
     set_aside,
     spread,
 )  # fmt: skip
+from drivetrain.text.vector_files import RECORD, check_arrays, read_model, write_model
+from drivetrain.train.run import said_as_damage
 
 NETS = 2
 """Small nets whose answers are averaged with the regression's."""
@@ -190,6 +197,62 @@ class FittedSimilarity:
         both = [self.linear(features)[:, 0], self.nets(features)]
         return np.mean(both, axis=0).astype(np.float32)
 
+    def save(self, folder: store.StrPath) -> None:
+        """Write what was fitted, and which encoder it belongs to; see `text.vector_files`.
+
+        Raises: StorageError: the disk refused.
+        """
+        record = {
+            "encoder": self.scorer.encoder.record(),
+            "contexts": list(self.contexts),
+            "strength": float(self.linear.strength),
+            "nets": len(self.nets.nets),
+        }
+        linear = {f"linear.{name}": array for name, array in self.linear.arrays().items()}
+        write_model(folder, SIMILARITY, record, linear | self.nets.arrays())
+
+    @classmethod
+    def load(
+        cls,
+        folder: store.StrPath,
+        *,
+        encoder: SentenceEncoder | None = None,
+        num_threads: int | None = None,
+    ) -> FittedSimilarity:
+        """The model that `save` wrote.
+
+        Args:
+            encoder: the one that it was made with, where it is there already; else it is looked for.
+            num_threads: torch threads while the encoder runs.
+
+        Raises: RunError: there is none, it is damaged, or the encoder is another by now. ConfigError,
+            DataError, MissingPackageError: the encoder is not on this disk.
+        """
+        record, arrays = read_model(folder, SIMILARITY, _FORM)
+        contexts, count = record["contexts"], record["nets"]
+        with said_as_damage(Path(folder) / RECORD):
+            if not all(isinstance(one, str) for one in contexts) or not 1 <= count <= MOST_NETS:
+                raise ValueError("contexts or nets are not sound")
+            encoder = SentenceEncoder.of_record(
+                record["encoder"], encoder=encoder, num_threads=num_threads
+            )
+        width = 4 * encoder.num_features + 5 + len(contexts)  # as `pair_features` has it
+        shapes: dict[str, tuple[int, ...]] = {
+            "linear.center": (width,),
+            "linear.weight": (width, 1),
+            "linear.bias": (1,),
+        }
+        check_arrays(arrays, shapes | PairNets.shapes(width, count), folder)
+        head = {name: arrays[f"linear.{name}"] for name in ("center", "weight", "bias")}
+        linear = LinearHead(**head, strength=record["strength"])
+        nets = PairNets.of_arrays(arrays, width, count)
+        return cls(SimilarityScorer(encoder), tuple(contexts), linear, nets)
+
+
+SIMILARITY = "model of how alike texts are"
+MOST_NETS = 100
+_FORM = {**ENCODER_FORM, "contexts": list, "strength": (int, float), "nets": int}
+
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors of length one, (N, F); one of nothing but zeros stays so."""
@@ -283,16 +346,53 @@ class PairNets:
         nets = tuple(_train(inputs, wanted, seed=seed, number=k) for k in range(count))
         return cls(nets, center, scale)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its numbers by name, to be kept."""
+        found = {"nets.center": self.center, "nets.scale": self.scale}
+        for number, net in enumerate(self.nets):
+            for name, tensor in net.state_dict().items():
+                found[f"nets.{number}.{name}"] = tensor.numpy()
+        return found
+
+    @staticmethod
+    def shapes(width: int, count: int) -> dict[str, tuple[int, ...]]:
+        """The shapes of `arrays`, of `count` nets that see `width` numbers of a pair."""
+        found: dict[str, tuple[int, ...]] = {"nets.center": (width,), "nets.scale": (width,)}
+        with torch.device("meta"):
+            state = _net(width).state_dict()
+        for number in range(count):
+            found |= {f"nets.{number}.{name}": tuple(t.shape) for name, t in state.items()}
+        return found
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], width: int, count: int) -> PairNets:
+        """The nets that `arrays` gave."""
+        nets = []
+        with seeded(0, "init", "pair net"):  # they draw what is then loaded
+            for number in range(count):
+                net = _net(width)
+                state = {
+                    name: torch.from_numpy(arrays[f"nets.{number}.{name}"])
+                    for name in net.state_dict()
+                }
+                net.load_state_dict(state)
+                nets.append(net.eval())
+        return cls(tuple(nets), arrays["nets.center"], arrays["nets.scale"])
+
+
+def _net(width: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Dropout(0.5),
+        nn.Linear(width, HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(HIDDEN, 1),
+    )
+
 
 def _train(inputs: torch.Tensor, targets: torch.Tensor, *, seed: int, number: int) -> nn.Module:
     with seeded(seed, "pair net", number):
-        net = nn.Sequential(
-            nn.Dropout(0.5),
-            nn.Linear(inputs.shape[1], HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(HIDDEN, 1),
-        )
+        net = _net(inputs.shape[1])
         optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=0.2)
         steps = -(-len(inputs) // BATCH_SIZE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps * EPOCHS)

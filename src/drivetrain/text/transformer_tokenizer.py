@@ -30,7 +30,7 @@ from drivetrain import _strict
 from drivetrain._optional import require
 from drivetrain.data.tokens import TokenArray, id_dtype, offsets_of
 from drivetrain.errors import BundleError, ConfigError, DataError
-from drivetrain.text.base import FORMAT, Tokenizer, check_texts, known_ids
+from drivetrain.text.base import FORMAT, PAIR_MARK, Tokenizer, check_texts, known_ids
 from drivetrain.text.vocab import MOST_WORDS, Vocab
 
 MOST_BYTES = 64 << 20
@@ -92,6 +92,8 @@ class TransformerTokenizer(Tokenizer):
         max_len: tokens that a text is cut to, its marks included; None: it is not cut.
         keep: what of a text that is too long is kept: its "start", its "end", or "both", half of each.
         special: names "pad", "unk", "bos", "eos" -> the words that stand for them, where known.
+        pairs: a text with `PAIR_MARK` in it is two texts, in the model's form for pairs; one without is
+            a text alone.
 
     Raises: DataError: it is not the content of such a file. ConfigError: `max_len` leaves no room.
     """
@@ -105,6 +107,7 @@ class TransformerTokenizer(Tokenizer):
         max_len: int | None = None,
         keep: str = "start",
         special: Mapping[str, str] | None = None,
+        pairs: bool = False,
     ) -> None:
         self._rust = _parsed(text)
         self._text = text
@@ -116,6 +119,7 @@ class TransformerTokenizer(Tokenizer):
         self._single, self._pair = _frame(self._rust), _pair_frame(self._rust)
         self.max_len = max_len
         self.keep = keep
+        self.pairs = pairs
         if keep not in KEEP:
             raise ConfigError(
                 f"`keep` must be one of {', '.join(KEEP)}. Got {_strict.shown(keep)}."
@@ -151,8 +155,15 @@ class TransformerTokenizer(Tokenizer):
 
     def with_max_len(self, max_len: int | None, *, keep: str | None = None) -> TransformerTokenizer:
         """The same, cutting elsewhere."""
+        keep = keep or self.keep
         return TransformerTokenizer(
-            self._text, max_len=max_len, keep=keep or self.keep, special=self.special
+            self._text, max_len=max_len, keep=keep, special=self.special, pairs=self.pairs
+        )
+
+    def for_pairs(self) -> TransformerTokenizer:
+        """The same, for texts of which each is two with `PAIR_MARK` between them."""
+        return TransformerTokenizer(
+            self._text, max_len=self.max_len, keep=self.keep, special=self.special, pairs=True
         )
 
     @property
@@ -168,7 +179,27 @@ class TransformerTokenizer(Tokenizer):
     def encode_counted(self, texts: Sequence[str]) -> tuple[TokenArray, Cut]:
         """As `encode`, and what was cut off."""
         check_texts(texts)
-        return self._framed(self._single, self._bodies(texts))
+        if not self.pairs:
+            return self._framed(self._single, self._bodies(texts))
+        parted = [text.partition(PAIR_MARK) for text in texts]
+        alone = [row for row, (_, mark, _) in enumerate(parted) if not mark]
+        both = [row for row, (_, mark, _) in enumerate(parted) if mark]
+        one, cut = self._framed(self._single, self._bodies([texts[row] for row in alone]))
+        firsts, seconds = ([parted[row][k] for row in both] for k in (0, 2))
+        two, also_cut = self._framed(self._pair, self._bodies(firsts), self._bodies(seconds))
+        ids, lengths = (
+            np.concatenate([one.ids, two.ids]),
+            np.concatenate([one.lengths(), two.lengths()]),
+        )
+        found = TokenArray(ids, offsets_of(lengths))
+        counted = Cut(
+            len(texts),
+            cut.num_cut + also_cut.num_cut,
+            cut.num_tokens + also_cut.num_tokens,
+            cut.num_lost + also_cut.num_lost,
+            self.max_len,
+        )
+        return found.take(np.argsort([*alone, *both], kind="stable")), counted
 
     def encode_pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> TokenArray:
         """The ids of each two texts in the model's form for pairs, cut to `max_len` together.
@@ -193,8 +224,12 @@ class TransformerTokenizer(Tokenizer):
         """What the ids of a text stand for; not cut."""
         check_texts([text])
         words = self.vocab.words
-        ids = [*self._single.before, *self._bodies([text]).ids, *self._single.after]
-        return [words[i] for i in ids]
+        first, mark, second = text.partition(PAIR_MARK) if self.pairs else (text, "", "")
+        frame = self._pair if mark else self._single
+        ids = [*frame.before, *self._bodies([first]).ids]
+        if mark:
+            ids += [*frame.between, *self._bodies([second]).ids]
+        return [words[i] for i in [*ids, *frame.after]]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text that ids stand for, without marks, as the model's own decoder writes it."""
@@ -209,6 +244,7 @@ class TransformerTokenizer(Tokenizer):
             "max_len": self.max_len,
             "keep": self.keep,
             "special": dict(self.special),
+            **({"pairs": True} if self.pairs else {}),
         }
 
     @classmethod
@@ -219,7 +255,7 @@ class TransformerTokenizer(Tokenizer):
         """
         names = ("format", "kind", "tokenizer", "max_len", "keep", "special")
         where = "The transformer tokenizer's record"
-        if not isinstance(record, Mapping) or set(record) != set(names):
+        if not isinstance(record, Mapping) or {*record, "pairs"} != {*names, "pairs"}:
             raise BundleError(f"{where} does not hold {', '.join(names)}.")
         if record["format"] != FORMAT or record["kind"] != cls.kind:
             raise BundleError(f"{where} is not of the format {FORMAT} and this kind.")
@@ -227,11 +263,14 @@ class TransformerTokenizer(Tokenizer):
         is_special = isinstance(special, dict) and set(special) <= set(_MARKS)
         if not is_special or not all(isinstance(word, str) for word in special.values()):
             raise BundleError(f"{where} has marks that are none of {', '.join(_MARKS)}.")
-        text = record["tokenizer"]
+        text, pairs = record["tokenizer"], record.get("pairs", False)
         if not isinstance(text, str):
             raise BundleError(f"{where} holds no tokenizer.json.")
+        if type(pairs) is not bool:
+            raise BundleError(f"{where} has `pairs` that is neither true nor false.")
+        cut = {"max_len": record["max_len"], "keep": record["keep"]}
         try:
-            return cls(text, max_len=record["max_len"], keep=record["keep"], special=special)
+            return cls(text, **cut, special=special, pairs=pairs)
         except (ConfigError, DataError) as error:
             raise BundleError(f"{where} is not sound: {error}") from error
 

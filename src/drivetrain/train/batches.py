@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from drivetrain.losses.table import unwrapped
+from drivetrain.losses.tokens import num_tokens, token_cross_entropy
+
 
 def call_of(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     """How a batch is put into the model: positional arguments, named arguments, targets.
@@ -44,6 +47,17 @@ def num_items(targets: Any) -> int:
     return targets.shape[0] if isinstance(targets, Tensor) and targets.ndim else 1
 
 
+def num_terms(loss_fn: Any, targets: Any) -> int:
+    """What the mean that a loss gives for a batch is over: its weight in the mean over all batches.
+
+    Items; of `token_cross_entropy` the tokens that count, since a text's last batch may be shorter.
+    """
+    bare, options = unwrapped(loss_fn)
+    if bare is token_cross_entropy:
+        return num_tokens(targets, ignore_index=options.get("ignore_index", -100))
+    return num_items(targets)
+
+
 def to_device(batch: Any, device: torch.device) -> Any:
     """The batch with its tensors on `device`; tuples, lists and dicts keep their form."""
     if isinstance(batch, Tensor):
@@ -72,7 +86,7 @@ def length(loader: Iterable[Any]) -> int | None:
 
 
 def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    """Mean over items of per-batch means, in float64: each batch weighs as many items as it has."""
+    """Mean of per-batch means, in float64: each batch weighs what its mean is over, see `num_terms`."""
     if not values:
         return float("nan")
     stacked = torch.stack([value.detach() for value in values]).to("cpu", torch.float64)

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.randomness import preserved, set_all_generators, set_generators
-from drivetrain.train.batches import call_of, length, num_items, to_device, weighted_mean
+from drivetrain.train.batches import (
+    call_of,
+    length,
+    num_items,
+    num_terms,
+    to_device,
+    weighted_mean,
+)
 from drivetrain.train.callback import (
     CancelBatch,
     CancelEpoch,
@@ -182,14 +189,16 @@ def evaluate(
     for metric in metrics:
         metric.reset()
     losses: list[Tensor] = []
-    counts: list[int] = []
+    terms: list[int] = []
+    count = 0
     kept: list[tuple[Tensor, Tensor]] = []
     with torch.inference_mode():
         for batch in loader:
             args, kwargs, targets = call_of(batch if device is None else to_device(batch, device))
             preds = model(*args, **kwargs)
             losses.append(loss_fn(preds, targets))
-            counts.append(num_items(targets))
+            terms.append(num_terms(loss_fn, targets))
+            count += num_items(targets)
             for metric in metrics:
                 metric.update(preds, targets)
             if keep:
@@ -197,9 +206,9 @@ def evaluate(
             if after_batch is not None:
                 after_batch()
     return Evaluation(
-        loss=weighted_mean(losses, counts),
-        count=sum(counts),
-        metrics={metric.name: float(metric.compute()) for metric in metrics} if counts else {},
+        loss=weighted_mean(losses, terms),
+        count=count,
+        metrics={metric.name: float(metric.compute()) for metric in metrics} if terms else {},
         preds=torch.cat([preds for preds, _ in kept]).clone() if kept else None,
         targets=torch.cat([targets for _, targets in kept]).clone() if kept else None,
     )

@@ -6,6 +6,7 @@ image or a dot product.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -54,11 +55,39 @@ def as_module(model: nn.Module | Callable[..., Any]) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         return CallableModel(model)
+    plain = plain_tensors(model)
     if next(model.parameters(), None) is None:
+        also = f" {_PLAIN.format(names=_listed(plain))}" if plain else ""
         raise ConfigError(
-            f"`{type(model).__name__}` has no parameters, so there is nothing to train."
+            f"`{type(model).__name__}` has no parameters, so there is nothing to train.{also}"
         )
+    if plain:
+        warnings.warn(_PLAIN.format(names=_listed(plain)), stacklevel=3)
     return model
+
+
+_PLAIN = (
+    "{names}: a tensor attribute is not a parameter, so it is not trained, nor saved with the weights. "
+    "Wrap what is to be trained in `nn.Parameter`, and what is to be kept in `nn.Buffer`."
+)
+
+
+def plain_tensors(model: nn.Module) -> list[str]:
+    """Attributes of a model that are tensors of floats and neither parameters nor buffers, by name.
+
+    Views and results with a graph are left out: what a layer keeps of its last batch.
+    """
+    return [
+        f"{name}.{key}" if name else key
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, Tensor) and value.is_floating_point() and value.grad_fn is None
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    some = ", ".join(f"`{name}`" for name in names[:3])
+    return some + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def layer_groups_of(model: nn.Module) -> list[LayerGroup]:

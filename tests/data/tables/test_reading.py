@@ -212,7 +212,7 @@ def test_a_late_letter_that_is_not_utf_8_is_met_before_the_first_batch(tmp_path)
             [
                 "The first row, taken as the columns' names, holds nothing but numbers ('1' …): "
                 "the file may have "
-                "no header. Put a row of names on top."
+                "no header. Put a row of names on top, or give `names`."
             ],
         ),
         ('"a\nb",c\n1,2\n', ("a b", "c"), []),

@@ -171,6 +171,34 @@ def a_number(where: Path) -> Any:
     return trained(source, "score", target_kind="number", metrics=["mae"])
 
 
+def genres(count: int = 60) -> list[list[str]]:
+    """Labels of each text: none, one, or two."""
+    texts, labels = reviews(count)
+    return [
+        [*([label] if number % 5 else []), *(["fine"] if "fine" in text else [])]
+        for number, (text, label) in enumerate(zip(texts, labels, strict=True))
+    ]
+
+
+def several_labels_in_a_cell(where: Path) -> Any:
+    columns = {"text": reviews()[0], "genres": [" | ".join(one) for one in genres()]}
+    source = table(where / "films.csv", columns)
+    return trained(source, "genres", separator="|", model="gru", tokens="char", max_len=40)
+
+
+def several_labels_in_a_cell_of_parquet(where: Path) -> Any:
+    columns = {"text": reviews()[0], "genres": [" ".join(one) or None for one in genres()]}
+    source = table(where / "films.parquet", columns)
+    return trained(source, "genres", separator=" ", split="stratified", loss_fn="binary_focal")
+
+
+def labels_in_two_columns(where: Path) -> Any:
+    texts, labels = reviews()
+    length = ["long" if len(text) > 90 else "short" for text in texts]
+    source = table(where / "films.csv", {"text": texts, "label": labels, "length": length})
+    return trained(source, ["label", "length"], split="stratified", valid=0.25)
+
+
 def from_a_saved_encoder(where: Path) -> Any:
     first = trained(folder(where / "films"))
     first.save_encoder(where / "encoder")
@@ -196,6 +224,9 @@ MORE: tuple[Make, ...] = (
     last_in_time,
     parts_given_by_a_column,
     a_number,
+    several_labels_in_a_cell,
+    several_labels_in_a_cell_of_parquet,
+    labels_in_two_columns,
     from_a_saved_encoder,
 )
 
@@ -277,6 +308,29 @@ def test_a_fine_tuned_encoder(options: dict[str, Any], tiny: Path, tmp_path: Pat
     assert len(text.splitlines()) < 620
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("max_len", [None, 13])
+def test_a_fine_tuned_encoder_of_pairs_with_several_labels(
+    max_len: int | None, tiny: Path, tmp_path: Path
+) -> None:
+    texts = reviews()[0]
+    seconds = [f"was good , {text[::2]}" for text in reviews(60, seed=9)[0]]
+    columns = {"a": texts, "b": seconds, "genres": [" ".join(one) for one in genres()]}
+    learner = trained(
+        table(tmp_path / "films.csv", columns),
+        "genres",
+        model=str(tiny),
+        sizes=None,
+        text_columns=["a", "b"],
+        compose="pair",
+        separator=" ",
+        max_len=max_len,
+        epochs=1,
+    )
+    text = check(learner, tmp_path)
+    assert "def shortened_pair" in text and "tuple[list[tuple[str, str]], list[Any]]" in text
+
+
 def test_an_encoder_that_is_another_by_now_is_refused(tiny: Path, tmp_path: Path) -> None:
     learner = dt.text.learner(
         folder(tmp_path / "films", 24), model=str(tiny), **(USUAL | {"sizes": None, "epochs": 1})
@@ -313,15 +367,6 @@ def test_what_has_no_plain_form_is_refused(tmp_path: Path) -> None:
     assert str(found.value) == (
         "The texts came from memory, and a script reads them from a file. Write them into a CSV or "
         "Parquet file, and train from that."
-    )
-    several = [["film", label] for label in labels]
-    learner = dt.text.learner(texts, labels=several, **(USUAL | {"epochs": 1}))
-    learner.fit(1, 1e-3)
-    with pytest.raises(EjectError) as found:
-        learner.eject(tmp_path / "x.py")
-    assert str(found.value) == (
-        "A model that gives a text several labels cannot be ejected yet. Export it as it is: "
-        "`learner.save(folder)`."
     )
 
 

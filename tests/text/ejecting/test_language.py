@@ -60,13 +60,45 @@ def test_the_end_of_a_single_text_validates(tmp_path: Path) -> None:
     assert "def cut(text: str)" in text
 
 
+@pytest.mark.slow
+def test_rows_of_a_table(tmp_path: Path) -> None:
+    texts = reviews(60)[0]
+    columns = {
+        "id": list(range(60)),
+        "title": [t[:9].strip() for t in texts],
+        "text": [*texts[:59], ""],
+    }
+    source = table(tmp_path / "films.csv", columns)
+    text = check(trained(source, text_columns=["title", "text"]), tmp_path)
+    assert "def read(path: Path) -> list[str]:" in text
+    assert "LABEL" not in text
+
+
+@pytest.mark.slow
+def test_few_rows_of_a_table_are_cut(tmp_path: Path) -> None:
+    book = "\n".join(reviews(40)[0])
+    source = table(tmp_path / "books.parquet", {"book": [book, book[::2]]})
+    text = check(trained(source), tmp_path)
+    assert "def cut(text: str)" in text
+
+
 def test_what_has_no_plain_form_is_refused(tmp_path: Path) -> None:
-    learner = trained(table(tmp_path / "films.csv", {"text": reviews(40)[0]}), epochs=1)
+    texts = reviews(40)[0]
+    learner = trained(texts, epochs=1)
     with pytest.raises(EjectError) as found:
         learner.eject(tmp_path / "x.py")
     assert str(found.value) == (
-        "The script of a language model reads a text file or a folder of them, and these texts came "
-        "from a table or from memory. Write them as files, and train from those."
+        "The script of a language model reads a text file, a folder of them or a table, and these texts "
+        "came from memory. Write them as files, and train from those."
+    )
+    columns = {"text": texts, "part": ["test" if n % 7 == 0 else "train" for n in range(40)]}
+    source = table(tmp_path / "films.csv", columns)
+    learner = trained(source, epochs=1, split_column="part")
+    with pytest.raises(EjectError) as found:
+        learner.eject(tmp_path / "x.py")
+    assert str(found.value) == (
+        "The split 'test' of a language model has no plain form yet. Put all texts into one folder or "
+        "table, and let a share of them validate."
     )
     with pytest.raises(
         EjectError, match=r"^A language model is ejected whole\. Use --level all\.$"

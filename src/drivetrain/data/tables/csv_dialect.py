@@ -34,9 +34,18 @@ class Dialect:
     line_ends: str | None
     """`LF`, `CRLF`, `CR`, `mixed`; None where there is one line without an end."""
     notes: tuple[str, ...]
+    is_bare: bool = False
+    """Whether what was taken for the header holds nothing but numbers: perhaps there is none."""
 
 
-def find_dialect(sample: str, *, is_whole: bool, source: str, delimiter: str | None) -> Dialect:
+def find_dialect(
+    sample: str,
+    *,
+    is_whole: bool,
+    source: str,
+    delimiter: str | None,
+    given: Sequence[str] | None = None,
+) -> Dialect:
     """The layout of a text from its start.
 
     Args:
@@ -44,7 +53,10 @@ def find_dialect(sample: str, *, is_whole: bool, source: str, delimiter: str | N
         is_whole: whether that is all.
         source: the file's name, for messages.
         delimiter: the one to use; by default it is found.
-    Raises: DataError: the header does not end within the sample, or the delimiter cannot be used.
+        given: names of the columns of a file without a header.
+
+    Raises: DataError: the header does not end within the sample, the delimiter cannot be used, or there
+        are more or fewer names than fields.
     """
     notes: list[str] = []
     start = 0
@@ -69,15 +81,25 @@ def find_dialect(sample: str, *, is_whole: bool, source: str, delimiter: str | N
             f"The first row of {source} does not end within {len(sample):,} characters. It is not a text "
             "table, or a quote that opens in it is never closed."
         )
+    if given is not None:
+        width = len(records[0][0])
+        if width != len(given):
+            raise DataError(
+                f"{len(given)} names are given for {source}, and its first row has {width} fields, cut at "
+                f"{chosen!r}."
+            )
+        names = unique_names(list(given), notes)
+        return Dialect(chosen, names, start, _line_ends(sample), tuple(notes))
     header, body, after = records[0][0], [fields for fields, _ in records[1:]], records[0][1]
     header = _fitted(header, body, notes)
     names = unique_names([" ".join(name.split()) for name in header], notes)
-    if all(_NUMBER.fullmatch(name.strip()) for name in header):
+    is_bare = all(_NUMBER.fullmatch(name.strip()) for name in header)
+    if is_bare:
         notes.append(
             f"The first row, taken as the columns' names, holds nothing but numbers ({names[0]!r} …): "
-            "the file may have no header. Put a row of names on top."
+            "the file may have no header. Put a row of names on top, or give `names`."
         )
-    return Dialect(chosen, names, after, _line_ends(sample), tuple(notes))
+    return Dialect(chosen, names, after, _line_ends(sample), tuple(notes), is_bare)
 
 
 def unique_names(names: Sequence[str], notes: list[str]) -> tuple[str, ...]:

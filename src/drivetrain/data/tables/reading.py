@@ -144,6 +144,8 @@ class TableSource(ABC):
     """
 
     format = "frame"
+    is_bare = False
+    """Whether its header is a row of numbers: perhaps the file has none, and wants `names`."""
 
     def __init__(self, source: str, names: Sequence[str], missing: Iterable[str]) -> None:
         self.source = source
@@ -290,6 +292,7 @@ def open_table(
     encoding: str | None = None,
     missing: Sequence[str] = DEFAULT_MISSING,
     columns: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> TableSource:
     """Open a table for reading; see the module for what is read, and how.
 
@@ -302,8 +305,10 @@ def open_table(
         encoding: of a CSV file; by default found, see `csv_bytes.survey`.
         missing: words that mean a value is missing; an empty one always does.
         columns: the columns to read, in that order; by default all.
+        names: of the columns of a CSV file without a header.
 
-    Raises: DataError: the source cannot be read as a table, or lacks a column of `columns`.
+    Raises: DataError: the source cannot be read as a table, or lacks a column of `columns`; `names` are
+        given where they are known already, or are more or fewer than the columns.
     """
     if isinstance(missing, str):
         missing = (missing,)
@@ -311,13 +316,20 @@ def open_table(
         path = Path(os.fspath(source)).expanduser()
         check_file(path)
         if first_bytes(path, 4) == b"PAR1":
+            _check_unnamed(path, names)
             return _ParquetSource(path, missing, columns)
         if path.suffix.lower() in (".parquet", ".pq"):
             raise DataError(
                 f"{path} is not a Parquet file, or a damaged one: it does not begin as one."
             )
-        return _CsvSource(path, missing, columns, delimiter, encoding)
+        return _CsvSource(path, missing, columns, delimiter, encoding, names)
+    _check_unnamed("The data frame", names)
     return _FrameSource(source, missing, columns)
+
+
+def _check_unnamed(source: Path | str, names: Sequence[str] | None) -> None:
+    if names is not None:
+        raise DataError(f"{source} names its columns itself: `names` is for files without a header.")
 
 
 class _CsvSource(TableSource):
@@ -332,6 +344,7 @@ class _CsvSource(TableSource):
         columns: Sequence[str] | None,
         delimiter: str | None,
         encoding: str | None,
+        given: Sequence[str] | None = None,
     ) -> None:
         self._survey: Survey = survey(path, encoding)
         self._dialect: Dialect = find_dialect(
@@ -339,7 +352,9 @@ class _CsvSource(TableSource):
             is_whole=self._survey.is_whole,
             source=str(path),
             delimiter=delimiter,
+            given=given,
         )
+        self.is_bare = self._dialect.is_bare
         names = _chosen(self._dialect.names, columns, str(path))
         super().__init__(str(path), names, missing)
         self._notes += [*_encoding_notes(self._survey, encoding), *self._dialect.notes]

@@ -1,9 +1,9 @@
-"""What a bundle answers for texts: a label with probabilities, and what the guard says beside it."""
+"""What a bundle answers for texts: labels or a number, and what the guard says beside a label."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drivetrain.bundle.shift import ShiftReport
@@ -59,12 +59,17 @@ class GuardedText:
 
     input: str
     """Where the text came from, or its beginning."""
-    label: str
-    """The class with the highest score."""
-    probabilities: Mapping[str, float]
-    """Probability of each class; they sum to 1. Those of a bundle with a guard are calibrated."""
+    label: str = ""
+    """The class with the highest score; empty for several labels and for numbers."""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each class; they sum to 1. Those of a bundle with a guard are calibrated. Of several
+    labels each stands for itself."""
     guarded: Guarded | None = None
     """What the guard says; None of a bundle without one."""
+    labels: tuple[str, ...] | None = None
+    """Those of several labels whose probability is above 0.5; None where a text has one class."""
+    value: float | None = None
+    """The number, where one is predicted."""
 
     @property
     def probability(self) -> float:
@@ -72,7 +77,15 @@ class GuardedText:
         return self.probabilities[self.label]
 
     def to_json(self) -> dict[str, Any]:
-        """`{input, label, probabilities}`; with a guard also `probability, set, coverage, domain`."""
+        """`{input, label, probabilities}`; with a guard also `probability, set, coverage, domain`.
+
+        Of several labels `{input, labels, probabilities}`, of a number `{input, value}`.
+        """
+        if self.value is not None:
+            return {"input": self.input, "value": self.value}
+        if self.labels is not None:
+            told = {"input": self.input, "labels": list(self.labels)}
+            return told | {"probabilities": dict(self.probabilities)}
         plain = {"input": self.input, "label": self.label}
         if self.guarded is None:
             return plain | {"probabilities": dict(self.probabilities)}
@@ -85,6 +98,11 @@ class GuardedText:
         }
 
     def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.value:,.6g}"
+        if self.labels is not None:
+            named = [f"{name} ({self.probabilities[name]:.1%})" for name in self.labels]
+            return ", ".join(named) or "none of the labels"
         return f"{self.label} ({self.probability:.1%})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from drivetrain.bundle.card import Card, Row, card_text, config
 from drivetrain.bundle.golden import Golden
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.text.bundling.predictor import TextPredictor
+from drivetrain.text.measure import NAMES
 
 MOST_NAMED = 20
 """Classes that the card names."""
@@ -54,21 +56,28 @@ def card_of(
     items = told["items"] if isinstance(told["items"], dict) else {}
     metrics = results.get("metrics", {}).get("valid", {})
     named, note = licence
+    kind, count = predictor.goal.kind, len(manifest.classes)
+    purpose = {
+        "class": f"Says which of {count} classes a text is of: {_named(manifest.classes)}.",
+        "labels": f"Says which of {count} labels a text has, which may be none or several: "
+        f"{_named(manifest.classes)}.",
+        "number": f"Predicts a number of a text: {predictor.goal.name}.",
+    }[kind]
+    metric = NAMES[kind][0]
+    intervals = "95% Wilson intervals" if kind == "class" else "of 95%"
     card = Card(
         title=title,
-        purpose=(
-            f"Says which of {len(manifest.classes)} classes a text is of: {_named(manifest.classes)}. "
-            f"The model is {_model(manifest.architecture)}, trained with Drivetrain."
-        ),
+        purpose=f"{purpose} The model is {_model(manifest.architecture)}, trained with Drivetrain.",
         pipeline="text-classification",
+        metric=metric,
         classes=manifest.classes,
         data=_data(told, items),
-        results=_rows(results),
+        results=_rows(results, metric),
         measured_on=(
             f"Measured on the {items.get('valid', 0):,} validation texts, which it did not learn from "
-            f"(split: {told['split_by'] or 'by hand'}). Intervals are 95% Wilson intervals."
+            f"(split: {told['split_by'] or 'by hand'}). Intervals are {intervals}."
         ),
-        metrics={name: value for name, value in metrics.items() if name != "accuracy"},
+        metrics={name: value for name, value in metrics.items() if name != metric},
         limits=_limits(manifest, predictor, results, items),
         licence=named,
         licence_note=note
@@ -121,17 +130,22 @@ def _data(told: Mapping[str, Any], items: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _rows(results: Mapping[str, Any]) -> list[Row]:
+def _rows(results: Mapping[str, Any], metric: str) -> list[Row]:
     valid = results.get("metrics", {}).get("valid", {})
-    if "accuracy" not in valid:
+    if not _is_figure(valid.get(metric)):
         return []
-    rows = [Row("**this model**", valid["accuracy"], _pair(results.get("interval")))]
+    rows = [Row("**this model**", valid[metric], _pair(results.get("interval")))]
     for name, baseline in results.get("baselines", {}).items():
-        if isinstance(baseline, Mapping) and "accuracy" in baseline:
+        # what always answers the same has no correlation
+        if isinstance(baseline, Mapping) and _is_figure(baseline.get(metric)):
             interval = _pair(baseline.get("interval"))
             said = _BASELINES.get(str(name), str(name).replace("_", " "))
-            rows.append(Row(said, baseline["accuracy"], interval))
+            rows.append(Row(said, baseline[metric], interval))
     return rows
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _pair(interval: Any) -> tuple[float, float] | None:
@@ -145,9 +159,14 @@ def _limits(
     items: Mapping[str, Any],
 ) -> list[str]:
     guard, count = predictor.guard, len(manifest.classes)
+    gives = {
+        "class": f"It knows {count} {'class' if count == 1 else 'classes'} and gives each text one of "
+        "them, whatever it says",
+        "labels": f"It knows {count} {'label' if count == 1 else 'labels'} and no others",
+        "number": "It gives each text a number, whatever it says",
+    }[predictor.goal.kind]
     sentences = [
-        f"It knows {count} {'class' if count == 1 else 'classes'} and gives each text one of them, "
-        "whatever it says"
+        gives
         + (
             ". The guard says when a text is unlike those it was trained on; what looks alike in its "
             "eyes can pass."
@@ -169,7 +188,8 @@ def _limits(
     interval = _pair(results.get("interval"))
     if interval is not None and interval[1] - interval[0] > 0.1:
         sentences.append(
-            f"Few texts were there to validate it ({items.get('valid', 0):,}): its accuracy may be "
+            f"Few texts were there to validate it ({items.get('valid', 0):,}): its "
+            f"{NAMES[predictor.goal.kind][0].replace('_', ' ')} may be "
             f"anything from {interval[0]:.2f} to {interval[1]:.2f}."
         )
     if guard is not None:

@@ -26,6 +26,7 @@ from drivetrain.text.bundling.cards import card_of
 from drivetrain.text.bundling.guard import TextGuard, fit_text_guard, unknown_share
 from drivetrain.text.bundling.network import create, num_features_of, num_words_of, ports
 from drivetrain.text.bundling.predictor import TextPredictor
+from drivetrain.text.goal import Goal
 from drivetrain.text.tokenizer import tokenizer_from_json
 from drivetrain.train.run import versions
 
@@ -39,11 +40,11 @@ MOST_KNOWN = 10_000
 
 @dataclass(frozen=True)
 class TextPart:
-    """Texts with their classes."""
+    """Texts with what is predicted of them."""
 
     texts: Sequence[str]
     targets: Tensor
-    """(N,) int64, places in `classes`."""
+    """(N,) int64, places in `classes`; (N, C) float32 of 0 and 1; or (N,) float32, as models learn it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Trained:
     """`{"name": "document" or "transformer", "description": …}`."""
     weights: Mapping[str, Tensor]
     tokenizer: Tokenizer
-    classes: tuple[str, ...]
+    goal: Goal
+    """What is predicted."""
     max_len: int | None
     """Ids that the model reads of a text."""
     num_threads: int | None
@@ -114,8 +116,10 @@ def write_bundle(
 
     Args:
         folder: where to; a bundle that is there is replaced, anything else is not.
-        golden: so many validation texts travel with it, 0 to 1000, to prove its answers by.
-        guard: fit what says how sure an answer is, and whether a text is of a kind the model knows.
+        golden: so many validation texts travel with it, 0 to 1000, to prove its answers by; none where a
+            text has several labels, which made-up texts alone prove.
+        guard: fit what says how sure an answer is, and whether a text is of a kind the model knows; for
+            one class a text alone.
         coverage: share of texts whose true label is to be in the guard's set of labels.
         false_alarm: share of ordinary texts that it may take for strange ones.
         onnx: refused; see `check_options`.
@@ -131,7 +135,9 @@ def write_bundle(
         trained,
         title=Path(folder).name,
         num_golden=golden,
-        guard={"coverage": coverage, "false_alarm": false_alarm} if guard else None,
+        guard={"coverage": coverage, "false_alarm": false_alarm}
+        if guard and trained.goal.kind == "class"
+        else None,
         with_script=script,
     )
     return write.write(folder, contents, prove=bundle.verify)
@@ -165,14 +171,18 @@ def _contents(
     predictor = _predictor(trained, described, tokenizer)
     if guard is not None:
         predictor.guard = _fitted(trained, predictor, guard)
-    golden, files = _golden(predictor, trained.valid if num_golden else None, num_golden)
+    can_travel = num_golden and trained.goal.kind != "labels"
+    golden, files = _golden(predictor, trained.valid if can_travel else None, num_golden)
     model = predictor.model
-    inputs, outputs = ports(len(trained.classes), num_features_of(model), num_words_of(model))
+    goal = trained.goal
+    inputs, outputs = ports(
+        goal.kind, len(goal.classes), num_features_of(model), num_words_of(model)
+    )
     manifest = Manifest(
         application="text",
         architecture=described,
-        preprocessing={"max_len": trained.max_len},
-        classes=trained.classes,
+        preprocessing=bundle.preprocessing_of(goal, trained.max_len),
+        classes=goal.classes,
         inputs=inputs,
         outputs=outputs,
         num_threads=trained.num_threads,
@@ -223,9 +233,10 @@ def _predictor(
     return TextPredictor(
         tokenizer_from_json(tokenizer),
         model.eval(),
-        trained.classes,
+        trained.goal.classes,
         max_len=trained.max_len,
         num_threads=trained.num_threads,
+        goal=trained.goal,
     )
 
 
@@ -263,11 +274,21 @@ def _golden(
         return Golden((), expected), {}
     fit = [i for i, text in enumerate(valid.texts) if _travels(text)]
     targets = valid.targets.tolist()
-    chosen = [fit[i] for i in goldens.chosen([targets[i] for i in fit], count)]
+    is_number = predictor.goal.kind == "number"
+    if is_number:  # from the lowest to the highest
+        fit.sort(key=lambda i: targets[i])
+        places = np.unique(np.linspace(0, len(fit) - 1, min(count, len(fit))).round().astype(int))
+        chosen = [fit[place] for place in places.tolist()]
+    else:
+        chosen = [fit[i] for i in goldens.chosen([targets[i] for i in fit], count)]
     if not chosen:
         return Golden((), expected), {}
     texts = [valid.texts[i] for i in chosen]
     found = bundle.outputs(predictor, texts)
+    if is_number:
+        true = predictor.goal.shown(np.array([targets[i] for i in chosen])).tolist()
+        items = tuple(GoldenItem(bundle.TEXTS, value=(number,)) for number in true)
+        return Golden(items, expected | found), {bundle.TEXTS: store.json_bytes({"texts": texts})}
     said = goldens.predicted(found["logits"], predictor.classes)
     items = tuple(
         GoldenItem(bundle.TEXTS, predictor.classes[targets[i]], label)

@@ -51,9 +51,9 @@ def scores_and_features(model: Any, tokens: TokenArray, pad_id: int) -> tuple[Te
 
 
 def ports(
-    num_classes: int, num_features: int, vocab_size: int
+    kind: str, num_classes: int, num_features: int, vocab_size: int
 ) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """The inputs and outputs of a bundle of texts."""
+    """The inputs and outputs of a bundle of texts, which predicts a `class`, `labels` or a `number`."""
     tokens = Port(
         "tokens",
         "int64",
@@ -67,9 +67,9 @@ def ports(
     logits = Port(
         "logits",
         "float32",
-        ("batch", num_classes),
+        ("batch",) if kind == "number" else ("batch", num_classes),
         None,
-        "A score for each class, in the order of `classes`; their softmax are the probabilities.",
+        _SCORES[kind],
     )
     features = Port(
         "features",
@@ -79,6 +79,13 @@ def ports(
         "What the model's head sees of a text: where the guard judges whether it is known.",
     )
     return (tokens, lengths), (logits, features)
+
+
+_SCORES = {
+    "class": "A score for each class, in the order of `classes`; their softmax are the probabilities.",
+    "labels": "A score for each label, in the order of `classes`; its sigmoid is the probability.",
+    "number": "The number, less the `mean` and divided by the `scale` of `preprocessing`.",
+}
 
 
 def num_features_of(model: Any) -> int:

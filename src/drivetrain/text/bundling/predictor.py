@@ -23,6 +23,7 @@ from drivetrain.text.bundling.answers import (
 )  # fmt: skip
 from drivetrain.text.bundling.guard import TextGuard, unknown_share
 from drivetrain.text.bundling.network import scores_and_features
+from drivetrain.text.goal import Goal
 from drivetrain.text.reading import Repairs, tidied
 
 SHOWN = 60
@@ -38,7 +39,8 @@ class TextPredictor:
         classes: C labels in the order of the scores.
         max_len: ids that are read of a text, see `data.padded.shortened`; None for all.
         num_threads: torch threads; None leaves them.
-        guard: judges scores and features.
+        guard: judges scores and features of texts that have one class.
+        goal: what is predicted; None: one of the classes.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TextPredictor:
         max_len: int | None = None,
         num_threads: int | None = None,
         guard: TextGuard | None = None,
+        goal: Goal | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.model = model
@@ -57,6 +60,7 @@ class TextPredictor:
         self.max_len = max_len
         self.num_threads = num_threads
         self.guard = guard
+        self.goal = Goal("", "class", self.classes) if goal is None else goal
 
     def predict(self, text: str) -> GuardedText:
         """The answer for one text.
@@ -84,6 +88,13 @@ class TextPredictor:
         scores, features = self.calculated(ids)
         self._check(scores)
         named = names or [shown(text) for text in texts]
+        if self.goal.kind == "number":
+            values = (scores.double() * self.goal.scale + self.goal.mean).tolist()
+            return TextAnswers(
+                [GuardedText(name, value=v) for name, v in zip(named, values, strict=True)], None
+            )
+        if self.goal.kind == "labels":
+            return TextAnswers(self._several(named, scores.double().sigmoid()), None)
         if self.guard is None:
             return TextAnswers(self._predictions(named, scores.softmax(dim=1), scores, None), None)
         with threads(self.num_threads):
@@ -120,7 +131,7 @@ class TextPredictor:
         return tokens if self.max_len is None else shortened(tokens, self.max_len)
 
     def calculated(self, ids: TokenArray) -> tuple[Tensor, Tensor]:
-        """Scores (N, C) and features (N, F) of texts as ids."""
+        """Scores (N, C), of numbers (N,), and features (N, F) of texts as ids."""
         with threads(self.num_threads):
             return scores_and_features(self.model, ids, self.tokenizer.pad_id)
 
@@ -158,8 +169,18 @@ class TextPredictor:
             )
         ]
 
+    def _several(self, names: Sequence[str], probs: Tensor) -> list[GuardedText]:
+        found = []
+        for name, row in zip(names, probs.tolist(), strict=True):
+            probabilities = dict(zip(self.classes, row, strict=True))
+            labels = tuple(label for label, p in probabilities.items() if p > 0.5)
+            found.append(GuardedText(name, probabilities=probabilities, labels=labels))
+        return found
+
     def __repr__(self) -> str:
-        return f"TextPredictor({len(self.classes)} classes, {self.tokenizer!r})"
+        what = f"{len(self.classes)} {'labels' if self.goal.kind == 'labels' else 'classes'}"
+        what = what if self.classes else "numbers"
+        return f"TextPredictor({what}, {self.tokenizer!r})"
 
 
 def shown(text: str) -> str:

@@ -10,6 +10,7 @@ from drivetrain.data import split as splits
 from drivetrain.data.padded import NEIGHBOURHOOD, padded, shortened
 from drivetrain.eject.choices import asks_groups
 from drivetrain.eject.inline import TUPLE, Form, Setting
+from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written
@@ -35,6 +36,7 @@ from drivetrain.text.ejecting.transformer import (
 )  # fmt: skip
 from drivetrain.text.ejecting.whole import is_whole
 from drivetrain.text.general import rows_at
+from drivetrain.text.goal import several
 from drivetrain.text.pretrained import find_transformer
 from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
@@ -83,11 +85,6 @@ class _Writer:
         self.help = "where the texts lie"
         assert self.data.goal is not None, "texts with targets"
         self.goal = self.data.goal
-        if self.goal.kind == "labels":
-            raise EjectError(
-                "A model that gives a text several labels cannot be ejected yet. Export it as it is: "
-                "`learner.save(folder)`."
-            )
         self.is_transformer = application.network == "transformer"
         if self.is_transformer and level != "all":
             raise EjectError(
@@ -172,8 +169,7 @@ class _Writer:
             self._setting(one.name, one.value, one.reason)
         self.written += reading.written
         self._tokens()
-        kind = "int64: which of CLASSES each is of" if self.goal.classes else "float32"
-        self.written.append(Written(_PART.format(targets=kind), "data"))
+        self.written.append(Written(_PART.format(targets=_TARGETS[self.goal.kind]), "data"))
         self._load_function(reading.extra)
         self._batches()
         for one in (
@@ -220,7 +216,9 @@ class _Writer:
             self._setting("VALID", self.data.recipe["valid"], self._reason("split"))
             uses[_SPLITS[method].__name__] = _SPLITS[method]
             if method == "stratified":
-                labels = "labels" if self.goal.classes else "[str(label) for label in labels]"
+                labels = (
+                    "labels" if self.goal.kind == "class" else "[str(label) for label in labels]"
+                )
                 lines += [
                     f"valid = choose_of_each_class({labels}, valid=VALID, seed=SEED)",
                     "train = sorted(set(range(len(texts))) - set(valid))",
@@ -259,7 +257,7 @@ class _Writer:
             "",
             "def part(rows: list[int]) -> Part:",
             f"    tokens = {encoded}",
-            *self._targets(),
+            *self._targets(uses),
             "    return Part(tokens, targets)",
             "",
             f"return part(train), part(valid){'' if self.is_transformer else ', words'}",
@@ -274,7 +272,16 @@ class _Writer:
         load = _LOAD_ENCODED if self.is_transformer else _LOAD
         self.written.append(Written(load.format(body=body), "data", uses))
 
-    def _targets(self) -> list[str]:
+    def _targets(self, uses: dict[str, Any]) -> list[str]:
+        if self.goal.kind == "labels":
+            uses["several"] = several
+            place = "drivetrain.text.goal:several"
+            self.lifter.known[place] = {"separator": Known(self.goal.separator)}
+            given = f", {self.goal.separator!r}" if self.goal.separator else ", None"
+            return [
+                f"    told = [several(labels[i]{given}) for i in rows]",
+                "    targets = torch.tensor([[float(c in one) for c in CLASSES] for one in told])",
+            ]
         if self.goal.classes:
             return ["    targets = torch.tensor([CLASSES.index(labels[i]) for i in rows])"]
         numbers = "np.array([float(labels[i]) for i in rows])"
@@ -466,27 +473,33 @@ class _Writer:
     def _title(self) -> str:
         if self.is_transformer:
             kind = self.application.description["config"]["model_type"]
-            to = f"predict {self.goal.name} from texts"
-            if self.goal.classes:
-                some = ", ".join(self.goal.classes[:3])
-                to = f"tell texts apart: {some}{', …' if len(self.goal.classes) > 3 else ''}"
-            return f"Fine-tune a pretrained encoder ({kind}) to {to}"
+            return f"Fine-tune a pretrained encoder ({kind}) to {self._purpose()}"
         kind = self.application.description["encoder"]["kind"]
         what = {"lstm": "an LSTM", "gru": "a GRU", "decoder": "a small causal transformer"}
         model = what.get(kind, "a recurrent net")
-        if not self.goal.classes:
-            return f"Train {model} to predict {self.goal.name} from texts"
-        classes = self.goal.classes
-        some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
-        return f"Train {model} to tell texts apart: {some}"
+        return f"Train {model} to {self._purpose()}"
 
+    def _purpose(self) -> str:
+        classes = self.goal.classes
+        if not classes:
+            return f"predict {self.goal.name} from texts"
+        some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
+        what = "tell texts apart" if self.goal.kind == "class" else "give texts labels"
+        return f"{what}: {some}"
+
+
+_TARGETS = {
+    "class": "(N,) int64: which of CLASSES each is of",
+    "labels": "(N, C) float32: 1 where a text has that of CLASSES, else 0",
+    "number": "(N,) float32",
+}
 
 _PART = '''
 class Part(NamedTuple):
     """The texts that train, or those that validate."""
 
     tokens: TokenArray
-    targets: Tensor  # (N,) {targets}
+    targets: Tensor  # {targets}
 '''
 
 _LOAD = '''

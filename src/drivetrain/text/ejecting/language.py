@@ -20,7 +20,7 @@ from drivetrain.models import language
 from drivetrain.randomness import derive
 from drivetrain.text.ejecting import plain
 from drivetrain.text.ejecting.model import ENCODER, encoder_text, know_recurrent
-from drivetrain.text.ejecting.reading import MOST_ASIDE, way_of_files
+from drivetrain.text.ejecting.reading import MOST_ASIDE, reading_of, way_of_files
 from drivetrain.text.ejecting.tokens import (
     LEARNT,
     RULES,
@@ -57,6 +57,7 @@ class _Writer:
     def __init__(self, application: LanguageApplication, learner: Learner, lifter: Lifter) -> None:
         self.application, self.learner, self.lifter = application, learner, lifter
         self.data = application.data
+        self.help = "the text, or the folder of the texts"
         self.settings: list[Setting] = []
         self.written: list[Written] = []
         given: Any = getattr(learner, "given", ())
@@ -99,7 +100,7 @@ class _Writer:
             layer_groups="[[model]]" if is_one else "model.layer_groups()",
             result=found.result,
             measure="evaluate(model, valid)",
-            data_help="the text, or the folder of the texts",
+            data_help=self.help,
             parameters=[("train", "StreamLoader"), ("valid", "StreamLoader")],
         )
 
@@ -117,10 +118,10 @@ class _Writer:
 
     def _texts(self) -> None:
         data, recipe = self.data, self.data.recipe
-        if recipe["from"] not in ("folder", "file") or not isinstance(recipe["source"], str):
+        if recipe["from"] == "texts" or not isinstance(recipe["source"], str):
             raise EjectError(
-                "The script of a language model reads a text file or a folder of them, and these texts "
-                "came from a table or from memory. Write them as files, and train from those."
+                "The script of a language model reads a text file, a folder of them or a table, and "
+                "these texts came from memory. Write them as files, and train from those."
             )
         source = Path(recipe["source"])
         self.is_cut = data.ids[0].endswith(FIRST)
@@ -130,13 +131,19 @@ class _Writer:
             names = [name.removesuffix(FIRST) for name in data.ids[::2]]
         else:
             texts, names = data.texts, data.ids
-        if data.split.method not in ("random", "time") or (
-            data.split.method == "time" and not self.is_cut
-        ):
+        method = "test" if data.split.test else data.split.method
+        if method not in ("random", "time") or (method == "time" and not self.is_cut):
             raise EjectError(
-                f"The split '{data.split.method}' of a language model has no plain form yet. Put all "
-                "texts into one folder, and let a share of them validate."
+                f"The split '{method}' of a language model has no plain form yet. Put all texts into "
+                "one folder or table, and let a share of them validate."
             )
+        if recipe["from"] == "table":
+            reading = reading_of(data, self.lifter, texts)
+            self.help = reading.help
+            for one in reading.settings:
+                self._setting(one.name, one.value, one.reason)
+            self.written += reading.written
+            return
         wanted = dict(zip(names, texts, strict=True))
         if recipe["from"] == "file":
             way, uses = way_of_files(source.parent, wanted, self.lifter)

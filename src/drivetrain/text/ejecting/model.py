@@ -10,6 +10,7 @@ from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.tree import dotted
 from drivetrain.models import decoder, document, recurrent
+from drivetrain.models.language import RANGE
 from drivetrain.text.ejecting.whole import WholeClassifier
 
 DROPOUT = "drivetrain.nn.dropouts"
@@ -216,6 +217,9 @@ def encoder_text(
     for name in names:
         if trains and encoder[name]:
             options.append(f"{name}={setting(name.upper(), encoder[name], _DROPOUTS[name])}")
+    if trains and RANGE in encoder:
+        name = setting(RANGE.upper(), encoder[RANGE], "the words' vectors begin uniform in ± this")
+        options.append(f"{RANGE}={name}")
     uses = {
         made: decoder.DecoderEncoder if made == "DecoderEncoder" else recurrent.RecurrentEncoder
     }

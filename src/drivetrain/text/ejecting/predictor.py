@@ -108,10 +108,9 @@ class _Writer:
 
     def _model(self) -> Written:
         description = self.manifest.architecture["description"]
+        outputs = "NUM_CLASSES" if self.manifest.classes else "1"
         if self.is_transformer:
-            lines, uses, settings = encoder_of_hub(
-                self.lifter, description, num_outputs="NUM_CLASSES"
-            )
+            lines, uses, settings = encoder_of_hub(self.lifter, description, num_outputs=outputs)
             self.settings += settings
         else:
             lines, uses = document_model(
@@ -120,17 +119,19 @@ class _Writer:
                 self._setting,
                 trains=False,
                 vocab_size="VOCAB_SIZE",
-                num_outputs="NUM_CLASSES",
+                num_outputs=outputs,
             )
             words = network.num_words_of(self.predictor.model)
             self._setting("VOCAB_SIZE", words, "words that have a vector")
-        self._setting("NUM_CLASSES", len(self.manifest.classes), "")
+        if self.manifest.classes:
+            self._setting("NUM_CLASSES", len(self.manifest.classes), "")
         return Written(_MODEL.format(lines=textwrap.indent(lines, "    ")), "model", uses)
 
     def _answering(self) -> list[Written]:
-        guard = self.guard
+        guard, goal = self.guard, self.predictor.goal
         load = [] if self.manifest.num_threads is None else ["torch.set_num_threads(NUM_THREADS)"]
-        load += ['classes = json.loads((HERE / "bundle.json").read_text("utf-8"))["classes"]']
+        if goal.classes:
+            load += ['classes = json.loads((HERE / "bundle.json").read_text("utf-8"))["classes"]']
         load += ['record = json.loads((HERE / "tokenizer.json").read_text("utf-8"))']
         uses: dict[str, Any] = {
             "scores_and_features": network.scores_and_features,
@@ -145,7 +146,14 @@ class _Writer:
             encoded = f"shortened({encoded}, MOST_TOKENS)"
             uses["shortened"] = batches.shortened
         pad = str(self.tokenizer.pad_id)
-        if guard is None:
+        said = _SAID if goal.kind == "class" else ""
+        if goal.kind != "class":
+            judged, line = (_SIGMOID, _LABELS_LINE) if goal.classes else (_NUMBER, _NUMBER_LINE)
+            parameters, given = "", ""
+            if not goal.classes:
+                self._setting("MEAN", goal.mean, "of the numbers that were learnt")
+                self._setting("SCALE", goal.scale, "what they were divided by")
+        elif guard is None:
             judged, line, parameters, given = _SOFTMAX, _LINE, "", ""
         else:
             load += ["guard, known = load_guard()"]
@@ -159,8 +167,12 @@ class _Writer:
                 "unknown_share": unknown_share,
                 "new_in_text": new_in_text,
             }
-        predict = _PREDICT.format(encoded=encoded, pad=pad, guard=parameters, judged=judged)
-        main = _MAIN.format(load=textwrap.indent("\n".join(load), "    "), guard=given)
+        named, known = (", classes: list[str]", ", classes") if goal.classes else ("", "")
+        predict = _PREDICT.format(
+            encoded=encoded, pad=pad, classes=named, guard=parameters, said=said, judged=judged
+        )
+        body = textwrap.indent("\n".join(load), "    ")
+        main = _MAIN.format(load=body, classes=known, guard=given)
         return [Written(predict, "main", uses), Written(line, "main"), Written(main, "main")]
 
     def _judged(self, guard: TextGuard) -> str:
@@ -178,7 +190,12 @@ class _Writer:
     def _docstring(self) -> str:
         classes = self.manifest.classes
         some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else ".")
-        text = [*textwrap.wrap(f"Say which of {len(classes)} classes a text is of: {some}", WIDTH)]
+        purpose = {
+            "class": f"Say which of {len(classes)} classes a text is of: {some}",
+            "labels": f"Say which of {len(classes)} labels a text has: {some}",
+            "number": "Predict a number of a text.",
+        }[self.predictor.goal.kind]
+        text = [*textwrap.wrap(purpose, WIDTH)]
         beside = ["bundle.json", manifests.WEIGHTS, manifests.TOKENIZER]
         beside += [] if self.guard is None else [manifests.GUARD, manifests.GUARD_TENSORS]
         words = (
@@ -248,15 +265,39 @@ _ALL_CLASSES = "torch.ones_like(probs, dtype=torch.bool)  # too few texts to lea
 
 _PREDICT = '''
 def predict(
-    texts: list[str], names: list[str], classes: list[str], record: dict[str, Any], model: Any{guard}
+    texts: list[str], names: list[str]{classes}, record: dict[str, Any], model: Any{guard}
 ) -> list[dict[str, Any]]:
     """The answers for texts, in order."""
     tokens = {encoded}
     scores, features = scores_and_features(model, tokens, {pad})
-    said = scores.argmax(dim=1).tolist()  # calibrated, two probabilities may be equal
-    answers = []
+{said}    answers = []
 {judged}
     return answers
+'''
+
+_SAID = "    said = scores.argmax(dim=1).tolist()  # calibrated, two probabilities may be equal\n"
+
+_SIGMOID = """    for name, row in zip(names, scores.double().sigmoid().tolist(), strict=True):
+        probabilities = dict(zip(classes, row, strict=True))
+        labels = [label for label, share in probabilities.items() if share > 0.5]
+        answers.append({"input": name, "labels": labels, "probabilities": probabilities})"""
+
+_NUMBER = """    values = (scores.double() * SCALE + MEAN).tolist()
+    for name, value in zip(names, values, strict=True):
+        answers.append({"input": name, "value": value})"""
+
+_LABELS_LINE = '''
+def line(answer: dict[str, Any]) -> str:
+    """An answer for people."""
+    shares = answer["probabilities"]
+    said = ", ".join(f"{label} {shares[label]:.1%}" for label in answer["labels"])
+    return f"{answer['input']}: {said or 'none'}"
+'''
+
+_NUMBER_LINE = '''
+def line(answer: dict[str, Any]) -> str:
+    """An answer for people."""
+    return f"{answer['input']}: {answer['value']:,.6g}"
 '''
 
 _SOFTMAX = """    for name, best, row in zip(names, said, scores.softmax(dim=1).tolist(), strict=True):
@@ -316,7 +357,7 @@ def main() -> None:
     arguments = parser.parse_args()
 {load}
     texts = [tidied(decoded(Path(name).read_bytes())) for name in arguments.files]
-    answers = predict(texts, arguments.files, classes, record, load_model(){guard})
+    answers = predict(texts, arguments.files{classes}, record, load_model(){guard})
     if arguments.json:
         print(json.dumps(answers, indent=2))
     else:

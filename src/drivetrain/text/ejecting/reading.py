@@ -19,6 +19,7 @@ from drivetrain.eject.parts import Written
 from drivetrain.eject.tree import dotted
 from drivetrain.errors import EjectError
 from drivetrain.text import reading as library
+from drivetrain.text.base import PAIR_MARK
 from drivetrain.text.data import TextData
 
 MOST_ASIDE = 1_000
@@ -38,8 +39,11 @@ class Reading:
     """What the source is, for `--data`."""
 
 
-def reading_of(data: TextData, lifter: Lifter) -> Reading:
+def reading_of(data: TextData, lifter: Lifter, texts: Sequence[str] | None = None) -> Reading:
     """How the script of a run reads its texts.
+
+    Args:
+        texts: as they stand in the source, where those of the run were cut; a table's.
 
     Raises: EjectError: they came from memory, or no short way gives what the run read.
     """
@@ -55,7 +59,7 @@ def reading_of(data: TextData, lifter: Lifter) -> Reading:
                 "Some validation texts are of a class that no training text has, so the split cannot be "
                 "told from what was kept. Leave those texts out of the source, and train anew."
             )
-    found = _folder(data, lifter) if kind == "folder" else _table(data)
+    found = _folder(data, lifter) if kind == "folder" else _table(data, texts)
     for one in found.imports:
         lifter.add_import(one)
     return found
@@ -183,29 +187,39 @@ def _label_of(wanted: dict[str, int], data: TextData) -> str:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _table(data: TextData) -> Reading:
+def _table(data: TextData, whole: Sequence[str] | None) -> Reading:
     recipe = data.recipe
     source = Path(recipe["source"])
-    assert data.template is not None and data.goal is not None, "a table with a target"
+    assert data.template is not None, "a table"
+    wanted = data.texts if whole is None else list(whole)
+    if data.are_pairs and any(text.count(PAIR_MARK) > 1 for text in wanted):
+        raise EjectError(
+            f"A text of {source} holds the character U+001E, by which pairs are parted here. Take it "
+            "out, and train anew."
+        )
     names = _columns_of(data)
     pieces = library.template_of(data.template, names)
     texts = list(dict.fromkeys(name for _, name in pieces if name is not None))
-    target = data.goal.name
+    # the target's name is that of its columns, put together
+    targets = recipe["target"] if len(recipe["target"] or ()) > 1 else []
+    if not targets and data.goal is not None:
+        targets = [data.goal.name]
     further = recipe["group"] or recipe["time"] or recipe["split_column"]
-    columns = [*texts, target, *([further] if further else [])]
+    columns = [*texts, *targets, *([further] if further else [])]
     is_parquet = source.suffix.lower() in (".parquet", ".pq")
     for trims in (False, True):
         table = _read(source, columns, is_parquet, recipe["delimiter"])
-        found = _rows(table, pieces, texts, target, further, trims)
-        same_texts = [one[0] for one in found] == data.texts
-        if same_texts and [str(one[1]) for one in found] == [str(one) for one in data.labels]:
+        found = _rows(table, pieces, texts, targets, further, trims)
+        same_texts = [one[0] for one in found] == wanted
+        labels = [str(one) for one in data.labels]
+        if same_texts and (not targets or [str(one[1]) for one in found] == labels):
             break
     else:
         raise EjectError(
             f"{source} is read in a way that a short script would not (its encoding, quotes or rows set "
             "aside). Write it anew with `pandas.read_csv` and `to_parquet`, and train from that."
         )
-    return _table_reading(data, pieces, texts, target, further, is_parquet, trims, found, table)
+    return _table_reading(data, pieces, texts, targets, further, is_parquet, trims, found, table)
 
 
 def _columns_of(data: TextData) -> list[str]:
@@ -248,7 +262,7 @@ def _rows(
     table: Any,
     pieces: Sequence[tuple[str, str | None]],
     texts: Sequence[str],
-    target: str,
+    targets: Sequence[str],
     further: str | None,
     trims: bool,
 ) -> list[tuple[str, Any, Any]]:
@@ -258,41 +272,60 @@ def _rows(
         cells = {name: row[name] or "" for name in texts}
         if trims:
             cells = {name: cell.strip() for name, cell in cells.items()}
-        label = row[target]
-        if isinstance(label, str) and trims:
-            label = label.strip()
-        if any(cell.strip() for cell in cells.values()) and label is not None:
+        told = [row[name] for name in targets]
+        if trims:
+            told = [one.strip() if isinstance(one, str) else one for one in told]
+        label = told[0] if len(told) == 1 else tuple(told)
+        if any(cell.strip() for cell in cells.values()) and not any(map(_is_missing, told)):
             value = None if further is None else row[further]
             found.append((library.filled(pieces, cells), label, value))
     return found
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (isinstance(label, str) and not label.strip())
 
 
 def _table_reading(
     data: TextData,
     pieces: Sequence[tuple[str, str | None]],
     texts: Sequence[str],
-    target: str,
+    targets: Sequence[str],
     further: str | None,
     is_parquet: bool,
     trims: bool,
     found: Sequence[tuple[str, Any, Any]],
     table: Any,
 ) -> Reading:
-    settings = [Setting("LABEL", target, "the column of what is told of a text")]
+    settings = [Setting("LABEL", name, "the column of what is told of a text") for name in targets]
+    if len(targets) > 1:
+        settings = [Setting("LABELS", tuple(targets), "the columns of what is told of a text")]
     strip = ".strip()" if trims else ""
     if len(texts) == 1:
         settings.insert(0, Setting("TEXT", texts[0], "the column of the texts"))
     cells = ["TEXT"] if len(texts) == 1 else [repr(name) for name in texts]
-    goal = data.goal
-    assert goal is not None, "a table with a target"
+    kind_of = "" if data.goal is None else data.goal.kind
     drops = len(found) < table.num_rows
     blank = " or ".join(f"row[{cell}].strip()" for cell in cells)
     is_plain = len(pieces) == 1 and not pieces[0][0]
     text = f"row[TEXT]{strip}" if is_plain else _f_string(pieces, strip)
+    if data.are_pairs:
+        text = f"({', '.join(f'row[{name!r}]{strip}' for name in texts)})"
     label = f"row[LABEL]{strip}" if any(isinstance(one[1], str) for one in found) else "row[LABEL]"
-    if goal.kind == "class" and not all(isinstance(one[1], str) for one in found):
+    if kind_of == "class" and not all(isinstance(one[1], str) for one in found):
         label = f"str({label})"
-    columns = ["TEXT", "LABEL"] if len(texts) == 1 else [*cells, "LABEL"]
+    label_columns = ["*LABELS"] if len(targets) > 1 else ["LABEL"]
+    told = [value for name in targets for value in table.column(name).to_pylist()]
+    is_blank = any(one is not None and _is_missing(one) for one in told)
+    is_known = " and (row[LABEL] or '').strip()" if is_blank else " and row[LABEL] is not None"
+    if len(targets) > 1:
+        label = f"tuple(row[name]{strip} for name in LABELS)"
+        is_known = " and None not in [row[name] for name in LABELS]"
+        if is_blank:
+            is_known = " and all((row[name] or '').strip() for name in LABELS)"
+    if not targets:
+        is_known, label_columns = "", []
+    columns = [*(["TEXT"] if len(texts) == 1 else cells), *label_columns]
     extra = ""
     if further is not None:
         extra = "groups" if data.recipe["group"] else "times" if data.recipe["time"] else "parts"
@@ -313,7 +346,7 @@ def _table_reading(
     )
     keep = ""
     if drops:
-        keep = f"    rows = [row for row in rows if ({blank}) and row[LABEL] is not None]\n"
+        keep = f"    rows = [row for row in rows if ({blank}){is_known}]\n"
     listed = f"[{', '.join(columns)}]"
     delimiter = data.recipe["delimiter"] or ","
     if is_parquet:
@@ -332,7 +365,7 @@ def _table_reading(
             "    rows = table.to_pylist()"
         )
         imports = [Import("pyarrow", "csv"), Import("pyarrow", "", "pa")]
-    kind = "str" if goal.classes else "Any"
+    kind = "str" if kind_of == "class" else "Any"
     beside = {"groups": ", [str(row[GROUPS]) for row in rows]", "times": ", [row[TIME] for row in rows]",
               "parts": ", [row[PART] in VALID_PARTS for row in rows]", "": ""}[extra]  # fmt: skip
     if extra == "parts":
@@ -343,11 +376,16 @@ def _table_reading(
         if test:
             settings.append(Setting("TEST_PARTS", test, "the test stays sealed"))
             keep += "    rows = [row for row in rows if row[PART] not in TEST_PARTS]\n"
-    answer = "tuple[list[str], list[" + kind + "]" + (", list[Any]]" if extra else "]")
+    of_text = "tuple[str, str]" if data.are_pairs else "str"
+    answer = f"tuple[list[{of_text}], list[{kind}]{', list[Any]' if extra else ''}]"
+    also = {"": "", "groups": ", and the group of each", "times": ", and the time of each",
+            "parts": ", and whether each validates"}[extra]  # fmt: skip
+    what, given = " and what is told of them", f", [{label} for row in rows]"
+    if not targets:
+        answer, what, given, beside, also, extra = "list[str]", "", "", "", "", ""
     body = _READ_TABLE.format(
-        kind=answer, open=open_lines, fix=cell_fix, keep=keep, text=text, label=label, beside=beside,
-        also={"": "", "groups": ", and the group of each", "times": ", and the time of each",
-              "parts": ", and whether each validates"}[extra],
+        kind=answer, open=open_lines, fix=cell_fix, keep=keep, text=text, told=what, given=given,
+        beside=beside, also=also,
     )  # fmt: skip
     return Reading(
         [Written(body, "data")],
@@ -385,8 +423,8 @@ def read(folder: Path) -> {kind}:
 
 _READ_TABLE = '''
 def read(path: Path) -> {kind}:
-    """Texts and what is told of them, in the order of the table{also}."""
+    """Texts{told}, in the order of the table{also}."""
     {open}
 {fix}{keep}    texts = [{text} for row in rows]
-    return texts, [{label} for row in rows]{beside}
+    return texts{given}{beside}
 '''

@@ -13,6 +13,7 @@ from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Import, Lifter
 from drivetrain.eject.parts import Written
+from drivetrain.errors import EjectError
 from drivetrain.models import document, pretrained_encoder
 from drivetrain.randomness import derive, preserved, seeded
 from drivetrain.text.transformer_tokenizer import TransformerTokenizer
@@ -23,7 +24,12 @@ CLASSIFIER = "drivetrain.models.pretrained_encoder:TransformerClassifier"
 def tokenizer_written(
     tokenizer: TransformerTokenizer, lifter: Lifter
 ) -> tuple[list[Written], list[Setting]]:
-    """The function `encode(texts, record)`, and its settings."""
+    """The function `encode(texts, record)`, and its settings.
+
+    Raises: EjectError: pairs are cut otherwise than at their ends.
+    """
+    if tokenizer.pairs:
+        return _pairs_written(tokenizer, lifter)
     frame = tokenizer._single
     before, after = frame.before.tolist(), frame.after.tolist()
     settings = [
@@ -47,6 +53,72 @@ def tokenizer_written(
     }
     return [Written(_ENCODE.format(cut=cut), "tokens", uses)], settings
 
+
+def _pairs_written(
+    tokenizer: TransformerTokenizer, lifter: Lifter
+) -> tuple[list[Written], list[Setting]]:
+    """The same for texts of which each is two."""
+    frame = tokenizer._pair
+    marks = ("BEFORE", frame.before), ("BETWEEN", frame.between), ("AFTER", frame.after)
+    reasons = {
+        "BEFORE": "the encoder's marks before two texts",
+        "BETWEEN": "between them",
+        "AFTER": "and after them",
+    }
+    settings = [Setting(name, tuple(ids.tolist()), reasons[name]) for name, ids in marks]
+    cut, kept = "", ""
+    if tokenizer.max_len is not None:
+        if tokenizer.keep != "start":
+            raise EjectError(
+                f"Pairs of which '{tokenizer.keep}' is kept have no plain form yet. Keep their start."
+            )
+        settings.append(
+            Setting(
+                "ROOM", tokenizer.max_len - frame.size, "tokens of two texts, without the marks"
+            )
+        )
+        cut = "    bodies = [shortened_pair(first, second) for first, second in bodies]\n"
+        kept = _SHORTENED_PAIR
+    lifter.constants |= {one.name: one.value for one in settings}
+    for one in (
+        *(Import("tokenizers"), Import("numpy", "", "np")),
+        *(Import("collections.abc", "Sequence"), Import("typing", "Any")),
+    ):
+        lifter.add_import(one)
+    uses = {
+        "TokenArray": "drivetrain.data.tokens:TokenArray",
+        "offsets_of": "drivetrain.data.tokens:offsets_of",
+    }
+    written = [Written(_ENCODE_PAIRS.format(cut=cut), "tokens", uses)]
+    return ([Written(kept, "tokens")] if kept else []) + written, settings
+
+
+_SHORTENED_PAIR = '''
+def shortened_pair(first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+    """The starts of two texts that have room together: the longer is cut first, down to half of it."""
+    if len(first) + len(second) <= ROOM:
+        return first, second
+    short = min(len(first), len(second), ROOM // 2)
+    if len(first) <= len(second):
+        return first[:short], second[: ROOM - short]
+    return first[: ROOM - short], second[:short]
+'''
+
+_ENCODE_PAIRS = '''
+def encode(texts: Sequence[tuple[str, str]], record: dict[str, Any]) -> TokenArray:
+    """The ids of each two texts, as the encoder was trained with, between its marks."""
+    tokenizer = tokenizers.Tokenizer.from_str(record["tokenizer"])
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # letters of a text are never a mark
+    firsts, seconds = (
+        tokenizer.encode_batch_fast([pair[k] for pair in texts], add_special_tokens=False)
+        for k in (0, 1)
+    )
+    bodies = [(a.ids, b.ids) for a, b in zip(firsts, seconds, strict=True)]
+{cut}    whole = [np.array([*BEFORE, *a, *BETWEEN, *b, *AFTER], np.int32) for a, b in bodies]
+    return TokenArray(np.concatenate(whole), offsets_of(np.array([len(ids) for ids in whole])))
+'''
 
 _CUT = {
     "start": "ids[:ROOM]",

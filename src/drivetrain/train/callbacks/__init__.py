@@ -43,6 +43,7 @@ CALLBACKS: Mapping[str, str] = MappingProxyType(
         "save_best": "drivetrain.train.callbacks.save_best:SaveBest",
         "stochastic_depth": "drivetrain.train.callbacks.stochastic_depth:StochasticDepth",
         "time_budget": "drivetrain.train.callbacks.time_budget:TimeBudget",
+        "unknown_rows": "drivetrain.train.callbacks.unknown_rows:UnknownRows",
     }
 )
 """Name -> "module:class", imported on first use."""

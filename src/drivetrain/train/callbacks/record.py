@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drivetrain.train.batches import num_items, weighted_mean
+from drivetrain.train.batches import num_terms, weighted_mean
 from drivetrain.train.callback import FIRST, Callback
 from drivetrain.train.history import History
 from drivetrain.train.state import FitState
@@ -51,7 +51,7 @@ class Record(Callback):
 
     def after_loss(self, state: FitState) -> None:
         self.losses.append(state.loss.detach())
-        self.counts.append(num_items(state.targets))
+        self.counts.append(num_terms(state.loss_fn, state.targets))
         if len(self.losses) % APART == 0:
             self.losses[-APART:] = torch.stack(self.losses[-APART:]).unbind()
 

@@ -1,0 +1,346 @@
+"""`drivetrain train` and its fellows on ratings: recommenders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drivetrain.cli import common, exits, layout, settings, tables
+
+SUFFIXES = (*tables.SUFFIXES, ".data", ".dat", ".base", ".inter")
+"""Endings of files that may hold ratings."""
+LOOKED_AT = 20
+"""Lines of a file that are looked at to tell ratings from other tables."""
+MOST_BYTES = 1 << 16
+WRITTEN = ("review", "text", "comment", "summary")
+"""Words of a column's name that make a table of ratings one of texts."""
+MODELS = ("dot_bias", "dot", "net")
+"""Names of models that predict ratings; others are of other sources."""
+MOST_ROWS = 20
+"""Answers that are printed; --json and --out have all."""
+
+
+def is_ratings(path: Path, task: str | None, given: Mapping[str, Any]) -> str | None:
+    """Why a source is one of ratings; None where it is not.
+
+    As asked, else as it looks: columns called user, item and rating or the like, and no column to
+    predict is named; or no header, and three or four columns of whole numbers.
+    """
+    if task is not None:
+        return "as asked" if task == "collab" else None
+    if any(name in given for name in ("user", "item")):
+        return "as asked"
+    others = ("label_column", "text_columns", "compose", "encoder", "because", "drop", "kinds")
+    if any(given.get(name) for name in (*others, *settings.CSV, *settings.NAMES)):
+        return None
+    if given.get("model", MODELS[0]) not in MODELS or not path.is_file():
+        return None
+    if not path.name.lower().endswith(SUFFIXES):
+        return None
+    return _by_looks(path)
+
+
+def _by_looks(path: Path) -> str | None:
+    from drivetrain.collab.columns import looks_like_ratings
+    from drivetrain.errors import DrivetrainError
+
+    try:
+        names, is_bare = _columns(path)
+    except (DrivetrainError, OSError):  # what is wrong with it is said where it is opened
+        return None
+    if is_bare:
+        return f"it has no header, and {len(names)} columns of numbers: user, item, rating …"
+    if any(word in name.lower() for name in names for word in WRITTEN):
+        return None
+    if not looks_like_ratings(names):
+        return None
+    return f"its columns are {layout.shorten(names)}"
+
+
+def _columns(path: Path) -> tuple[list[str], bool]:
+    """Names of the columns; or those of its first row, where all rows are of ratings, and True.
+
+    A plain file is looked at by its first lines alone, since reading a large one twice takes time.
+    """
+    from drivetrain.data.tables.reading import open_table
+
+    if path.name.lower().endswith((".parquet", ".pq", ".gz", ".zst")):
+        return list(open_table(path).names), False
+    rows = list(_first_rows(path))
+    if not rows:
+        return [], False
+    is_bare = len(rows[0]) in (3, 4) and all(_is_rating(row, len(rows[0])) for row in rows)
+    return rows[0], is_bare
+
+
+def _first_rows(path: Path) -> Iterator[list[str]]:
+    with open(path, "rb") as file:
+        start = file.read(MOST_BYTES)
+    lines = start.decode("utf-8-sig", "replace").splitlines()
+    whole = lines if len(start) < MOST_BYTES else lines[:-1]
+    for line in whole[:LOOKED_AT]:
+        yield [cell.strip().strip('"') for cell in re.split(r"::|[\t,;|]", line)]
+
+
+def _is_rating(row: list[str], width: int) -> bool:
+    """User and item in whole numbers, a number, and perhaps a time."""
+    if len(row) != width or not all(cell.isascii() and cell.isdigit() for cell in row[:2]):
+        return False
+    return all(re.fullmatch(r"-?\d+(\.\d+)?", cell) is not None for cell in row[2:])
+
+
+def train(
+    path: Path,
+    given: dict[str, Any],
+    *,
+    why: str,
+    beside: Mapping[str, Path],
+    out: Path | None,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Train as the settings say, into a run folder, and print what came out.
+
+    Args:
+        beside: `titles` and facts that come with an embedded sample, for what is not given.
+    """
+    from drivetrain.cli.train import run_to_end
+    from drivetrain.train.memory import dry_run as try_batch
+    from drivetrain.train.run import Run
+
+    known = {*settings.RATINGS, "model", "seed", "callbacks"}
+    wrong = [f"'{name}'" for name in given if name not in {*known, "drop", "kinds"}]
+    wrong += [f"--{name.rstrip('s')}" for name in ("drop", "kinds") if given.get(name)]
+    if wrong:
+        raise click.UsageError(f"{wrong[0]}: not for ratings, and {path} is read as ratings.")
+    if isinstance(given.get("valid"), str):
+        raise click.UsageError("--valid: of ratings it is a share, such as 0.2.")
+    if given.get("split", "random") not in settings.RATING_SPLITS:
+        *names, last = settings.RATING_SPLITS
+        raise click.UsageError(
+            f"--split: of ratings it is {', '.join(names)} or {last}. Got '{given['split']}'."
+        )
+    with common.stdout_kept(), common.counter() as count:
+        learner = _learner(path, given, why, beside, count)
+        memory = try_batch(learner) if dry_run else None
+        if memory is None:
+            learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+    if memory is not None:
+        common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
+        return
+    if not as_json:
+        click.echo(exits.visible(found(learner)))
+    document = run_to_end(learner, learner.train)
+    common.answer(document, result(document), as_json=as_json)
+
+
+def _learner(
+    path: Path, given: Mapping[str, Any], why: str, beside: Mapping[str, Path], count: Any
+) -> Any:
+    from drivetrain import collab
+
+    options: dict[str, Any] = {name: str(value) for name, value in beside.items()}
+    options |= settings.take(given, settings.RATING_DATA)
+    own = settings.take(given, settings.RATING_LEARNER)
+    if "model" in given:
+        own["model"] = given["model"]
+    if "seed" in given:
+        options["seed"] = given["seed"]
+    data = collab.gather(path, report=count, **options)
+    data.choices.add("task", "collab", reason=why, change="--task tabular|text|collab")
+    return collab.learner(data, announce=False, callbacks=given.get("callbacks", ()), **own)
+
+
+def found(learner: Any) -> str:
+    """What was found in the ratings and what was chosen, before training."""
+    from drivetrain.cli.report import set_aside
+
+    data, folder = learner.application.data, learner.run.folder
+    counts = data.counts()
+    sealed = f", {counts['test']:,} sealed for a test" if counts["test"] else ""
+    share = layout.percent(data.density())
+    sides = (
+        f"{len(data.users) - 1:,} users, {len(data.items) - 1:,} items, {share} of the pairs rated"
+    )
+    rows = [
+        ("Source", str(data.source)),
+        ("Ratings", f"{counts['train']:,} to train, {counts['valid']:,} to validate{sealed}"),
+        ("Of", sides),
+    ]
+    parts = [layout.table(rows), *(f"! {note}" for note in data.notes)]
+    if data.quarantined:
+        aside = [entry.to_json() for entry in data.quarantined]
+        parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))
+    parts.append(f"Chosen for you (how to change each: {folder / 'run.json'})")
+    parts.append(f"{learner.choices}\n")
+    return "\n".join(parts)
+
+
+def result(document: Mapping[str, Any]) -> str:
+    """The result of a training beside its baselines, where the run is, and what to type next."""
+    valid, run = document["metrics"]["valid"], shlex.quote(document["run"])
+    return "\n".join(
+        [
+            f"Result on {document['items']['valid']:,} validation ratings",
+            compared(valid, document["interval"], document["baselines"]),
+            "",
+            f"Trained in {layout.duration(document['seconds'])}. The run is in {document['run']}",
+            "Next",
+            f"  drivetrain recommend {run} USER",
+            f"  drivetrain predict {run} --user USER --item ITEM",
+            f"  drivetrain evaluate {run} --on RATINGS",
+        ]
+    )
+
+
+def compared(
+    metrics: Mapping[str, float], interval: Any, baselines: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The metric that counts with its interval, the baselines' under it, then the other figures."""
+    rows = [("rmse", layout.number(metrics["rmse"]), _between(interval))]
+    for name, record in baselines.items():
+        rows.append((f"  {name}", layout.number(record["rmse"]), _between(record["interval"])))
+    rows += [(n, layout.number(v), "") for n, v in metrics.items() if n not in ("rmse", "loss")]
+    return layout.table(rows, indent=2)
+
+
+def _between(interval: Any) -> str:
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"95% interval {layout.number(low)} to {layout.number(high)}"
+
+
+def predict(
+    run: Path,
+    inputs: tuple[Path, ...],
+    user: str | None,
+    item: str | None,
+    *,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Predict how a user rates an item, or each pair of a table; or write the answers as a table."""
+    if (user is None) != (item is None):
+        raise click.UsageError("--user and --item go together: one pair of them.")
+    if user is not None and inputs:
+        raise click.UsageError("Give --user and --item, or tables of pairs: not both.")
+    is_table = out is not None and out.suffix.lower() in (".csv", ".parquet")
+    if is_table and len(inputs) != 1:
+        raise click.UsageError("--out: a table is written for one INPUT. Give one at a time.")
+
+    with common.stdout_kept():
+        model = opened(run)
+        if user is not None:
+            answers = [model.predict({**_pair(model, user, item)})]
+            notes: list[str] = []
+        else:
+            parts = [model.predict(path) for path in inputs]
+            answers = [one for part in parts for one in part]
+            notes = [
+                f"{path}: {note}"
+                for path, part in zip(inputs, parts, strict=True)
+                for note in part.notes
+            ]
+    for note in notes:
+        exits.print_line(note)
+    text = "\n".join(map(str, answers[:MOST_ROWS]))
+    if len(answers) > MOST_ROWS:
+        text += f"\n… and {len(answers) - MOST_ROWS:,} more: --out FILE.csv writes all"
+    if is_table:
+        assert out is not None
+        _write(answers, out)
+        text, out = f"{text}\n{len(answers):,} answers are in {out}", None
+    common.answer([one.to_json() for one in answers], text, as_json=as_json, copy=out)
+
+
+def _pair(model: Any, user: str, item: str | None) -> dict[str, Any]:
+    return {model.columns["user"]: user, model.columns["item"]: item}
+
+
+def _write(answers: list[Any], path: Path) -> None:
+    import numpy as np
+
+    from drivetrain.collab.recommend import table_file
+
+    with table_file(path) as write:
+        write(
+            {
+                "user": [one.user for one in answers],
+                "item": [one.item for one in answers],
+                "title": [one.title for one in answers],
+                "rating": np.array([one.value for one in answers], np.float32),
+                "known": [one.is_known for one in answers],
+            }
+        )
+
+
+def opened(run: Path) -> Any:
+    """The model of a run, or of a bundle."""
+    from drivetrain import collab
+
+    return collab.load(run)
+
+
+def evaluate(run: Path, path: Path) -> dict[str, Any]:
+    """How good the model of a run is on ratings from elsewhere."""
+    return opened(run).evaluate(path)
+
+
+def measured(document: Mapping[str, Any]) -> str:
+    """The result of an evaluation."""
+    lines = [f"Result on {document['items']:,} ratings of {document['source']}"]
+    lines.append(compared(document["metrics"], document["interval"], {}))
+    unknown = document["unknown"]
+    if any(unknown.values()):
+        lines.append(
+            f"Of {unknown['users']:,} of them training does not know the user, of "
+            f"{unknown['items']:,} the item."
+        )
+    lines += [f"! {note}" for note in document["notes"]]
+    return "\n".join(lines)
+
+
+def explained(run: Path, items: tuple[str, ...], pictures: Path | None) -> dict[str, list[Any]]:
+    """What the model of a run says of items; and a map of them, drawn into a folder.
+
+    Returns: what each part is about -> records with `to_json` and `str`.
+    Raises: ConfigError: it is a net, which has no axes of taste; or an item is unknown.
+    """
+    from drivetrain._registry import did_you_mean
+    from drivetrain.collab.reading import factor_ends, item_biases, map_items, nearest_items
+    from drivetrain.errors import ConfigError
+
+    model = opened(run)
+    factors, titles, counts = model.factors, model.titles, model.history.popularity
+    if factors is None:
+        raise ConfigError(f"The model of {run} is a net: its vectors have no axes of their own.")
+    found: dict[str, list[Any]] = {}
+    if items:
+        codes = {item: model.item_code(item) for item in items}
+        unknown = [item for item, code in codes.items() if not code]
+        if unknown:
+            near = did_you_mean(unknown[0], [*model.items.names[1:], *titles[1:]])
+            raise ConfigError(f"The model of {run} does not know the item '{unknown[0]}'.{near}")
+        found["nearest"] = [
+            nearest_items(factors, code, titles=titles, counts=counts) for code in codes.values()
+        ]
+    else:
+        over = "alone" if factors.item_bias.any() else "typical"
+        found["liked"] = [item_biases(factors, titles, 5, counts=counts, over=over)]
+        found["axes"] = list(factor_ends(factors, titles, 4, most=3, counts=counts))
+    if pictures is not None:
+        import io
+
+        from drivetrain import store
+        from drivetrain.collab.show import item_map_figure
+
+        image = io.BytesIO()
+        item_map_figure(map_items(factors, titles, counts=counts)).savefig(image, format="svg")
+        store.write_bytes(pictures / "items.svg", image.getvalue())
+    return found

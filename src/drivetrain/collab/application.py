@@ -1,0 +1,213 @@
+"""What a Learner of ratings knows beyond tensors: its data, its record, its result beside baselines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from drivetrain import store
+from drivetrain.collab.baselines import RATING_BASELINES
+from drivetrain.collab.data import CollabData
+from drivetrain.collab.lists import interval_of as lists_interval, list_baselines, ranked, values_of
+from drivetrain.collab.measure import RatingResult, measure_ratings
+from drivetrain.collab.model import CollabModel, model_of
+from drivetrain.collab.seen import Seen, write_seen
+from drivetrain.data.loaders import Loaders
+from drivetrain.data.ratings import RatingTable
+from drivetrain.train.choice import Choices
+from drivetrain.train.learner import Learner
+from drivetrain.train.run import Run
+
+
+class CollabApplication:
+    """What a Learner of ratings knows beyond tensors. Made by `learner`.
+
+    Args:
+        data: the ratings.
+        name: of the model, one of `MODELS`.
+        description: of the model; see `models.factorization`.
+        settings: what `learner` was told or chose, so that the same Learner can be made again.
+        plan: how `train` trains: `{"method", "epochs", "lr"}`.
+    """
+
+    def __init__(
+        self,
+        data: CollabData,
+        name: str,
+        description: dict[str, Any],
+        settings: dict[str, Any],
+        plan: dict[str, Any],
+    ) -> None:
+        self.data = data
+        self.name = name
+        self.description = description
+        self.settings = settings
+        self.plan = plan
+        self._baselines: dict[str, Any] | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def choices(self) -> Choices:
+        """What was decided for the person."""
+        return self.data.choices
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: ratings are numbers."""
+        return ()
+
+    def record(self) -> dict[str, Any]:
+        """The part of `run.json` from which data, model and Learner can be built again."""
+        return {
+            "task": self.data.task.to_json(),
+            "model": {"name": self.name, **self.description},
+            "data": self.data.recipe,
+            "fingerprint": self.data.fingerprint(),
+            "settings": self.settings,
+            "plan": self.plan,
+            "choices": self.choices.to_json(),
+            "items": self.data.counts(),
+            "notes": self.data.notes,
+        }
+
+    def loaders(self) -> Loaders:
+        """The loaders of the ratings, as the settings say."""
+        return self.data.loaders(batch_size=self.settings["batch_size"])
+
+    @property
+    def seen(self) -> Seen:
+        """What training knows of users and items beside their vectors."""
+        if self._seen is None:
+            self._seen = Seen.of(self.data)
+        return self._seen
+
+    def begin_run(self, run: Run) -> None:
+        """Write `split.json`, `quarantine.jsonl` and `model/ratings.safetensors`."""
+        run.write_split(self.data.split_record())
+        run.write_quarantine(entry.to_json() for entry in self.data.quarantined)
+        write_seen(run.folder / "model", self.seen)
+
+    def model_record(self) -> dict[str, Any]:
+        """What `model/model.json` needs to predict."""
+        return {
+            "application": "collab",
+            "name": self.name,
+            "model": self.description,
+            "users": self.data.users.to_json(),
+            "items": self.data.items.to_json(),
+            "titles": list(self.data.titles[1:]),
+            "columns": {"user": self.data.columns.user, "item": self.data.columns.item},
+            "rating": self.data.columns.rating,
+            "seen_sha256": self.seen.sha256(),
+            "num_threads": self.settings["num_threads"],
+        }
+
+    def train(self, learner: Learner, epochs: int | None) -> None:
+        """`fit_one_cycle`, as planned."""
+        plan = dict(self.plan)
+        method, chosen = plan.pop("method"), plan.pop("epochs")
+        getattr(learner, method)(chosen if epochs is None else epochs, **plan)
+
+    def results(self, learner: Learner) -> dict[str, Any]:
+        """The result with its interval, beside the baselines, on the validation ratings."""
+        found = learner.evaluate()
+        valid = self.data.part("valid")
+        measured = self._measured(learner.predictions().outputs.numpy(), valid)
+        return {
+            "task": "collab",
+            "model": self.name,
+            "metrics": {
+                "valid": {
+                    "loss": found.loss,
+                    **found.metrics,
+                    **{name: getattr(measured, name).value for name in ("rmse", "mse", "mae")},
+                }
+            },
+            "interval": interval_of(measured),
+            "baselines": self.baselines(),
+            "lists": self.lists(learner),
+            "items": self.data.counts(),
+        }
+
+    def baselines(self) -> dict[str, Any]:
+        """What simple rules reach on the validation ratings: name -> `{rmse, interval}`."""
+        if self._baselines is None:
+            train, valid = self.data.part("train"), self.data.part("valid")
+            self._baselines = {}
+            for name, fit in RATING_BASELINES.items():
+                measured = self._measured(fit(train).predict(valid.users, valid.items), valid)
+                self._baselines[name] = {
+                    "rmse": measured.rmse.value,
+                    "interval": interval_of(measured),
+                }
+        return self._baselines
+
+    def lists(self, learner: Learner) -> dict[str, Any] | None:
+        """What lists of the highest predictions are worth, beside popularity; None where nobody can tell.
+
+        A model of ratings is not trained to make lists: it predicts how an item is rated by whoever
+        rates it, not what a person comes to.
+        """
+        measured = ranked(self.model(learner).scores, self.data)
+        if measured is None:
+            return None
+        return {
+            "k": measured.k,
+            "liked_from": measured.relevant_from,
+            "metrics": values_of(measured),
+            "interval": lists_interval(measured),
+            "baselines": list_baselines(self.data, ("popularity",)),
+        }
+
+    def _measured(self, predicted: np.ndarray, valid: RatingTable) -> RatingResult:
+        """The errors of predictions; of users whom training does not know, each is still a person."""
+        unknown = (valid.users == 0) | (valid.items == 0)
+        return measure_ratings(predicted, valid.ratings, valid.users, is_unknown=unknown)
+
+    def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
+        """The part of an ejected script that is about ratings; see `collab.ejecting`."""
+        from drivetrain.collab.ejecting import eject_part
+
+        return eject_part(self, learner, lifter, level)
+
+    def model(self, learner: Learner) -> CollabModel:
+        """The Learner's model, to ask; it sees what is trained later."""
+        return model_of(
+            learner.model,
+            self.name,
+            self.data,
+            self.seen,
+            num_threads=learner.num_threads,
+            device=learner.device,
+        )
+
+    def predict(self, learner: Learner, source: Any) -> Any:
+        """The rating of a pair, or of all pairs of a source; see `CollabModel.predict`."""
+        return self.model(learner).predict(source)
+
+    def evaluate(self, learner: Learner, source: Any) -> dict[str, Any]:
+        """Metrics on ratings from elsewhere; see `CollabModel.evaluate`."""
+        return self.model(learner).evaluate(source)
+
+    def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Any:
+        """A bundle of the Learner's model; see `collab.bundling`."""
+        from drivetrain.collab.bundling import export_learner
+
+        return export_learner(self, learner, folder, **options)
+
+
+class CollabLearner(Learner):
+    """A Learner of ratings."""
+
+    def recommend(self, user: Any, k: int = 10, **options: Any) -> Any:
+        """What a user may like; see `CollabModel.recommend`."""
+        application: Any = self._need_application("recommend")
+        return application.model(self).recommend(user, k, **options)
+
+
+def interval_of(measured: RatingResult) -> list[float] | None:
+    """(low, high) of the root mean squared error as JSON has it; None where there is too little."""
+    found = [measured.rmse.low, measured.rmse.high]
+    return found if all(map(math.isfinite, found)) else None

@@ -1,0 +1,17 @@
+"""Keeping an output within a range by a sigmoid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sigmoid_range(scores: Tensor, low: float, high: float) -> Tensor:
+    """Scores squeezed between `low` and `high`: 0 becomes the middle, and no score reaches an end.
+
+    A range a little wider than the targets lets a model reach the outermost of them.
+
+    >>> sigmoid_range(torch.tensor([-9.0, 0.0, 9.0]), 0.0, 5.5)
+    tensor([6.7872e-04, 2.7500e+00, 5.4993e+00])
+    """
+    return torch.sigmoid(scores) * (high - low) + low

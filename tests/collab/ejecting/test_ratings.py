@@ -1,0 +1,362 @@
+"""Models of ratings, ejected, and run where Drivetrain cannot be imported: the same bits."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import drivetrain as dt
+from drivetrain import store
+from drivetrain.collab.ejecting.data import codes, mean_of_each, one_of_each
+from drivetrain.collab.ejecting.reading import places, places_of_numbers
+from drivetrain.eject.parts import LEVELS
+from drivetrain.errors import EjectError
+from tests.eject import replay
+from tests.tabular.tables import real, write
+
+Make = Callable[[Path], dt.Learner]
+SMALL = {"num_factors": 4, "progress": False, "batch_size": 32}
+
+
+def watched(count: int = 300, seed: int = 5) -> dict[str, list[Any]]:
+    """Who rated what: of some pairs no rating, of others two; in no order of time."""
+    draw = np.random.default_rng(seed)
+    pairs = draw.choice(40 * 25, count, replace=False)
+    users, items = pairs // 25, pairs % 25
+    likes, traits = draw.normal(size=(40, 2)), draw.normal(size=(25, 2))
+    ratings = 3 + (likes[users] * traits[items]).sum(1) + draw.normal(0, 0.3, count)
+    return {
+        "user": (users + 7).tolist(),
+        "item": (3 * items + 95).tolist(),
+        "rating": np.clip(np.round(2 * ratings) / 2, 1, 5).tolist(),
+        "time": draw.integers(10**9, 10**9 + 10**6, count).tolist(),
+    }
+
+
+def repeated() -> dict[str, list[Any]]:
+    """The same with a second rating of every seventh pair, some of them at the same time."""
+    columns = watched()
+    again = range(0, 300, 7)
+    for name, cells in columns.items():
+        cells += [cells[n] + (n % 3 - 1 if name == "time" else 0) for n in again]
+    columns["rating"][300:] = [1 + n % 5 for n in again]
+    return columns
+
+
+def trained(source: Any, **options: Any) -> dt.Learner:
+    """A small model after two epochs."""
+    learner = dt.collab.learner(source, **(SMALL | options))
+    learner.fit_one_cycle(2, 1e-2)
+    return learner
+
+
+def check(learner: dt.Learner, folder: Path, *, alone: bool = False, level: str = "all") -> str:
+    """Eject, run, and compare weights, metrics and the last row; returns the script."""
+    script, application = folder / "ejected.py", learner.application
+    assert application is not None
+    learner.eject(script, level=level)
+    run = replay.replayed_alone if alone else replay.replayed_here
+    run = run if level == "all" else replay.replayed_with_drivetrain
+    answer = run(script, folder / "out", Path(application.data.recipe["source"]))
+    assert answer["weights_sha256"] == store.weights_sha256(learner.model.state_dict())
+    saved = store.read_tensors(folder / "out" / "model.safetensors")
+    assert store.weights_sha256(saved) == answer["weights_sha256"]
+    found = learner.evaluate()
+    assert replay.same_numbers(answer["metrics"], {"loss": found.loss, **found.metrics})
+    assert replay.row_of(answer["printed"][-1]) == replay.last_row(learner)
+    return script.read_text("utf-8")
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def with_biases(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), metrics=["mae"])
+
+
+def without_biases(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), model="dot", y_range=[0, 6])
+
+
+def without_a_range(folder: Path) -> dt.Learner:
+    table = write(folder / "t.csv", watched())
+    return trained(table, y_range=False, metrics=["mse", "r2"], loss_fn="huber")
+
+
+def normalised_net(folder: Path) -> dt.Learner:
+    options = {"layers": [12, 6], "dropout": 0.2, "batch_size": 239}  # one rating is left over
+    return trained(write(folder / "t.csv", watched()), model="net", **options)
+
+
+def net_without_norms(folder: Path) -> dt.Learner:
+    options = {"layers": [8], "batch_norm": False, "y_range": False, "num_factors": None}
+    return trained(write(folder / "t.csv", watched()), model="net", **options)
+
+
+def momentum_averaged_and_clipped(folder: Path) -> dt.Learner:
+    callbacks = ["ema", "clip_gradients", {"name": "accumulate", "steps": 2}]
+    table = write(folder / "t.csv", watched())
+    return trained(table, callbacks=callbacks, optimizer="momentum")
+
+
+def best_of_several_stages(folder: Path) -> dt.Learner:
+    callbacks = ["save_best", {"name": "early_stopping", "patience": 1}]
+    table = write(folder / "t.csv", watched())
+    learner = dt.collab.learner(table, callbacks=callbacks, **SMALL)
+    learner.fit(3, 3e-2)
+    learner.fit_one_cycle(2, 5e-3, callbacks=["ema"])
+    return learner
+
+
+class Interrupted(dt.Callback):
+    """Presses Ctrl-C at a step."""
+
+    in_script = False
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def after_batch(self, state: Any) -> None:
+        if state.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def resumed(folder: Path) -> dt.Learner:
+    learner = dt.collab.learner(write(folder / "t.csv", watched()), **SMALL)
+    try:
+        learner.fit_one_cycle(3, 1e-2, callbacks=[Interrupted(9)])
+    except KeyboardInterrupt:
+        learner.resume(callbacks=[])
+    return learner
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def at_random_with_a_test(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), valid=0.1, test=0.15, seed=3)
+
+
+def in_time(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="time")
+
+
+def in_time_with_a_test(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="time", test=0.1)
+
+
+def last_of_each_user(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="last")
+
+
+def last_of_each_user_with_a_test(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="last", test=0.1)
+
+
+def last_in_the_order_of_the_file(folder: Path) -> dt.Learner:
+    columns = {name: cells for name, cells in watched().items() if name != "time"}
+    return trained(write(folder / "t.csv", columns), split="last")
+
+
+def cold_users(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="cold_users")
+
+
+def cold_items_with_a_test(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), split="cold_items", test=0.1)
+
+
+def rows_that_were_given(folder: Path) -> dt.Learner:
+    columns = watched()
+    columns["rating"][20], columns["user"][150] = "", "?"
+    rows = [*range(3, 90, 4), 20, 21, 150, 299]
+    return trained(write(folder / "t.csv", columns), valid=rows)
+
+
+def rows_in_a_row(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), valid=list(range(240, 300)))
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def text_of(columns: dict[str, list[Any]], between: str = ",") -> str:
+    return "".join(
+        f"{between.join(map(str, row))}\n" for row in zip(*columns.values(), strict=True)
+    )
+
+
+def without_a_header(folder: Path) -> dt.Learner:
+    path = folder / "t.data"
+    path.write_text(text_of(watched(), "\t"))
+    return trained(path)
+
+
+def names_given(folder: Path) -> dt.Learner:
+    path = folder / "t.csv"
+    path.write_text(text_of(watched()))
+    return trained(
+        path, names=["who", "what", "how", "when"], user="who", item="what", rating="how"
+    )
+
+
+def words_with_blanks(folder: Path) -> dt.Learner:
+    columns = watched()
+    columns["user"] = [f" Ö{n % 9} {n}" if n % 2 else f"ö{n} " for n in columns["user"]]
+    columns["item"] = [f"b{n}" if n % 2 else f"A{n:04d}" for n in columns["item"]]
+    return trained(write(folder / "t.csv", columns))
+
+
+def numbers_longer_than_a_word(folder: Path) -> dt.Learner:
+    columns = watched()
+    columns["user"] = [9**40 + n if n % 2 else n for n in columns["user"]]
+    columns["item"] = [2**63 + n for n in columns["item"]]
+    return trained(write(folder / "t.csv", columns))
+
+
+def gaps_and_slips(folder: Path) -> dt.Learner:
+    columns = watched(1000, seed=8)
+    columns["user"][5], columns["item"][9], columns["time"][30] = "", "NA", "null"
+    columns["rating"][2:5] = ["n/a", "seven", "inf"]
+    columns["rating"][77] = 400  # far from all others
+    return trained(write(folder / "t.csv", columns))
+
+
+def out_of_a_given_range(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", watched()), rating_range=[1.5, 4.5])
+
+
+def repeated_the_last(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", repeated()))
+
+
+def repeated_the_first_in_the_file(folder: Path) -> dt.Learner:
+    columns = {name: cells for name, cells in repeated().items() if name != "time"}
+    return trained(write(folder / "t.csv", columns), duplicates="first")
+
+
+def repeated_their_mean(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", repeated()), duplicates="mean", split="time")
+
+
+def repeated_all(folder: Path) -> dt.Learner:
+    return trained(write(folder / "t.csv", repeated()), duplicates="all")
+
+
+def dates(folder: Path) -> dt.Learner:
+    columns = watched()
+    days = [np.datetime64("2021-01-01T00:00:00") + n % 10**6 for n in columns["time"]]
+    return trained(write(folder / "t.csv", columns | {"time": list(map(str, days))}), split="time")
+
+
+def odd_text(folder: Path) -> dt.Learner:
+    """Windows' letters and line ends, semicolons, a quoted line end, a short row, a further column."""
+    columns = watched()
+    rows = [
+        f"Zoë {user};{item};{rating};schön"
+        for user, item, rating in zip(*list(columns.values())[:3], strict=True)
+    ]
+    rows[17] = "zu kurz"
+    rows[40] = '"zwei\nZeilen";110;2;gut'
+    text = "\r\n".join([" user ;item;rating;Wort", *rows, ""])
+    path = folder / "t.csv"
+    path.write_bytes(text.encode("cp1252"))
+    return trained(path)
+
+
+def packed_with_a_mark_in_front(folder: Path) -> dt.Learner:
+    path = folder / "t.csv.gz"
+    text = "user,item,rating,time\n" + text_of(watched())
+    path.write_bytes(gzip.compress(text.encode("utf-8-sig")))
+    return trained(path)
+
+
+def parquet(folder: Path) -> dt.Learner:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = watched()
+    days = np.datetime64("2022-03-01T00:00:00") + np.array(columns["time"]) % 10**6
+    users = [None if n == 20 else float(n) for n in columns["user"]]
+    words = pa.array([f"film {n}" for n in columns["item"]]).dictionary_encode()
+    ratings = [np.nan if n == 31 else one for n, one in enumerate(columns["rating"])]
+    table = {"user": users, "movie": words, "rating": ratings, "date": pa.array(days)}
+    path = folder / "t.parquet"
+    pq.write_table(pa.table(table), path)
+    return trained(path, split="time")
+
+
+def parquet_of_numbers(folder: Path) -> dt.Learner:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = watched()
+    table = columns | {"user": pa.array(columns["user"], pa.uint16())}
+    path = folder / "t.parquet"
+    pq.write_table(pa.table(table), path)
+    return trained(path, split="last")
+
+
+RUNS: list[Make] = [
+    with_biases,
+    without_biases,
+    without_a_range,
+    normalised_net,
+    net_without_norms,
+    momentum_averaged_and_clipped,
+    best_of_several_stages,
+    resumed,
+    at_random_with_a_test,
+    in_time,
+    in_time_with_a_test,
+    last_of_each_user,
+    last_of_each_user_with_a_test,
+    last_in_the_order_of_the_file,
+    cold_users,
+    cold_items_with_a_test,
+    rows_that_were_given,
+    rows_in_a_row,
+    without_a_header,
+    names_given,
+    words_with_blanks,
+    numbers_longer_than_a_word,
+    gaps_and_slips,
+    out_of_a_given_range,
+    repeated_the_last,
+    repeated_the_first_in_the_file,
+    repeated_their_mean,
+    repeated_all,
+    dates,
+    odd_text,
+    packed_with_a_mark_in_front,
+    parquet,
+    parquet_of_numbers,
+]
+
+
+@pytest.mark.row(31)
+def test_a_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    text = check(with_biases(tmp_path), tmp_path)
+    assert 'USER = "user"  # the column of who rates' in text
+    assert "VALID_SHARE = 0.2  # of the ratings, drawn at random, that validate" in text
+    assert "Y_RANGE = (0.0, 5.5)  # the ratings, 1 to 5, and a little more" in text
+    assert "model.fill_unknown()" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", RUNS, ids=lambda make: make.__name__)
+def test_every_run_ends_with_the_same_bits_without_drivetrain(make: Make, tmp_path: Path) -> None:
+    check(make(tmp_path), tmp_path, alone=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [level for level in LEVELS if level != "all"])
+@pytest.mark.parametrize("make", [cold_users, normalised_net, names_given])
+def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path: Path) -> None:
+    text = check(make(tmp_path), tmp_path, level=level)
+    assert "from drivetrain" in text and "(nn.Module):" not in text
