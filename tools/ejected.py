@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from drivetrain import eject, tabular, text, vision
+from drivetrain import collab, eject, tabular, text, vision
 from drivetrain.samples import sample_folder
 from drivetrain.train.learner import Learner
 
@@ -46,13 +46,28 @@ def reviews() -> Learner:
     return learner
 
 
+def films() -> Learner:
+    """`drivetrain train films --epochs 3`."""
+    learner = collab.learner(data_of("films"), progress=False)
+    learner.train(3)
+    return learner
+
+
 def data_of(name: str) -> Path:
     """What an example is trained on, and its script takes by `--data`."""
     folder = sample_folder(name)
+    if name == "films":
+        return folder / "ratings.csv"
     return folder / "train.csv" if name in ("rentals", "reviews") else folder
 
 
-EXAMPLES = {"digits": digits, "shapes": shapes, "rentals": rentals, "reviews": reviews}
+EXAMPLES = {
+    "digits": digits,
+    "shapes": shapes,
+    "rentals": rentals,
+    "reviews": reviews,
+    "films": films,
+}
 
 
 def texts() -> dict[str, str]:

@@ -58,7 +58,7 @@ CASES: list[tuple[list[Any], Any, str]] = [
     (
         ["application"],
         "audio",
-        "has 'audio' as `application`, expected one of vision, tabular, text.",
+        "has 'audio' as `application`, expected one of vision, tabular, text, collab.",
     ),
     (["classes"], [], "has [] as `classes`, expected a list of 1 to 100000 labels."),
     (["classes"], ["a", "a"], "has a label twice among its `classes`."),

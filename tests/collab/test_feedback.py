@@ -458,9 +458,16 @@ def test_tables_and_models_that_do_not_fit_are_refused() -> None:
 def test_movielens_drifts_from_the_taste_it_was_given() -> None:
     table = movielens()
     found = simulate_feedback(
-        fit_als, table, fit_als(table, factors=16), rounds=4, k=10,
+        fit_als, table, fit_als(table, factors=16), rounds=3, k=10,
         variants={"as it is": Mitigation(), "exploring": Mitigation(exploration=0.2)},
     )  # fmt: skip
     plain, explored = found.curves
-    assert plain.mean("drift")[-1] > explored.mean("drift")[-1]
-    assert plain.mean("coverage")[-1] < explored.mean("coverage")[-1]
+    drift, gini = plain.mean("drift"), plain.mean("gini")
+    assert drift.min() > 0.1
+    assert (np.diff(gini) > 0).all()
+    assert plain.mean("sameness")[-1] > found.reference.mean("sameness")[-1]
+    # exploring shows more of the catalogue and concentrates less, and costs some liking; the error is no
+    # smaller here, for the taste was fitted to the very ratings that the loop begins with
+    assert explored.mean("coverage")[-1] > plain.mean("coverage")[-1]
+    assert explored.mean("gini")[-1] < gini[-1]
+    assert explored.mean("liking")[-1] < plain.mean("liking")[-1]

@@ -37,6 +37,7 @@ SECTIONS = {
 PER_CLASS, BATCH_SIZE = 7, 16
 DAYS, STATIONS = 40, 5
 NUM_TEXTS = 60
+NUM_RATINGS = 200
 KINDS: list[tuple[Any, str]] = [
     (Tensor, "tensor"),
     (nn.Module, "module"),
@@ -272,6 +273,15 @@ def first_reviews(folder: Path) -> Path:
     return path
 
 
+def first_ratings(folder: Path) -> Path:
+    """The first ratings of the sample."""
+    lines = (sample_folder("films") / "ratings.csv").read_text("utf-8").splitlines()
+    folder.mkdir()
+    path = folder / "ratings.csv"
+    path.write_text("\n".join([*lines[: NUM_RATINGS + 1], ""]), "utf-8")
+    return path
+
+
 def watched(script: Path, folder: Path) -> Watch:
     """Run a script on a few pictures or rows, watched. Every call of it has been made at the end."""
     module = ast.parse(script.read_text("utf-8"))
@@ -281,6 +291,9 @@ def watched(script: Path, folder: Path) -> Watch:
     if "TEXT" in settings:
         num_train = round(0.8 * NUM_TEXTS)
         data = first_reviews(folder / "data")
+    elif "RATING" in settings:
+        num_train = round(0.8 * NUM_RATINGS)
+        data = first_ratings(folder / "data")
     elif "CLASSES" in settings:
         classes = ast.literal_eval(settings["CLASSES"].value)
         num_train = len(classes) * (PER_CLASS - round(0.2 * PER_CLASS))

@@ -17,14 +17,16 @@ from drivetrain import store
 
 FORMAT = 1
 NAME = "bundle.json"
-APPLICATIONS = ("vision", "tabular", "text")
+APPLICATIONS = ("vision", "tabular", "text", "collab")
 
 WEIGHTS, CONFIG, CARD, PREDICTOR = "model.safetensors", "config.json", "README.md", "predict.py"
 GOLDEN, GOLDEN_TENSORS, GOLDEN_INPUTS = "golden.json", "golden.safetensors", "golden/*"
 GUARD, GUARD_TENSORS, ONNX = "guard.json", "guard.safetensors", "model.onnx"
 TOKENIZER = "tokenizer.json"
+CATALOGUE = "catalogue.safetensors"
+"""Names of users and items, titles, and how often and how each item was rated; of ratings."""
 REQUIRED = (WEIGHTS, CONFIG, CARD, GOLDEN, GOLDEN_TENSORS)
-OPTIONAL = (PREDICTOR, GOLDEN_INPUTS, GUARD, GUARD_TENSORS, ONNX, TOKENIZER)
+OPTIONAL = (PREDICTOR, GOLDEN_INPUTS, GUARD, GUARD_TENSORS, ONNX, TOKENIZER, CATALOGUE)
 
 LEFT_BY_OTHERS = (
     *(".gitattributes", ".gitignore", ".DS_Store"),

@@ -17,6 +17,7 @@ from drivetrain.bundle import reading
 from drivetrain.bundle.fields import Fields
 from drivetrain.bundle.manifest import (
     APPLICATIONS,
+    CATALOGUE,
     FORMAT,
     GUARD,
     GUARD_TENSORS,
@@ -144,7 +145,7 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
         onnx=onnx,
         training=_plain(fields, "training"),
         versions=_versions(fields),
-        files=_files(fields, has_onnx=onnx is not None, has_tokenizer=application == "text"),
+        files=_files(fields, application, has_onnx=onnx is not None),
     )
     signature.end()
     fields.text("digest", pattern=_SHA256)
@@ -223,7 +224,7 @@ def _versions(fields: Fields) -> dict[str, str]:
     return value
 
 
-def _files(fields: Fields, *, has_onnx: bool, has_tokenizer: bool) -> dict[str, FileRecord]:
+def _files(fields: Fields, application: str, *, has_onnx: bool) -> dict[str, FileRecord]:
     names = _plain(fields, "files")
     found = {}
     for name, entry in names.items():
@@ -239,6 +240,8 @@ def _files(fields: Fields, *, has_onnx: bool, has_tokenizer: bool) -> dict[str, 
         fields.refuse(f"names only one of {GUARD} and {GUARD_TENSORS} among its `files`")
     if (ONNX in found) != has_onnx:
         fields.refuse(f"does not say the same of {ONNX} under `onnx` and `files`")
-    if (TOKENIZER in found) != has_tokenizer:
+    if (TOKENIZER in found) != (application == "text"):
         fields.refuse(f"names {TOKENIZER} among its `files` where it is not of texts, or does not")
+    if (CATALOGUE in found) != (application == "collab"):
+        fields.refuse(f"names {CATALOGUE} among its `files` where it is not of ratings, or does not")
     return found

@@ -48,6 +48,8 @@ class Contents:
     """Path within the bundle -> the file."""
     tokenizer: Mapping[str, Any] | None = None
     """What `tokenizer.json` holds, of texts."""
+    catalogue: Mapping[str, Tensor] | None = None
+    """What `catalogue.safetensors` holds, of ratings."""
     guard: KeptGuard | None = None
     predictor: str | None = None
     """Source of `predict.py`, which runs without Drivetrain."""
@@ -64,6 +66,8 @@ class Contents:
         }
         if self.tokenizer is not None:
             files[manifests.TOKENIZER] = store.json_bytes(dict(self.tokenizer))
+        if self.catalogue is not None:
+            files[manifests.CATALOGUE] = store.tensor_bytes(self.catalogue)
         if self.guard is not None:
             files[manifests.GUARD] = store.json_bytes(self.guard.to_json())
             files[manifests.GUARD_TENSORS] = store.tensor_bytes(self.guard.tensors())

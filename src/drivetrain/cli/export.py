@@ -38,6 +38,12 @@ from drivetrain.cli import common
     is_flag=True,
     help="Write model.onnx too, and try it against torch; of tables, for nets.",
 )
+@click.option(
+    "--history/--no-history",
+    default=True,
+    show_default=True,
+    help="Of ratings: put in who rated what, so that it is not recommended again. It is personal data.",
+)
 @common.options(out="Folder of the bundle; one that is there is replaced.", short_out=True)
 def command(
     run: Path,
@@ -45,6 +51,7 @@ def command(
     guard: bool,
     script: bool,
     onnx: bool,
+    history: bool,
     as_json: bool,
     seed: int | None,
     out: Path | None,
@@ -65,9 +72,15 @@ def command(
     from drivetrain import collab, tabular, text, vision
 
     homes: dict[str, Any] = {"tabular": tabular, "text": text, "collab": collab}
-    export = homes.get(common.application_of(run), vision).export
+    application = common.application_of(run)
+    export = homes.get(application, vision).export
+    options: dict[str, Any] = {"golden": golden, "guard": guard, "script": script, "onnx": onnx}
+    if application == "collab":
+        options["with_history"] = history
+    elif not history:
+        raise click.UsageError("--no-history is for ratings. Leave it out.")
     with common.stdout_kept(), common.counter() as count:
-        found = export(run, out, golden=golden, guard=guard, script=script, onnx=onnx, report=count)
+        found = export(run, out, **options, report=count)
     common.answer(found.to_json(), _told(found, out), as_json=as_json)
 
 

@@ -14,29 +14,36 @@ from typing import TYPE_CHECKING
 from drivetrain._lazy import install
 
 if TYPE_CHECKING:
+    from drivetrain.collab.bundle import load, open_bundle, verify
+    from drivetrain.collab.bundling.exporting import export
     from drivetrain.collab.data import CollabData, from_csv, from_table, gather
     from drivetrain.collab.factors import Factors
     from drivetrain.collab.learner import learner, reopen, resume
-    from drivetrain.collab.model import CollabModel, load
+    from drivetrain.collab.model import CollabModel
 
 __all__ = [
     "CollabData",
     "CollabModel",
     "Factors",
+    "export",
     "from_csv",
     "from_table",
     "gather",
     "learner",
     "load",
+    "open_bundle",
     "reopen",
     "resume",
+    "verify",
 ]
 
 _HOMES = {
+    "bundle": ("load", "open_bundle", "verify"),
+    "bundling.exporting": ("export",),
     "data": ("CollabData", "from_csv", "from_table", "gather"),
     "factors": ("Factors",),
     "learner": ("learner", "reopen", "resume"),
-    "model": ("CollabModel", "load"),
+    "model": ("CollabModel",),
 }
 """Module -> the public names that it holds."""
 

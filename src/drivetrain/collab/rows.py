@@ -126,7 +126,7 @@ class _Reader:
     def __init__(self, source: TableSource, columns: Columns) -> None:
         self.source, self.columns = source, columns
         self.users, self.items = _Coder(), _Coder()
-        self.parts: list[tuple[np.ndarray, ...]] = []
+        self.parts: dict[str, list[np.ndarray]] = {}
         self.aside: list[Quarantined] = []
         self.num_aside = 0
         self.count = 0
@@ -137,7 +137,7 @@ class _Reader:
         users = self.users.codes(as_text(piece.column(names.user)))
         items = self.items.codes(as_text(piece.column(names.item)))
         ratings = np.ones(count, np.float32)
-        times = np.zeros(count, np.int64)
+        times = None
         fine = (users >= 0) & (items >= 0)
         self._set_aside(positions, users < 0, "no-user", lambda row: "The row names no user.")
         lacking = (items < 0) & (users >= 0)
@@ -159,7 +159,11 @@ class _Reader:
                 positions, wrong, "no-time", lambda row: _said(stamps[row], "is no time")
             )
             fine &= ~wrong
-        self.parts.append((users[fine], items[fine], ratings[fine], times[fine], positions[fine]))
+        found = {"users": users, "items": items, "ratings": ratings, "positions": positions}
+        if times is not None:
+            found["times"] = times
+        for name, values in found.items():
+            self.parts.setdefault(name, []).append(values[fine])
         self.count += int(fine.sum())
 
     def _set_aside(
@@ -172,23 +176,23 @@ class _Reader:
 
     def rows(self) -> Rows:
         """What was read, the names sorted."""
-        users, items, ratings, times, positions = (
-            np.concatenate(part) for part in zip(*self.parts, strict=True)
-        )
-        self.parts.clear()
-        user_names, user_codes = _sorted(self.users.names, users)
-        item_names, item_codes = _sorted(self.items.names, items)
+        # One column after the other, each freed when it is joined: all at once would take twice as much.
+        user_names, user_codes = _sorted(self.users.names, self._joined("users"))
+        item_names, item_codes = _sorted(self.items.names, self._joined("items"))
         return Rows(
             user_codes,
             item_codes,
-            ratings,
-            None if self.columns.time is None else times,
-            positions,
+            self._joined("ratings"),
+            None if self.columns.time is None else self._joined("times"),
+            self._joined("positions"),
             user_names,
             item_names,
             [*self.source.report.quarantined, *self.aside],
             num_set_aside=self.num_aside + self.source.num_set_aside,
         )
+
+    def _joined(self, name: str) -> np.ndarray:
+        return np.concatenate(self.parts.pop(name))
 
 
 def as_text(column: Any) -> Any:
@@ -311,12 +315,14 @@ def _without_duplicates(rows: Rows, keep: str, *, is_implicit: bool) -> None:
     if keep == "all" and not is_implicit:
         return
     keys = rows.users.astype(np.int64) * max(1, len(rows.item_names)) + rows.items
-    times = rows.times if rows.times is not None else np.zeros(len(rows), np.int64)
-    order = np.lexsort((times, keys))  # stable: equal times stay in the order of the file
-    ordered = keys[order]
-    is_last = np.append(ordered[1:] != ordered[:-1], True) if len(ordered) else np.zeros(0, bool)
-    if is_last.all():
+    if not _has_equal(keys):  # as usual: it takes a third of the memory and of the time to see that
         return
+    # stable: equal times stay in the order of the file
+    order = (
+        np.argsort(keys, kind="stable") if rows.times is None else np.lexsort((rows.times, keys))
+    )
+    ordered = keys[order]
+    is_last = np.append(ordered[1:] != ordered[:-1], True)
     is_first = np.insert(is_last[:-1], 0, True)
     group = np.cumsum(is_first) - 1
     kept = order[is_first if keep == "first" and not is_implicit else is_last]
@@ -341,6 +347,12 @@ def _without_duplicates(rows: Rows, keep: str, *, is_implicit: bool) -> None:
         for user, item in zip(users.tolist(), items.tolist(), strict=True)
     ]
     _drop(rows, wrong, "duplicate", details)
+
+
+def _has_equal(keys: np.ndarray) -> bool:
+    """Whether a number stands there twice."""
+    ordered = np.sort(keys)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _drop(rows: Rows, which: np.ndarray, reason: str, details: list[str]) -> None:

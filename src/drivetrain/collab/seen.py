@@ -36,9 +36,13 @@ class Seen:
     @classmethod
     def of_table(cls, table: RatingTable) -> Seen:
         """From training ratings."""
-        order = np.lexsort((table.items, table.users))  # by item: independent of the file's order
-        ordered = table.take(order)
-        return cls(ordered.by_user(), ordered.ratings, table.num_items)
+        keys = table.users.astype(np.int64) * table.num_items + table.items
+        order = np.argsort(keys, kind="stable")  # by item: independent of the file's order
+        del keys
+        counts = np.bincount(table.users, minlength=table.num_users)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        items = np.asarray(table.items, dtype=np.int32)[order]
+        return cls(Lists(items, offsets), table.ratings[order], table.num_items)
 
     @classmethod
     def of(cls, data: CollabData) -> Seen:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from drivetrain._registry import did_you_mean
-from drivetrain.data.split import distinct_times
 from drivetrain.data.split_ratings import TEST, TRAIN, VALID, cold_parts, last_parts
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.randomness import permutation
@@ -112,11 +111,12 @@ def _deal(found: np.ndarray, order: np.ndarray, valid: float, test: float) -> No
 
 def _by_time(times: np.ndarray, valid: float, test: float) -> np.ndarray:
     """The newest are the test, those before validate; ratings of one moment stay together."""
-    _, counts, places = distinct_times(times)
+    ordered = np.sort(times)
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last of each moment
+    after = len(times) - 1 - ends  # ratings later than each moment
     found = np.zeros(len(times), dtype=np.int8)
-    after = counts.sum() - np.cumsum(counts)  # ratings later than each moment
     for part, share in ((VALID, valid + test), (TEST, test)):
         if share:
-            cut = int(np.argmin(np.abs(after - share * counts.sum())))
-            found[places > cut] = part
+            cut = int(np.argmin(np.abs(after - share * len(times))))
+            found[times > ordered[ends[cut]]] = part
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import signal
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from hypothesis import given, strategies as st
 
 import drivetrain as dt
 from drivetrain import store
@@ -225,6 +224,8 @@ def numbers_longer_than_a_word(folder: Path) -> dt.Learner:
 
 def gaps_and_slips(folder: Path) -> dt.Learner:
     columns = watched(1000, seed=8)
+    for name, cells in columns.items():
+        cells += [cell + 100 if name == "user" else cell for cell in cells]
     columns["user"][5], columns["item"][9], columns["time"][30] = "", "NA", "null"
     columns["rating"][2:5] = ["n/a", "seven", "inf"]
     columns["rating"][77] = 400  # far from all others
@@ -360,3 +361,152 @@ def test_every_run_ends_with_the_same_bits_without_drivetrain(make: Make, tmp_pa
 def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path: Path) -> None:
     text = check(make(tmp_path), tmp_path, level=level)
     assert "from drivetrain" in text and "(nn.Module):" not in text
+
+
+# --- what it reads like ---------------------------------------------------------------------------
+
+
+def test_a_script_has_nothing_that_its_run_did_not_need(tmp_path: Path) -> None:
+    text = trained(write(tmp_path / "t.csv", watched())).eject(tmp_path / "e.py").read_text("utf-8")
+    assert len(text.splitlines()) < 320
+    for word in (
+        *("TIME", "MISSING", "drop_null", "lexsort", "kept", "TEST_SHARE", "places(", "isfinite"),
+        *("set_generators", "param_groups(", "split_by_decay", "num_terms(", "raise ", "hasattr"),
+    ):
+        assert word not in text, word
+    assert "F.mse_loss(preds, targets)" in text
+
+
+@pytest.mark.slow
+def test_settings_say_what_was_found_in_the_file(tmp_path: Path) -> None:
+    text = gaps_and_slips(tmp_path).eject(tmp_path / "e.py").read_text("utf-8")
+    assert 'MISSING = ("", "NA", "inf", "n/a", "null", "seven")  # words that mean' in text
+    assert "RATING_RANGE = (-3.0, 9.0)  # what lies further off is a slip" in text
+    text = repeated_their_mean(tmp_path).eject(tmp_path / "e.py").read_text("utf-8")
+    assert "# of several ratings their mean counts" in text
+    assert 'TIME = "time"  # the column of when it was rated' in text
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def test_a_frame_from_memory_is_refused(tmp_path: Path) -> None:
+    learner = trained(watched(60))
+    with pytest.raises(
+        EjectError,
+        match=r"^The run was trained on a data frame, and a script needs a file to read\. Write the "
+        r"frame to a file \(`frame\.to_parquet\('ratings\.parquet'\)`\), and train on that\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", watched(60))
+    learner = trained(path)
+    path.write_text(path.read_text().replace("3.5", "4.5", 1))
+    with pytest.raises(
+        EjectError,
+        match=rf"^{re.escape(str(path))} is not the file any more that the run was trained on\. Put that "
+        r"back, and eject again\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_names_that_pyarrow_cannot_order_as_the_run_did_are_refused(tmp_path: Path) -> None:
+    columns = watched(60)
+    columns["user"] = [f"{n:03d}" if k % 2 else n for k, n in enumerate(columns["user"])]
+    columns["user"][:2] = ["007", "7"]  # two people, and one number
+    learner = trained(write(tmp_path / "t.csv", columns))
+    with pytest.raises(
+        EjectError,
+        match=r"^A script cannot read t\.csv \(its column 'user'\) as simply as it has to, and get what "
+        r"the run got\. Save the ratings anew, such as by `pandas\.read_csv\(…\)\.to_csv\(…, "
+        r"index=False\)`, and train on that\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+def test_too_many_given_rows_are_refused(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    pairs = draw.choice(200 * 100, 11_000, replace=False)
+    columns = {"user": pairs // 100, "item": pairs % 100, "rating": draw.integers(1, 6, 11_000)}
+    learner = trained(
+        write(tmp_path / "t.csv", columns), valid=range(0, 10_100, 2), batch_size=4096
+    )
+    with pytest.raises(
+        EjectError,
+        match=r"^The 5,050 validation rows were given by their positions, which are too many to write "
+        r"into a script\. Split by time, by user or at random\.$",
+    ):
+        learner.eject(tmp_path / "e.py")
+
+
+# --- the functions of a script --------------------------------------------------------------------
+
+PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 5)), min_size=1)
+
+
+@given(PAIRS, st.sampled_from(["last", "first"]))
+def test_one_rating_of_each_pair_stays(rows: list[tuple[int, int, int]], keep: str) -> None:
+    users, items, times = (np.array(column) for column in zip(*rows, strict=True))
+    kept = one_of_each(users, items, times, keep)
+    wanted: dict[tuple[int, int], int] = {}
+    in_time = sorted(range(len(rows)), key=lambda row: times[row])  # stable
+    for row in in_time if keep == "last" else reversed(in_time):
+        wanted[rows[row][:2]] = row
+    assert kept.tolist() == sorted(wanted.values())
+
+
+@given(PAIRS)
+def test_ratings_of_a_pair_become_their_mean(rows: list[tuple[int, int, int]]) -> None:
+    users, items, ratings = (np.array(column) for column in zip(*rows, strict=True))
+    kept, means = mean_of_each(users, items, ratings.astype(np.float32), None)
+    for row in kept:
+        same = (users == users[row]) & (items == items[row])
+        assert means[row] == np.float32(ratings[same].mean())
+        assert row == np.flatnonzero(same)[-1]
+    assert len(kept) == len({row[:2] for row in rows})
+
+
+@given(st.lists(st.integers(-3, 9), min_size=1), st.data())
+def test_codes_count_who_trains_in_order(names: list[int], data: st.DataObject) -> None:
+    is_train = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(names), max_size=len(names)))
+    )
+    known = sorted({name for name, trains in zip(names, is_train, strict=True) if trains})
+    wanted = [known.index(name) + 1 if name in known else 0 for name in names]
+    if known:
+        assert codes(np.array(names), is_train).tolist() == wanted
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4),
+        min_size=1,
+    )
+)
+def test_places_are_those_of_sorted_names(names: list[str]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    order = sorted(set(names))
+    found = places(pa.chunked_array([names], pa.string()))
+    assert found.tolist() == [order.index(name) for name in names]
+
+
+@given(st.lists(st.integers(-(10**30), 10**30), min_size=1))
+def test_places_of_numbers_know_no_largest(numbers: list[int]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    order = sorted(set(numbers))
+    found = places_of_numbers(pa.chunked_array([list(map(str, numbers))], pa.string()))
+    assert found.tolist() == [order.index(number) for number in numbers]
+
+
+# --- real ratings ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_films_of_many_people_end_with_the_same_bits(tmp_path: Path) -> None:
+    learner = dt.collab.learner(real("ml-100k/u.data"), progress=False, batch_size=1024)
+    learner.train(1)
+    text = check(learner, tmp_path, alone=True)
+    assert 'COLUMN_NAMES = ("user", "item", "rating", "time")  # the file has no header' in text
+    assert len(text.splitlines()) < 325

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from drivetrain.collab.data import CollabData
-from drivetrain.collab.ejecting.reading import Reading, find_reading
+from drivetrain.collab.ejecting.reading import find_reading
 from drivetrain.collab.rows import slip_bounds
 from drivetrain.data.split_ratings import TEST, TRAIN, VALID
 from drivetrain.eject.inline import Setting
@@ -267,7 +267,8 @@ class RowWriter:
             if keep != "mean":
                 known["keep == 'first'"] = Known(keep == "first")
             self.lifter.known[f"{PLAIN}:{function.__name__}"] = known
-        return [made, _taken(names, "kept")]
+        word = {"last": "the last", "first": "the first", "mean": "their mean"}[keep]
+        return [f"{made}  # of several ratings {word} counts", _taken(names, "kept")]
 
     def _split(self, uses: dict[str, Any]) -> list[str]:
         """Statements that make `parts`."""
@@ -302,8 +303,8 @@ class RowWriter:
             return range(asked[0], asked[-1] + 1)
         if len(asked) > MOST_ROWS:
             raise EjectError(
-                f"The {len(asked):,} validation rows were given by their positions, which are too many to "
-                "write into a script. Split by time, by user or at random."
+                f"The {len(asked):,} validation rows were given by their positions, which are too many "
+                "to write into a script. Split by time, by user or at random."
             )
         return tuple(asked)
 
@@ -390,7 +391,7 @@ def cold_parts(owners: np.ndarray, valid: float, test: float, seed: int) -> np.n
 def one_of_each(
     users: np.ndarray, items: np.ndarray, times: np.ndarray | None, keep: str
 ) -> np.ndarray:
-    """As many rows as there are pairs of user and item: of several ratings one counts."""
+    """A row for each user and item that stand together, (M,): where several do, one of them."""
     keys = (items, users) if times is None else (times, items, users)
     order = np.lexsort(keys)  # stable: of equal ones the order of the file
     is_new = (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0)
@@ -401,7 +402,7 @@ def one_of_each(
 def mean_of_each(
     users: np.ndarray, items: np.ndarray, ratings: np.ndarray, times: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As many rows as there are pairs of user and item, and the ratings: of several their mean."""
+    """A row for each user and item that stand together, (M,); and the ratings, theirs the mean."""
     keys = (items, users) if times is None else (times, items, users)
     order = np.lexsort(keys)
     is_new = (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0)

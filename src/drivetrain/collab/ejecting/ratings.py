@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drivetrain.collab.data import VALID_BATCH_SIZE, gather
 from drivetrain.collab.ejecting.data import RowWriter

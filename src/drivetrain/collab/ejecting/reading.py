@@ -108,10 +108,15 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
     Raises: EjectError: they came from memory, the file is another one now, or no short way reads it.
     """
     recipe = data.recipe
+    if data.columns.rating is None:
+        raise EjectError(
+            "A model of events cannot be ejected yet. One of ratings can: give `rating`, the column that "
+            "says how good it was."
+        )
     if not isinstance(recipe["source"], str):
         raise EjectError(
-            "The run was trained on a data frame, and a script needs a file to read. Write the frame to a "
-            "file (`frame.to_parquet('ratings.parquet')`), and train on that."
+            "The run was trained on a data frame, and a script needs a file to read. Write the frame "
+            "to a file (`frame.to_parquet('ratings.parquet')`), and train on that."
         )
     path = Path(recipe["source"])
     opened = _opened(
@@ -125,12 +130,12 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
     report = opened.report
     if report.sha256 != data.sha256:
         raise EjectError(
-            f"{path} is not the file any more that the run was trained on. Put that back, and eject again."
+            f"{path} is not the file any more that the run was trained on. Put that back, and eject "
+            "again."
         )
     reasons = {entry.reason for entry in rows.quarantined}
     asks = with_times or "no-time" in reasons or rows.num_set_aside > len(rows.quarantined)
     roles = {"user": data.columns.user, "item": data.columns.item}
-    assert data.columns.rating is not None, "events are not trained by a Learner"
     roles["rating"] = data.columns.rating
     if asks and data.columns.time is not None:
         roles["time"] = data.columns.time
@@ -270,7 +275,7 @@ def _same(role: str, values: np.ndarray, wanted: Any) -> bool:
     if role == "rating":
         return values.dtype == np.float32 and np.array_equal(values, wanted)
     ranks = [np.unique(one, return_inverse=True)[1] for one in (values, wanted)]
-    return np.array_equal(*ranks)
+    return np.array_equal(ranks[0], ranks[1])
 
 
 # --- what a script calls --------------------------------------------------------------------------
