@@ -59,7 +59,7 @@ DOMAIN_LEN, MAX_LEN = 320, 256
 and 5/8 from its end."""
 SEEDS = (1, 2, 3)
 DOMAIN_EPOCHS, DOMAIN_LR = 1, 3e-3
-EPOCHS, LR = 1, 1e-2
+EPOCHS, LR = 4, 1e-2
 """Of gradual unfreezing: epochs in which all layers train, and the head's first rate."""
 DROPOUTS: dict[str, Any] = {
     "embedding_dropout": 0.05,

@@ -305,7 +305,7 @@ def split_by_decay(layers) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 
 
 def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    """Mean over items of per-batch means, in float64: each batch weighs as many items as it has."""
+    """Mean of per-batch means, in float64: each batch weighs as many terms as its mean is over."""
     stacked = torch.stack([value.detach() for value in values]).to(torch.float64)
     weights = torch.tensor(counts, dtype=torch.float64)
     return float((stacked * weights).sum() / weights.sum())

@@ -227,9 +227,7 @@ def one_cycle_momentum(progress: float) -> float:
 
 
 def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    """Mean of per-batch means, in float64: each batch weighs what its mean is over, see
-    `num_terms`.
-    """
+    """Mean of per-batch means, in float64: each batch weighs as many terms as its mean is over."""
     stacked = torch.stack([value.detach() for value in values]).to(torch.float64)
     weights = torch.tensor(counts, dtype=torch.float64)
     return float((stacked * weights).sum() / weights.sum())

@@ -305,7 +305,7 @@ def test_facts_beat_the_mean_vector_on_real_users_and_films(side: str) -> None:
     mean = np.average(own, axis=0, weights=counts), np.average(own_bias, weights=counts)
     from_facts = rmse(*cold.vectors(everybody.values))
     mean_vector = rmse(np.tile(mean[0], (len(place), 1)), np.full(len(place), mean[1]))
-    assert from_facts < mean_vector - (0.006 if side == "user" else 0.05)
+    assert from_facts < mean_vector - (0.006 if side == "user" else 0.03)
     assert cold.report.interval[0] > 0
     # and the mean rating on the other side, which needs no vector
     others, asked = (

@@ -328,3 +328,20 @@ def test_torchs_own_loader_reads_the_same_data():
     data = TensorData(torch.arange(6.0), torch.arange(6))
     loader = torch.utils.data.DataLoader(data, batch_size=4, collate_fn=lambda batch: batch)  # pyright: ignore[reportArgumentType]
     assert [targets.tolist() for _, targets in loader] == [[0, 1, 2, 3], [4, 5]]
+
+
+def test_batches_that_are_cut_from_an_epoch_are_those_that_are_fetched() -> None:
+    class Fetched(TensorData):
+        def __getitems__(self, indices: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return super().__getitems__(indices)
+
+    rows = torch.arange(23)
+    for options in ({}, {"drop_last": True}, {"min_batch": 4}, {"shuffle": True}):
+        given = {"batch_size": 5, "seed": 3, **options}
+        cut, fetched = (
+            BatchLoader(kind(rows, rows * 2), **given) for kind in (TensorData, Fetched)
+        )
+        for epoch, start in ((0, 0), (1, 2), (1, 4)):
+            one, two = (list(loader.batches(epoch, start=start)) for loader in (cut, fetched))
+            assert [[t.tolist() for t in b] for b in one] == [[t.tolist() for t in b] for b in two]
+            assert one or start == len(cut)

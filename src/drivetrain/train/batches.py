@@ -86,7 +86,7 @@ def length(loader: Iterable[Any]) -> int | None:
 
 
 def weighted_mean(values: Sequence[Tensor], counts: Sequence[int]) -> float:
-    """Mean of per-batch means, in float64: each batch weighs what its mean is over, see `num_terms`."""
+    """Mean of per-batch means, in float64: each batch weighs as many terms as its mean is over."""
     if not values:
         return float("nan")
     stacked = torch.stack([value.detach() for value in values]).to("cpu", torch.float64)

@@ -24,7 +24,8 @@ def card_of(
     """`README.md` and `config.json`."""
     results = record["results"]
     figures = _numbers(results.get("metrics", {}).get("valid", {}))
-    metric = "rmse" if "rmse" in figures else next(iter(figures), "loss")
+    metric = next((name for name in ("rmse", "ndcg") if name in figures), "loss")
+    what = "events" if model.rating is None else "ratings"
     counts = manifest.training["items"]
     usual = manifest.preprocessing["usual_unknown"]
     card = Card(
@@ -37,19 +38,18 @@ def card_of(
         pipeline="tabular-regression",
         classes=(),
         data=(
-            f"Trained on {manifest.training['data']}: {counts.get('train', 0):,} ratings of "
+            f"Trained on {manifest.training['data']}: {counts.get('train', 0):,} {what} of "
             f"{len(model.items) - 1:,} items by {len(model.users) - 1:,} users.",
             f"Measured on {counts.get('valid', 0):,} others, split {manifest.training['split_by']}.",
         ),
         results=_rows(results, figures, metric),
-        measured_on=f"On {counts.get('valid', 0):,} ratings that did not train.",
+        measured_on=f"On {counts.get('valid', 0):,} {what} that did not train.",
         metrics={name: value for name, value in figures.items() if name != metric},
         limits=(
             "It knows the users and items it was trained on. For others it answers what a mean user, or "
             "a mean item, would get, and says that they are unknown: of the ratings measured "
             f"{usual:.0%} were such.",
-            "Ratings are given by people who chose to rate: what is predicted is how those who would "
-            "rate an item rate it, not how all would.",
+            *(_CHOSEN if model.rating is not None else ()),
             "What is recommended is rated more, and what is rated more is recommended: a model that is "
             "trained on its own recommendations narrows.",
             _privacy(with_history),
@@ -121,6 +121,11 @@ def _interval(value: Any) -> tuple[float, float] | None:
     is_pair = isinstance(value, list | tuple) and len(value) == 2
     return (float(value[0]), float(value[1])) if is_pair else None
 
+
+_CHOSEN = (
+    "Ratings are given by people who chose to rate: what is predicted is how those who would rate an "
+    "item rate it, not how all would.",
+)
 
 _FILES = {
     manifests.NAME: "what this bundle is, and the SHA-256 of everything else",
