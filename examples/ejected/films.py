@@ -239,7 +239,9 @@ def evaluate(model: nn.Module, valid: Part) -> dict[str, float]:
     losses, counts = [], []
     squares = []
     with torch.inference_mode():
-        for pairs, targets in zip(*(column.split(VALID_BATCH_SIZE) for column in valid)):
+        for pairs, targets in zip(
+            *(column.split(VALID_BATCH_SIZE) for column in valid), strict=True
+        ):
             preds = model(pairs)
             losses.append(F.mse_loss(preds, targets))
             counts.append(len(targets))

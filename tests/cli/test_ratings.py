@@ -210,3 +210,27 @@ def test_a_run_of_another_kind_does_not_recommend(run, tmp_path: Path, trained: 
     assert result.exit_code == 2
     sentence = f"{other} is of the kind 'tabular': only ratings recommend.\n"
     assert result.stderr == f"drivetrain: {sentence}"
+
+
+def test_events_are_put_in_order(run, sample: Path) -> None:
+    with open(sample / "ratings.csv", newline="") as file:
+        rows = [f"{row['user']},{row['item']}" for row in csv.DictReader(file)]
+    Path("plays.csv").write_text("\n".join(["user,item", *rows]) + "\n")
+    words = (
+        "--task",
+        "collab",
+        "--epochs",
+        1,
+        "--set",
+        "batch_size=2048",
+        "--set",
+        "num_factors=4",
+    )
+    result = run("train", "plays.csv", *words, "--out", "r")
+    assert result.exit_code == 0, result.output
+    assert "validation events" in result.stdout and "ndcg" in result.stdout
+    assert "drivetrain predict" not in result.stdout
+    found = json.loads(run("recommend", "r", "u007", "--k", 2, "--json").stdout)
+    assert found["by"] == "model" and len(found["items"]) == 2
+    assert all(near["rating"] is None for one in found["items"] for near in one["near"])
+    assert run("recommend", "r", "u007").stdout.splitlines()[0].split() == ["title", "score", "why"]

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from drivetrain import store
 from drivetrain.collab.data import CollabData, from_csv, from_table, gather, gather_again
-from drivetrain.collab.splits import PARTS
+from drivetrain.collab.table.splits import PARTS
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from tests.collab.made import planted, write

@@ -15,8 +15,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.ids import Ids
-from drivetrain.collab.newcomer import Newcomer, newcomer
+from drivetrain.collab.newcomers.newcomer import Newcomer, newcomer
 from drivetrain.collab.recommend import (
     item_index,
     nearest_liked,
@@ -25,6 +24,7 @@ from drivetrain.collab.recommend import (
     recommend_to,
 )
 from drivetrain.collab.seen import Seen
+from drivetrain.collab.table.ids import Ids
 from drivetrain.data.ratings import Lists
 from drivetrain.errors import ConfigError
 from drivetrain.models.factorization import DotProduct, RatingNet, create_factorization

@@ -243,5 +243,7 @@ def _files(fields: Fields, application: str, *, has_onnx: bool) -> dict[str, Fil
     if (TOKENIZER in found) != (application == "text"):
         fields.refuse(f"names {TOKENIZER} among its `files` where it is not of texts, or does not")
     if (CATALOGUE in found) != (application == "collab"):
-        fields.refuse(f"names {CATALOGUE} among its `files` where it is not of ratings, or does not")
+        fields.refuse(
+            f"names {CATALOGUE} among its `files` where it is not of ratings, or does not"
+        )
     return found

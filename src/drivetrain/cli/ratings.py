@@ -19,8 +19,8 @@ LOOKED_AT = 20
 MOST_BYTES = 1 << 16
 WRITTEN = ("review", "text", "comment", "summary")
 """Words of a column's name that make a table of ratings one of texts."""
-MODELS = ("dot_bias", "dot", "net")
-"""Names of models that predict ratings; others are of other sources."""
+MODELS = ("dot_bias", "dot", "net", "bpr")
+"""Names of models of ratings and of events; others are of other sources."""
 MOST_ROWS = 20
 """Answers that are printed; --json and --out have all."""
 
@@ -46,7 +46,7 @@ def is_ratings(path: Path, task: str | None, given: Mapping[str, Any]) -> str | 
 
 
 def _by_looks(path: Path) -> str | None:
-    from drivetrain.collab.columns import looks_like_ratings
+    from drivetrain.collab.table.columns import looks_like_ratings
     from drivetrain.errors import DrivetrainError
 
     try:
@@ -169,7 +169,10 @@ def found(learner: Any) -> str:
     )
     rows = [
         ("Source", str(data.source)),
-        ("Ratings", f"{counts['train']:,} to train, {counts['valid']:,} to validate{sealed}"),
+        (
+            "Events" if data.is_implicit else "Ratings",
+            f"{counts['train']:,} to train, {counts['valid']:,} to validate{sealed}",
+        ),
         ("Of", sides),
     ]
     parts = [layout.table(rows), *(f"! {note}" for note in data.notes)]
@@ -184,28 +187,34 @@ def found(learner: Any) -> str:
 def result(document: Mapping[str, Any]) -> str:
     """The result of a training beside its baselines, where the run is, and what to type next."""
     valid, run = document["metrics"]["valid"], shlex.quote(document["run"])
-    return "\n".join(
-        [
-            f"Result on {document['items']['valid']:,} validation ratings",
-            compared(valid, document["interval"], document["baselines"]),
-            "",
-            f"Trained in {layout.duration(document['seconds'])}. The run is in {document['run']}",
-            "Next",
-            f"  drivetrain recommend {run} USER",
-            f"  drivetrain predict {run} --user USER --item ITEM",
-            f"  drivetrain evaluate {run} --on RATINGS",
-        ]
-    )
+    of_ratings = "rmse" in valid
+    lines = [
+        f"Result on {document['items']['valid']:,} validation {'ratings' if of_ratings else 'events'}",
+        compared(valid, document["interval"], document["baselines"]),
+        "",
+        f"Trained in {layout.duration(document['seconds'])}. The run is in {document['run']}",
+        "Next",
+        f"  drivetrain recommend {run} USER",
+    ]
+    if of_ratings:
+        lines.append(f"  drivetrain predict {run} --user USER --item ITEM")
+        lines.append(f"  drivetrain evaluate {run} --on RATINGS")
+    return "\n".join(lines)
 
 
 def compared(
     metrics: Mapping[str, float], interval: Any, baselines: Mapping[str, Mapping[str, Any]]
 ) -> str:
     """The metric that counts with its interval, the baselines' under it, then the other figures."""
-    rows = [("rmse", layout.number(metrics["rmse"]), _between(interval))]
+    primary = next((name for name in ("rmse", "ndcg") if name in metrics), None)
+    if primary is None:
+        return (
+            "  Nobody has a later event of what training knows, so that lists cannot be measured."
+        )
+    rows = [(primary, layout.number(metrics[primary]), _between(interval))]
     for name, record in baselines.items():
-        rows.append((f"  {name}", layout.number(record["rmse"]), _between(record["interval"])))
-    rows += [(n, layout.number(v), "") for n, v in metrics.items() if n not in ("rmse", "loss")]
+        rows.append((f"  {name}", layout.number(record[primary]), _between(record["interval"])))
+    rows += [(n, layout.number(v), "") for n, v in metrics.items() if n not in (primary, "loss")]
     return layout.table(rows, indent=2)
 
 
@@ -313,7 +322,7 @@ def explained(run: Path, items: tuple[str, ...], pictures: Path | None) -> dict[
     Raises: ConfigError: it is a net, which has no axes of taste; or an item is unknown.
     """
     from drivetrain._registry import did_you_mean
-    from drivetrain.collab.reading import factor_ends, item_biases, map_items, nearest_items
+    from drivetrain.collab.looking.reading import factor_ends, item_biases, map_items, nearest_items
     from drivetrain.errors import ConfigError
 
     model = opened(run)
@@ -338,7 +347,7 @@ def explained(run: Path, items: tuple[str, ...], pictures: Path | None) -> dict[
         import io
 
         from drivetrain import store
-        from drivetrain.collab.show import item_map_figure
+        from drivetrain.collab.looking.show import item_map_figure
 
         image = io.BytesIO()
         item_map_figure(map_items(factors, titles, counts=counts)).savefig(image, format="svg")

@@ -79,21 +79,21 @@ def command(
         raise ConfigError(f"{run} is of the kind '{application}': only ratings recommend.")
 
     from drivetrain.cli import ratings
-    from drivetrain.collab import recommend as recommending
+    from drivetrain.collab.recommend import item_index, recommend, recommend_to
 
     options: dict[str, Any] = {"exclude_seen": not seen, "allow": only or None, "deny": without}
     with common.stdout_kept(), common.counter() as count:
         model = ratings.opened(run)
         if search == "graph":
-            options["index"] = recommending.item_index(model, seed=42 if seed is None else seed)
+            options["index"] = item_index(model, seed=42 if seed is None else seed)
         if is_table:
             assert out is not None
             wanted = None if everybody else users
-            written = recommending.recommend_to(model, wanted, out, k, report=count, **options)
+            written = recommend_to(model, wanted, out, k, report=count, **options)
             answers = []
         else:
             written = None
-            answers = [recommending.recommend(model, user, k, **options) for user in users]
+            answers = [recommend(model, user, k, **options) for user in users]
     if written is not None:
         for note in written.notes:
             exits.print_line(note)

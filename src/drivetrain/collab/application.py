@@ -113,7 +113,7 @@ class CollabApplication:
     def results(self, learner: Learner) -> dict[str, Any]:
         """The result with its interval, beside the baselines, on the validation ratings."""
         found = learner.evaluate()
-        valid = self.data.part("valid")
+        valid = self.data.pairs("valid")
         measured = self._measured(learner.predictions().outputs.numpy(), valid)
         return {
             "task": "collab",
@@ -121,8 +121,8 @@ class CollabApplication:
             "metrics": {
                 "valid": {
                     "loss": found.loss,
-                    **found.metrics,
                     **{name: getattr(measured, name).value for name in ("rmse", "mse", "mae")},
+                    **found.metrics,  # to the last digit as training and a script of it have them
                 }
             },
             "interval": interval_of(measured),
@@ -134,7 +134,7 @@ class CollabApplication:
     def baselines(self) -> dict[str, Any]:
         """What simple rules reach on the validation ratings: name -> `{rmse, interval}`."""
         if self._baselines is None:
-            train, valid = self.data.part("train"), self.data.part("valid")
+            train, valid = self.data.pairs("train"), self.data.pairs("valid")
             self._baselines = {}
             for name, fit in RATING_BASELINES.items():
                 measured = self._measured(fit(train).predict(valid.users, valid.items), valid)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,11 @@ import numpy as np
 
 from drivetrain import store
 from drivetrain._registry import did_you_mean
-from drivetrain.collab.columns import USUAL, Columns, find_columns
-from drivetrain.collab.ids import Ids
-from drivetrain.collab.rows import DUPLICATES, Report, Rows, as_text, read_rows
-from drivetrain.collab.splits import PARTS, REASONS, SPLITS, parts_given, parts_of
-from drivetrain.collab.titles import read_titles
+from drivetrain.collab.table.columns import USUAL, Columns, find_columns
+from drivetrain.collab.table.ids import Ids
+from drivetrain.collab.table.rows import DUPLICATES, Report, Rows, as_text, read_rows
+from drivetrain.collab.table.splits import PARTS, REASONS, SPLITS, parts_given, parts_of
+from drivetrain.collab.table.titles import read_titles
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
 from drivetrain.data.ratings import RatingTable
@@ -36,7 +36,7 @@ from drivetrain.errors import ConfigError, DataError
 from drivetrain.train.choice import Choices
 
 if TYPE_CHECKING:
-    from drivetrain.collab.facts import Facts
+    from drivetrain.collab.newcomers.facts import Facts
 
 LISTED = 1_000_000
 """Ratings up to which a run writes down the part of each; of more it has the rule and the seed."""
@@ -111,6 +111,10 @@ class CollabData:
         """The ratings of a part."""
         return self.table.take(self.rows(part))
 
+    def pairs(self, part: str) -> RatingTable:
+        """The same without their times, which take as much memory as all else."""
+        return replace(self.table, times=None).take(self.rows(part))
+
     def counts(self) -> dict[str, int]:
         """Ratings of each part, and rows set aside."""
         found = {part: int((self.parts == code).sum()) for part, code in PARTS.items()}
@@ -124,7 +128,7 @@ class CollabData:
     def loaders(self, *, batch_size: int = 64) -> Loaders:
         """Batches (pairs (B, 2), ratings (B,)): training ratings shuffled each epoch, then validation."""
         found = {
-            part: RatingData(self.part(part), RowNames(self.positions[self.rows(part)]))
+            part: RatingData(self.pairs(part), RowNames(self.positions[self.rows(part)]))
             for part in ("train", "valid")
         }
         return Loaders(
@@ -220,7 +224,8 @@ def gather(
         implicit: True: leave the ratings aside, each row is an event.
         titles: what items are called; see `titles.read_titles`. A string may also be a column of the
             source.
-        user_facts, item_facts: tables of what is known of users or items; see `facts.read_facts`.
+        user_facts, item_facts: tables of what is known of users or items; or mappings of `source` and
+            options of `newcomers.facts.read_facts`: `{"source": "u.user", "names": […]}`.
         names: of the columns of a file without a header; by default such a file of three or four columns
             of numbers holds user, item, rating, time.
         split: one of `splits.SPLITS`; by default `random`.
@@ -251,7 +256,7 @@ def gather(
             "`valid` names the rows that validate: `split` and `test` are settled by it."
         )
     choices = Choices()
-    opened = _opened(source, names, delimiter, encoding, missing)
+    opened, is_bare = open_ratings(source, names, delimiter, encoding, missing)
     asked = {"user": user, "item": item, "rating": rating, "time": time}
     columns = find_columns(opened.names, asked)
     if implicit:
@@ -276,7 +281,7 @@ def gather(
         parts = parts_given(rows.positions, given)
     table, users, items = _coded(rows, parts)
     notes = [*opened.report.notes, *rows.notes, *_unseen(table, parts)]
-    if opened.names == USUAL[: len(opened.names)] and names is None and _is_file(source):
+    if is_bare:
         notes.insert(0, f"The file has no header: its columns are {', '.join(opened.names)}.")
     _say_columns(choices, columns)
     data = CollabData(
@@ -284,8 +289,8 @@ def gather(
         recipe={
             "source": _absolute(source),
             "titles": _absolute(titles),
-            "user_facts": _absolute(user_facts),
-            "item_facts": _absolute(item_facts),
+            "user_facts": _facts_again(user_facts),
+            "item_facts": _facts_again(item_facts),
             **asked,
             "implicit": implicit,
             "names": None if names is None else list(names),
@@ -334,19 +339,19 @@ def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> 
     return gather(source, report=report, **options)
 
 
-def _opened(
+def open_ratings(
     source: Any,
     names: Sequence[str] | None,
     delimiter: str | None,
     encoding: str | None,
     missing: Sequence[str],
-) -> TableSource:
-    """The table; a file without a header by the names that were given, or those that are usual."""
+) -> tuple[TableSource, bool]:
+    """The table, and whether it has no header: then its columns are named as is usual."""
     options: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "missing": missing}
     opened = open_table(source, names=names, **options)
     if names is None and opened.is_bare and len(opened.names) in (3, 4):
-        opened = open_table(source, names=USUAL[: len(opened.names)], **options)
-    return opened
+        return open_table(source, names=USUAL[: len(opened.names)], **options), True
+    return opened, False
 
 
 def _coded(rows: Rows, parts: np.ndarray) -> tuple[RatingTable, Ids, Ids]:
@@ -396,12 +401,21 @@ def _with_titles(data: CollabData, opened: TableSource, titles: Any) -> None:
 def _with_facts(data: CollabData, user_facts: Any, item_facts: Any) -> None:
     if user_facts is None and item_facts is None:
         return
-    from drivetrain.collab.facts import read_facts
+    from drivetrain.collab.newcomers.facts import read_facts
 
-    if user_facts is not None:
-        data.user_facts = read_facts(user_facts, data.users)
-    if item_facts is not None:
-        data.item_facts = read_facts(item_facts, data.items)
+    for side, given, ids in (
+        ("user", user_facts, data.users),
+        ("item", item_facts, data.items),
+    ):
+        if given is not None:
+            how = dict(given) if _tells_how(given) else {"source": given}
+            found = read_facts(how.pop("source"), ids, **how)
+            setattr(data, f"{side}_facts", found)
+
+
+def _tells_how(given: Any) -> bool:
+    """Whether facts come with options of reading them: a mapping with a `source`."""
+    return isinstance(given, Mapping) and "source" in given
 
 
 def _say_columns(choices: Choices, columns: Columns) -> None:
@@ -428,16 +442,21 @@ def _range(value: Sequence[float] | None) -> tuple[float, float] | None:
     return low, high
 
 
-def _is_file(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
 def _absolute(source: Any) -> Any:
     """A path made absolute, a mapping as it is; None for what only this process has."""
     if isinstance(source, str | os.PathLike):
         path = Path(os.fspath(source)).expanduser()
         return str(path.resolve()) if path.exists() else os.fspath(source)
     return dict(source) if isinstance(source, Mapping) and _is_plain(source) else None
+
+
+def _facts_again(given: Any) -> Any:
+    """As `_absolute`, the options kept."""
+    if not _tells_how(given):
+        return _absolute(given)
+    source = _absolute(given["source"])
+    options = {key: list(v) if isinstance(v, tuple) else v for key, v in given.items()}
+    return None if source is None else {**options, "source": source}
 
 
 def _is_plain(source: Mapping[Any, Any]) -> bool:

@@ -80,8 +80,8 @@ class EventsApplication(CollabApplication):
 def parts_of(data: CollabData, num_factors: int, settings: Mapping[str, Any]) -> bpr.BprParts:
     """Model, loaders and loss of BPR over the events of the data."""
     return bpr.bpr_parts(
-        data.part("train"),
-        data.part("valid"),
+        data.pairs("train"),
+        data.pairs("valid"),
         num_factors=num_factors,
         batch_size=settings["batch_size"],
         seed=settings["seed"],
@@ -240,7 +240,7 @@ def fit(
     }
     began = time.perf_counter()
     fitted = als.fit_als(
-        data.part("train"),
+        data.pairs("train"),
         report=report or (_tell if progress else None),
         **settings,
     )

@@ -15,7 +15,7 @@ from drivetrain.errors import DataError
 
 K = 10
 """Places of the lists that results are about."""
-MOST_USERS = 5_000
+MOST_USERS = 2_000
 """Users whose lists are looked at, drawn by the seed."""
 PRIMARY = "ndcg"
 """What lists are compared by: a hit counts less the further down it stands."""
@@ -29,7 +29,7 @@ def ranked(
     Args:
         scores: (B,) codes of users -> (B, I).
     """
-    train, valid = data.part("train"), data.part("valid")
+    train, valid = data.pairs("train"), data.pairs("valid")
     try:
         return measure_ranking(
             scores,
@@ -46,7 +46,7 @@ def ranked(
 
 def list_baselines(data: CollabData, names: Sequence[str]) -> dict[str, Any]:
     """What simple orders are worth: name -> `{ndcg, interval}`."""
-    train = data.part("train")
+    train = data.pairs("train")
     found = {name: ranked(RANKING_BASELINES[name](train).scores, data) for name in names}
     return {
         name: {PRIMARY: one.per_list[PRIMARY].value, "interval": interval_of(one)}

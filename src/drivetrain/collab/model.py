@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from drivetrain import store
 from drivetrain.collab.answers import RatingPrediction, RatingPredictions
-from drivetrain.collab.columns import find_columns
 from drivetrain.collab.data import CollabData
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.ids import Ids, as_id
 from drivetrain.collab.measure import measure_ratings
-from drivetrain.collab.rows import as_text, read_rows
 from drivetrain.collab.seen import Seen, read_seen
+from drivetrain.collab.table.columns import find_columns
+from drivetrain.collab.table.ids import Ids, as_id
+from drivetrain.collab.table.rows import as_text, read_rows
 from drivetrain.data.ratings import Lists
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import ConfigError, DataError, RunError

@@ -28,11 +28,11 @@ from torch import nn
 from drivetrain import store
 from drivetrain._optional import require
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.ids import Ids, as_id
-from drivetrain.collab.newcomer import Newcomer
-from drivetrain.collab.reading import cosines
+from drivetrain.collab.looking.reading import cosines
+from drivetrain.collab.newcomers.newcomer import Newcomer
 from drivetrain.collab.search import CELLS, Found, ItemIndex, blocks, exact_top, top_of
 from drivetrain.collab.seen import Seen
+from drivetrain.collab.table.ids import Ids, as_id
 from drivetrain.errors import ConfigError
 from drivetrain.interpret.text import cut, table
 

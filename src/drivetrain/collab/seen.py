@@ -47,7 +47,7 @@ class Seen:
     @classmethod
     def of(cls, data: CollabData) -> Seen:
         """From the training part of the data."""
-        return cls.of_table(data.part("train"))
+        return cls.of_table(data.pairs("train"))
 
     @cached_property
     def popularity(self) -> np.ndarray:

@@ -289,7 +289,10 @@ def document_description(
         is out of range.
     """
     found = {**lookup(PRESETS, preset, what="preset of a text encoder")}
-    del found["output_dropout"], found[RANGE]  # a language model's: here no vector is a weight as well
+    del (
+        found["output_dropout"],
+        found[RANGE],
+    )  # a language model's: here no vector is a weight as well
     found |= DOCUMENT_DROPOUTS.get(preset, {})
     for name in DROPOUTS:
         if name in found:

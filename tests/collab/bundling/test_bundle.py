@@ -20,8 +20,8 @@ from drivetrain.bundle import manifest as manifests
 from drivetrain.collab import bundle
 from drivetrain.collab.bundling.catalogue import Catalogue, read_catalogue
 from drivetrain.collab.bundling.predictor import NO_HISTORY, CollabPredictor
-from drivetrain.collab.ids import Ids
 from drivetrain.collab.seen import Seen
+from drivetrain.collab.table.ids import Ids
 from drivetrain.data.ratings import Lists
 from drivetrain.errors import BundleError, ConfigError, DrivetrainError, NonFiniteError
 from tests.collab.made import planted

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drivetrain.collab.ids import Ids
 from drivetrain.collab.seen import Seen, _fits
+from drivetrain.collab.table.ids import Ids
 from drivetrain.data.ratings import Lists
 from drivetrain.errors import BundleError, RunError
 

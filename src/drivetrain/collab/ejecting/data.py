@@ -14,7 +14,7 @@ import numpy as np
 
 from drivetrain.collab.data import CollabData
 from drivetrain.collab.ejecting.reading import find_reading
-from drivetrain.collab.rows import slip_bounds
+from drivetrain.collab.table.rows import slip_bounds
 from drivetrain.data.split_ratings import TEST, TRAIN, VALID
 from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known

@@ -247,7 +247,7 @@ def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield part.pairs[rows], part.ratings[rows]
 '''
 
-_VALID_BATCHES = "zip(*(column.split(VALID_BATCH_SIZE) for column in valid))"
+_VALID_BATCHES = "zip(*(column.split(VALID_BATCH_SIZE) for column in valid), strict=True)"
 
 _MAKE_MODEL = '''
 def make_model(train: Part) -> {kind}:

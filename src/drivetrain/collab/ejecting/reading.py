@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drivetrain._optional import require
-from drivetrain.collab.data import CollabData, _opened
-from drivetrain.collab.rows import Rows, read_rows
+from drivetrain.collab.data import CollabData, open_ratings
+from drivetrain.collab.table.rows import Rows, read_rows
 from drivetrain.data.tables.reading import TableSource
 from drivetrain.errors import EjectError
 
@@ -119,7 +119,7 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
             "to a file (`frame.to_parquet('ratings.parquet')`), and train on that."
         )
     path = Path(recipe["source"])
-    opened = _opened(
+    opened, _ = open_ratings(
         recipe["source"],
         recipe["names"],
         recipe["delimiter"],

@@ -85,8 +85,8 @@ def find_dialect(
         width = len(records[0][0])
         if width != len(given):
             raise DataError(
-                f"{len(given)} names are given for {source}, and its first row has {width} fields, cut at "
-                f"{chosen!r}."
+                f"{len(given)} names are given for {source}, and its first row has {width} fields, cut "
+                f"at {chosen!r}."
             )
         names = unique_names(list(given), notes)
         return Dialect(chosen, names, start, _line_ends(sample), tuple(notes))

@@ -329,7 +329,9 @@ def open_table(
 
 def _check_unnamed(source: Path | str, names: Sequence[str] | None) -> None:
     if names is not None:
-        raise DataError(f"{source} names its columns itself: `names` is for files without a header.")
+        raise DataError(
+            f"{source} names its columns itself: `names` is for files without a header."
+        )
 
 
 class _CsvSource(TableSource):

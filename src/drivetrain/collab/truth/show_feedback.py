@@ -12,9 +12,9 @@ import numpy as np
 
 from drivetrain._optional import require
 from drivetrain._registry import lookup
-from drivetrain.collab.concentration import ConcentrationReport
-from drivetrain.collab.districts import Districts
-from drivetrain.collab.feedback import MEASURES, PERCENT, Feedback
+from drivetrain.collab.truth.concentration import ConcentrationReport
+from drivetrain.collab.truth.districts import Districts
+from drivetrain.collab.truth.feedback import MEASURES, PERCENT, Feedback
 from drivetrain.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
-from drivetrain.collab import feedback as module
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.feedback import (
+from drivetrain.collab.shown import Scorer
+from drivetrain.collab.truth import feedback as module
+from drivetrain.collab.truth.feedback import (
     MEASURES,
     Behaviour,
     Mitigation,
@@ -23,8 +24,7 @@ from drivetrain.collab.feedback import (
     rank_correlation,
     simulate_feedback,
 )
-from drivetrain.collab.show_feedback import plot_feedback
-from drivetrain.collab.shown import Scorer
+from drivetrain.collab.truth.show_feedback import plot_feedback
 from drivetrain.data.ratings import RatingTable
 from drivetrain.errors import ConfigError, DataError, ShapeError, UnknownNameError
 from tests.collab.simple_fits import fit_als, fit_biases, movielens, planted

@@ -16,7 +16,7 @@ import numpy as np
 from drivetrain.collab.learner import CollabApplication, CollabLearner, learner as make_learner
 from drivetrain.collab.model import CollabModel
 from drivetrain.collab.shown import Scorer
-from drivetrain.collab.splits import TRAIN, VALID
+from drivetrain.collab.table.splits import TRAIN, VALID
 from drivetrain.data.ratings import RatingTable
 from drivetrain.errors import ConfigError
 from drivetrain.train.choice import Choices

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drivetrain._optional import require
-from drivetrain.collab.reading import Ends, ItemMap
+from drivetrain.collab.looking.reading import Ends, ItemMap
 from drivetrain.errors import ConfigError
 from drivetrain.interpret.drawing import DOWN, bare, label, new_figure, note_below
 

@@ -47,8 +47,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from drivetrain.collab.concentration import counts_of, gini, squared_errors, top_share
 from drivetrain.collab.shown import Scorer, blocks, open_scores, top_items
+from drivetrain.collab.truth.concentration import counts_of, gini, squared_errors, top_share
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.interpret.text import table as text_table

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.reading import (
+from drivetrain.collab.looking.reading import (
     cosines,
     distances,
     factor_ends,
@@ -21,7 +21,7 @@ from drivetrain.collab.reading import (
     user_biases,
 )
 from drivetrain.errors import ConfigError, DataError, ShapeError
-from tests.collab.newcomers import fit_dot
+from tests.collab.newcomers.made import fit_dot
 from tests.collab.simple_fits import movielens
 from tests.tabular.tables import real
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from drivetrain.collab.components import principal_components
 from drivetrain.collab.factors import Factors
+from drivetrain.collab.looking.components import principal_components
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from drivetrain.interpret.text import cut
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drivetrain.collab.cold import ColdStart, fit_cold_start
-from drivetrain.collab.cold_errors import ByRating, shrunk_means
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.facts import Facts, read_facts
-from drivetrain.collab.ids import Ids
-from drivetrain.collab.sides import side_tables
+from drivetrain.collab.newcomers.cold import ColdStart, fit_cold_start
+from drivetrain.collab.newcomers.cold_errors import ByRating, shrunk_means
+from drivetrain.collab.newcomers.facts import Facts, read_facts
+from drivetrain.collab.newcomers.sides import side_tables
+from drivetrain.collab.table.ids import Ids
 from drivetrain.data.ratings import RatingTable
 from drivetrain.errors import BundleError, ConfigError, DataError, ShapeError
-from tests.collab.newcomers import RANGE, Made, error, fit_dot, made
+from tests.collab.newcomers.made import RANGE, Made, error, fit_dot, made
 from tests.collab.simple_fits import movielens
 from tests.tabular.tables import real
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.sides import predictions
+from drivetrain.collab.newcomers.sides import predictions
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import DataError
 from drivetrain.randomness import permutation

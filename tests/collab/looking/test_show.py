@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.reading import ItemMap, map_items
-from drivetrain.collab.show import item_map_figure
+from drivetrain.collab.looking.reading import ItemMap, map_items
+from drivetrain.collab.looking.show import item_map_figure
 from drivetrain.errors import ConfigError
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from drivetrain.collab.fact_columns import Words, as_number, as_word, as_year, fit_column
-from drivetrain.collab.facts import FactEncoder, Facts, read_facts
-from drivetrain.collab.ids import Ids
+from drivetrain.collab.newcomers.fact_columns import Words, as_number, as_word, as_year, fit_column
+from drivetrain.collab.newcomers.facts import FactEncoder, Facts, read_facts
+from drivetrain.collab.table.ids import Ids
 from drivetrain.errors import BundleError, ConfigError, DataError, ShapeError
 from tests.tabular.tables import csv_of, real, write
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings, strategies as st
 from scipy.optimize import minimize
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.fold_in import best_weight_decay, fold_in, fold_in_many
+from drivetrain.collab.newcomers.fold_in import best_weight_decay, fold_in, fold_in_many
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import ConfigError, DataError, ShapeError
-from tests.collab.newcomers import Made, error, fit_dot, made
+from tests.collab.newcomers.made import Made, error, fit_dot, made
 from tests.collab.simple_fits import movielens
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drivetrain.collab.cold import ColdStart, fit_cold_start
-from drivetrain.collab.facts import Facts
-from drivetrain.collab.fold_in import fold_in
-from drivetrain.collab.newcomer import newcomer
+from drivetrain.collab.newcomers.cold import ColdStart, fit_cold_start
+from drivetrain.collab.newcomers.facts import Facts
+from drivetrain.collab.newcomers.fold_in import fold_in
+from drivetrain.collab.newcomers.newcomer import newcomer
 from drivetrain.errors import ConfigError
-from tests.collab.newcomers import Made, made
+from tests.collab.newcomers.made import Made, made
 
 MEANS = np.linspace(1, 5, 61)
 POPULARITY = np.random.default_rng(0).permutation(61)

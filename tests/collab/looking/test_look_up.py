@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from drivetrain.collab.look_up import look_up
+from drivetrain.collab.looking.look_up import look_up
 from drivetrain.errors import ConfigError, DataError, ShapeError
 
 SENTENCE = "the cat saw the dog and the dog saw the tree".split()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivetrain.collab.cold import ColdStart
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.fold_in import WEIGHT_DECAY, Prior, fold_in
+from drivetrain.collab.newcomers.cold import ColdStart
+from drivetrain.collab.newcomers.fold_in import WEIGHT_DECAY, Prior, fold_in
 from drivetrain.errors import ConfigError
 
 

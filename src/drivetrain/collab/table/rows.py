@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from drivetrain._optional import require
-from drivetrain.collab.columns import Columns
-from drivetrain.collab.ids import in_order
+from drivetrain.collab.table.columns import Columns
+from drivetrain.collab.table.ids import in_order
 from drivetrain.data.items import Quarantined
 from drivetrain.data.tables.reading import TableSource
 from drivetrain.errors import DataError
@@ -248,8 +248,8 @@ def _times(column: Any) -> np.ndarray:
     kind = column.type
     if pa.types.is_string(kind):
         numbers = _numbers(column)
-        if np.isfinite(numbers).sum() >= len(numbers) - column.null_count:
-            return _whole(numbers)
+        if 2 * np.isfinite(numbers).sum() > len(numbers) - column.null_count:
+            return _whole(numbers)  # words among numbers are no times
         return np.array([_instant(text) for text in column.to_pylist()], dtype=np.int64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         stamps = compute.cast(column, pa.timestamp("ns"), safe=False)
@@ -335,7 +335,8 @@ def _without_duplicates(rows: Rows, keep: str, *, is_implicit: bool) -> None:
     if is_implicit:
         many = int(wrong.sum())
         rows.notes.append(
-            f"{_rows(many)} a user and an item of another row: counted as a further time that it happened."
+            f"{_rows(many)} a user and an item of another row: counted as a further time that it "
+            "happened."
         )
         _take(rows, ~wrong)
         return

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from drivetrain.collab.concentration import (
+from drivetrain.collab.factors import Factors
+from drivetrain.collab.shown import blocks, open_scores, shown_lists, top_items
+from drivetrain.collab.truth.concentration import (
     cap_ratings,
     concentration,
     effect_of_capping,
@@ -19,9 +21,7 @@ from drivetrain.collab.concentration import (
     squared_errors,
     top_share,
 )
-from drivetrain.collab.factors import Factors
-from drivetrain.collab.show_feedback import plot_concentration
-from drivetrain.collab.shown import blocks, open_scores, shown_lists, top_items
+from drivetrain.collab.truth.show_feedback import plot_concentration
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import ConfigError, DataError, NonFiniteError, ShapeError
 from tests.collab.simple_fits import fit_als, fit_biases, movielens, parted, planted

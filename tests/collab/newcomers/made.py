@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.facts import Facts
+from drivetrain.collab.newcomers.facts import Facts
 from drivetrain.data.ratings import RatingTable
 from drivetrain.models.factorization import create_factorization
 from drivetrain.randomness import permutation

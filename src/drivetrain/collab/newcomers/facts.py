@@ -19,7 +19,13 @@ import numpy as np
 
 from drivetrain._registry import did_you_mean
 from drivetrain.bundle.fields import Fields
-from drivetrain.collab.fact_columns import FactColumn, Words, as_word, fit_column, unknown_note
+from drivetrain.collab.newcomers.fact_columns import (
+    FactColumn,
+    Words,
+    as_word,
+    fit_column,
+    unknown_note,
+)
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import ConfigError, DataError, ShapeError
 

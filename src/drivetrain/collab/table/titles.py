@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drivetrain.collab.columns import KNOWN
-from drivetrain.collab.ids import Ids, as_id
-from drivetrain.collab.rows import as_text
+from drivetrain.collab.table.columns import KNOWN
+from drivetrain.collab.table.ids import Ids, as_id
+from drivetrain.collab.table.rows import as_text
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drivetrain.collab.concentration import effect_of_capping
 from drivetrain.collab.data import CollabData, gather
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.feedback import Mitigation, simulate_feedback
 from drivetrain.collab.learner import CollabLearner, learner
-from drivetrain.collab.refit import refit
+from drivetrain.collab.truth.concentration import effect_of_capping
+from drivetrain.collab.truth.feedback import Mitigation, simulate_feedback
+from drivetrain.collab.truth.refit import refit
 from drivetrain.errors import ConfigError
 from drivetrain.train.learner import Learner
 from tests.collab.simple_fits import planted

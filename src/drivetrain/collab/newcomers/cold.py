@@ -10,8 +10,8 @@ that are held out, by the error of the ratings that their predicted vectors pred
 vector is for, and how far it is from the one that was learnt need not matter where nothing of the other
 side points. Then all vectors are moved by the one step that fits the ratings best, since the mean of
 vectors that each fit somebody is not the one that fits everybody. Facts are used if they do better than
-one vector for all. On MovieLens 100K a forest did no better
-than bends for items, and a little better for users, at a hundred times the size.
+one vector for all. On MovieLens 100K a forest in place of the bends was worse for items (RMSE 1.018
+instead of 1.009) and a little better for users (1.014 instead of 1.017), before that step.
 
 Ratings of somebody new: fold_in.py. Both, or neither: newcomer.py.
 """
@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from drivetrain.bundle.fields import Fields
-from drivetrain.collab.cold_errors import ByRating, ByScore, Errors
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.facts import Facts
-from drivetrain.collab.sides import SIDES, side_tables
+from drivetrain.collab.newcomers.cold_errors import ByRating, ByScore, Errors
+from drivetrain.collab.newcomers.facts import Facts
+from drivetrain.collab.newcomers.sides import SIDES, side_tables
 from drivetrain.data.ratings import RatingTable
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from drivetrain.randomness import permutation

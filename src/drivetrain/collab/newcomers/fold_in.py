@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.sides import predictions, side_tables
+from drivetrain.collab.newcomers.sides import predictions, side_tables
 from drivetrain.data.ratings import Lists, RatingTable
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from drivetrain.randomness import permutation

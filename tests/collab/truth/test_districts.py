@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from drivetrain.collab.districts import (
+from drivetrain.collab.truth.districts import (
     Policing,
     compare_districts,
     districts_table,
     simulate_districts,
 )
-from drivetrain.collab.show_feedback import plot_districts
+from drivetrain.collab.truth.show_feedback import plot_districts
 from drivetrain.errors import ConfigError
 
 

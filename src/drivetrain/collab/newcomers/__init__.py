@@ -1,0 +1,1 @@
+"""Users and items that training did not see: vectors from facts, from a few ratings, or neither."""

@@ -1,0 +1,1 @@
+"""What a recommender does to the ratings it learns from: who decides, loops, and two districts."""
