@@ -234,3 +234,21 @@ def test_events_are_put_in_order(run, sample: Path) -> None:
     assert found["by"] == "model" and len(found["items"]) == 2
     assert all(near["rating"] is None for one in found["items"] for near in one["near"])
     assert run("recommend", "r", "u007").stdout.splitlines()[0].split() == ["title", "score", "why"]
+
+
+def test_events_are_fitted_without_steps(run, sample: Path) -> None:
+    lines = (sample / "ratings.csv").read_text("utf-8").splitlines()
+    events = Path("events.csv")
+    events.write_text("\n".join(",".join(line.split(",")[:2]) for line in lines), "utf-8")
+    words = ["train", events, "--task", "collab", "--model", "als", "--epochs", 2]
+    result = run(*words, "--set", "num_factors=4", "--out", "als", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["model"] == "als" and document["epochs"] == 2
+    assert 0 < document["metrics"]["valid"]["ndcg"] < 1 and "popularity" in document["baselines"]
+    assert run("recommend", "als", "u007", "--k", 2).exit_code == 0
+    again = run("resume", "als")
+    assert again.exit_code == 2 and "fitted without steps" in again.output
+    refused = run(*words, "--dry-run")
+    assert refused.exit_code == 2
+    assert "--dry-run: 'als' solves equations in turn, and trains in no steps." in refused.output

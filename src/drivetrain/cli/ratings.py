@@ -19,7 +19,7 @@ LOOKED_AT = 20
 MOST_BYTES = 1 << 16
 WRITTEN = ("review", "text", "comment", "summary")
 """Words of a column's name that make a table of ratings one of texts."""
-MODELS = ("dot_bias", "dot", "net", "bpr")
+MODELS = ("dot_bias", "dot", "net", "bpr", "als")
 """Names of models of ratings and of events; others are of other sources."""
 MOST_ROWS = 20
 """Answers that are printed; --json and --out have all."""
@@ -125,6 +125,9 @@ def train(
         raise click.UsageError(
             f"--split: of ratings it is {', '.join(names)} or {last}. Got '{given['split']}'."
         )
+    if given.get("model") == "als":
+        _fit(path, given, why, beside, out, as_json=as_json, dry_run=dry_run)
+        return
     with common.stdout_kept(), common.counter() as count:
         learner = _learner(path, given, why, beside, count)
         memory = try_batch(learner) if dry_run else None
@@ -139,21 +142,59 @@ def train(
     common.answer(document, result(document), as_json=as_json)
 
 
+def _fit(
+    path: Path,
+    given: Mapping[str, Any],
+    why: str,
+    beside: Mapping[str, Path],
+    out: Path | None,
+    *,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Least squares in turn: no steps, so nothing to go on with and no batch to try."""
+    from drivetrain import collab
+    from drivetrain.train.run import Run
+
+    allowed = {"num_factors": "num_factors", "epochs": "rounds", "num_threads": "num_threads"}
+    wrong = [name for name in settings.take(given, settings.RATING_LEARNER) if name not in allowed]
+    if dry_run or given.get("callbacks") or wrong:
+        name = "--dry-run" if dry_run else f"'{wrong[0]}'" if wrong else "--callback"
+        raise click.UsageError(f"{name}: 'als' solves equations in turn, and trains in no steps.")
+    own = {allowed[name]: given[name] for name in allowed if name in given}
+    with common.stdout_kept(), common.counter() as count:
+        data = _data(path, given, why, beside, count)
+        folder = out or Run.create_dated("runs", path.stem).folder
+        document = collab.fit(data, model="als", out=folder, **own).results
+    if not as_json:
+        click.echo(exits.visible(f"{data}\n{data.choices}\n"))
+    common.answer(document, result(document), as_json=as_json)
+
+
 def _learner(
+    path: Path, given: Mapping[str, Any], why: str, beside: Mapping[str, Path], count: Any
+) -> Any:
+    from drivetrain import collab
+
+    own = settings.take(given, settings.RATING_LEARNER)
+    if "model" in given:
+        own["model"] = given["model"]
+    data = _data(path, given, why, beside, count)
+    return collab.learner(data, announce=False, callbacks=given.get("callbacks", ()), **own)
+
+
+def _data(
     path: Path, given: Mapping[str, Any], why: str, beside: Mapping[str, Path], count: Any
 ) -> Any:
     from drivetrain import collab
 
     options: dict[str, Any] = {name: str(value) for name, value in beside.items()}
     options |= settings.take(given, settings.RATING_DATA)
-    own = settings.take(given, settings.RATING_LEARNER)
-    if "model" in given:
-        own["model"] = given["model"]
     if "seed" in given:
         options["seed"] = given["seed"]
     data = collab.gather(path, report=count, **options)
     data.choices.add("task", "collab", reason=why, change="--task tabular|text|collab")
-    return collab.learner(data, announce=False, callbacks=given.get("callbacks", ()), **own)
+    return data
 
 
 def found(learner: Any) -> str:
@@ -184,6 +225,14 @@ def found(learner: Any) -> str:
     return "\n".join(parts)
 
 
+def _lists(lists: Mapping[str, Any] | None) -> list[str]:
+    """What lists by the predicted ratings are worth, beside popularity's."""
+    if lists is None:
+        return []
+    said = f"Lists of {lists['k']}, hits among what was rated {lists['liked_from']:g} and above"
+    return [said, compared(lists["metrics"], lists["interval"], lists["baselines"])]
+
+
 def result(document: Mapping[str, Any]) -> str:
     """The result of a training beside its baselines, where the run is, and what to type next."""
     valid, run = document["metrics"]["valid"], shlex.quote(document["run"])
@@ -191,6 +240,7 @@ def result(document: Mapping[str, Any]) -> str:
     lines = [
         f"Result on {document['items']['valid']:,} validation {'ratings' if of_ratings else 'events'}",
         compared(valid, document["interval"], document["baselines"]),
+        *_lists(document.get("lists")),
         "",
         f"Trained in {layout.duration(document['seconds'])}. The run is in {document['run']}",
         "Next",
