@@ -189,7 +189,7 @@ def one_size(path: str) -> dict[str, Any]:
     import drivetrain as dt
 
     importlib.import_module("pyarrow.parquet")
-    dt.collab.learner  # noqa: B018 - loads it
+    importlib.import_module("drivetrain.collab.learner")
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], fused=True)
     seconds: dict[str, float] = {}

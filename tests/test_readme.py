@@ -18,7 +18,7 @@ from PIL import Image
 import drivetrain as dt
 from drivetrain import store
 from drivetrain.cli import program
-from drivetrain.samples import reviews
+from drivetrain.samples import reviews, write_sample
 from tests.eject import replay
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ def test_the_python_runs_from_top_to_bottom(here: Path) -> None:
         "optimizer": None,
     }
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     draw = random.Random(0)
     lines = ["age,education,occupation,salary"]
     for _ in range(300):
@@ -84,6 +84,9 @@ def test_the_python_runs_from_top_to_bottom(here: Path) -> None:
     (here / "census.csv").write_text("\n".join(lines) + "\n", "utf-8")
     rows = [f"{text},{label}" for text, label in list(reviews.reviews())[:120]]
     (here / "reviews.csv").write_text("\n".join(["review,label", *rows]) + "\n", "utf-8")
+    write_sample("films", here / "made")
+    for name in ("ratings.csv", "films.csv"):
+        (here / name).write_bytes((here / "made" / name).read_bytes())
     for block in blocks:
         if not block.startswith("# mine.py"):  # that one is a file of its own: see below
             exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own page

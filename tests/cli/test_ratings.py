@@ -252,3 +252,9 @@ def test_events_are_fitted_without_steps(run, sample: Path) -> None:
     refused = run(*words, "--dry-run")
     assert refused.exit_code == 2
     assert "--dry-run: 'als' solves equations in turn, and trains in no steps." in refused.output
+
+
+def test_a_run_that_is_not_there_is_said_to_be_missing(run) -> None:
+    result = run("recommend", "runs/none", "u001")
+    assert result.exit_code == 2
+    assert "runs/none does not exist. Give the folder of a run, or of a model." in result.output

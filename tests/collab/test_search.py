@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -135,8 +136,8 @@ def test_the_graph_finds_what_comparing_all_finds(by: str) -> None:
     assert sorted(everything.codes[0]) == list(range(1, 2000))
 
 
-@pytest.mark.skipif(find_spec("voyager") is not None, reason="voyager is installed")
-def test_without_voyager_the_extra_is_named() -> None:
+def test_without_voyager_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "voyager", None)
     with pytest.raises(MissingPackageError) as caught:
         ItemIndex.build(some(4, 2, 0))
     assert str(caught.value) == (

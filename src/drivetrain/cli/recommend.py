@@ -75,7 +75,8 @@ def command(
         )
     if everybody and not is_table:
         raise click.UsageError("--all needs --out FILE.parquet or FILE.csv.")
-    if (application := common.application_of(run)) != "collab":
+    application = common.application_of(run)
+    if application != "collab" and run.exists():  # opening says what is wrong with none
         raise ConfigError(f"{run} is of the kind '{application}': only ratings recommend.")
 
     from drivetrain.cli import ratings
