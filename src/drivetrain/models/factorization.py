@@ -72,10 +72,10 @@ class DotProduct(nn.Module):
 
         Returns: (B,) float32.
         """
-        users, items = pairs.unbind(1)
+        users, items = pairs[:, 0], pairs[:, 1]
         scores = (self.user_factors(users) * self.item_factors(items)).sum(1)  # (B,)
         if self.has_bias:
-            scores = scores + self.user_bias(users).squeeze(1) + self.item_bias(items).squeeze(1)
+            scores = scores + (self.user_bias(users) + self.item_bias(items)).squeeze(1)
         return sigmoid_range(scores, self.low, self.high) if self.has_range else scores
 
     def count(self, pairs: Tensor) -> None:
@@ -143,7 +143,7 @@ class RatingNet(nn.Module):
 
         Returns: (B,) float32.
         """
-        users, items = pairs.unbind(1)
+        users, items = pairs[:, 0], pairs[:, 1]
         vectors = torch.cat([self.user_factors(users), self.item_factors(items)], 1)
         scores = self.head(self.hidden(vectors)).squeeze(1)  # (B,)
         return sigmoid_range(scores, self.low, self.high) if self.has_range else scores

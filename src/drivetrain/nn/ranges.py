@@ -14,4 +14,5 @@ def sigmoid_range(scores: Tensor, low: float, high: float) -> Tensor:
     >>> sigmoid_range(torch.tensor([-2.0, 0.0, 2.0]), 0.0, 5.5)
     tensor([0.6556, 2.7500, 4.8444])
     """
-    return torch.sigmoid(scores) * (high - low) + low
+    scaled = torch.sigmoid(scores) * (high - low)
+    return scaled + low if low else scaled

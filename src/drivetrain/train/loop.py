@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.randomness import preserved, set_all_generators, set_generators
@@ -126,8 +127,21 @@ def make_step(state: FitState, on: Handlers) -> None:
     state.optimizer.step()
     for handle in on.after_step:
         handle(state)
-    state.optimizer.zero_grad()
+    clear_gradients(state.optimizer)
     state.pending = False
+
+
+def clear_gradients(optimizer: Optimizer) -> None:
+    """`optimizer.zero_grad()`, without the range it opens for torch's profiler at each call.
+
+    That costs more than a small model's layer. An optimizer with a `zero_grad` of its own is asked.
+    """
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def validate(state: FitState, on: Handlers) -> None:

@@ -56,7 +56,7 @@ class NonFiniteGuard(Callback):
         self._save: Callable[[FitState], None] | None = None
         self._in_batch = False
         self._flags: dict[torch.device, tuple[Tensor, Tensor]] = {}
-        self._plain: list[Tensor] | None = None
+        self._plain: tuple[list[Tensor], list[Tensor]] | None = None
 
     def before_fit(self, state: FitState) -> None:
         self._forget()
@@ -69,7 +69,10 @@ class NonFiniteGuard(Callback):
         parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
         sparse = any(getattr(module, "sparse", False) for module in state.model.modules())
         if not sparse and all(_is_plain(parameter) for parameter in parameters):
-            self._plain = parameters
+            self._plain = (
+                [parameter for parameter in parameters if parameter.numel() < LARGE],
+                [parameter for parameter in parameters if parameter.numel() >= LARGE],
+            )
             self._flags[_CPU] = torch.zeros(()), torch.ones(())
         if state.save is not None:
             self._save, state.save = state.save, self._save_finite
@@ -103,9 +106,12 @@ class NonFiniteGuard(Callback):
 
     def _are_finite(self, state: FitState) -> bool:
         """All gradients at once, by what torch's own gradient scaler looks with."""
-        plain = self._plain
-        if plain is not None:  # a small net on the CPU: every microsecond counts
-            found = [one for parameter in plain if (one := parameter.grad) is not None]
+        if self._plain is not None:  # on the CPU, where steps are short: every microsecond counts
+            small, large = self._plain
+            for parameter in large:
+                if (one := parameter.grad) is not None and not _is_finite(one):
+                    return False
+            found = [one for parameter in small if (one := parameter.grad) is not None]
             return self._none_found(found, *self._flags[_CPU])
         gradients: dict[torch.device, list[Tensor]] = {}
         for group in state.optimizer.param_groups:
@@ -125,7 +131,7 @@ class NonFiniteGuard(Callback):
             return all(all_finite(gradient) for gradient in gradients)
         if device.type == "cpu":  # there the call writes what it reads, and a sum only reads
             large = [gradient for gradient in gradients if gradient.numel() >= LARGE]
-            if not all(_has_finite_sum(gradient) or all_finite(gradient) for gradient in large):
+            if not all(map(_is_finite, large)):
                 return False
             gradients = [gradient for gradient in gradients if gradient.numel() < LARGE]
         if device not in self._flags:
@@ -201,18 +207,17 @@ class NonFiniteGuard(Callback):
 
 
 def _is_plain(parameter: Tensor) -> bool:
-    """Small, dense, real and on the CPU."""
+    """Dense, real and on the CPU."""
     return (
         parameter.device == _CPU
         and parameter.layout is torch.strided
         and parameter.is_floating_point()
-        and parameter.numel() < LARGE
     )
 
 
-def _has_finite_sum(tensor: Tensor) -> bool:
-    """Then all its numbers are finite; where it overflows, they may be all the same."""
-    return math.isfinite(tensor.sum().item())
+def _is_finite(tensor: Tensor) -> bool:
+    """By its sum, which is quick: numbers may be finite all the same where that overflows."""
+    return math.isfinite(tensor.sum().item()) or all_finite(tensor)
 
 
 def _why(cause: Cause) -> str:
