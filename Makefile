@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-all check format lock map golden ejected bench soak clean
+.PHONY: help environment demo test test-all check format lock map corrections golden ejected bench soak clean
 
 # The Python that makes the environment; `make PYTHON=/usr/bin/python3.12 test` takes another.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -47,6 +47,9 @@ lock: ## write requirements/*.lock from pyproject.toml; UPGRADE=1 takes newer ve
 
 map: environment ## write docs/map.md from docs/map_rows.toml and the tests
 	@$(BIN)/python tools/map.py
+
+corrections: environment ## write docs/corrections.md, computed anew
+	@$(BIN)/python tools/corrections.py
 
 golden: environment ## rewrite tests/golden and print what moved
 	@$(BIN)/python tools/golden.py

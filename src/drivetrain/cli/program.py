@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Prove a bundle: its files, and its answers.",
     "resume": "Continue a training that was stopped.",
     "summary": "Show a model layer by layer: activations and parameters.",
+    "page": "Write a page with sliders: a fit, a rate, a kernel.",
     "resize": "Copy a folder of pictures at a small size.",
     "samples": "List the embedded data sets, or write one as a folder.",
 }
