@@ -1,8 +1,12 @@
-"""What a model says: functions of a frame and of what predicts it, whatever the model is.
+"""What a model says and where it errs: functions of a frame and of what predicts it, or of a record.
 
     predict = model.predict_frame                       # (N,) numbers or (N, C) probabilities of a Frame
     dt.interpret.permutation_importance(predict, frame, targets, score)
     dt.interpret.partial_dependence(predict, frame, "age")
+
+    record = learner.predictions()                      # of pictures, texts, tables, ratings alike
+    dt.interpret.confusion(record)
+    dt.interpret.slices(record, {"age": ages})
 
     dt.interpret.integrated_gradients(model, tokens, lengths)   # which tokens of a text speak for what
 
@@ -22,11 +26,15 @@ if TYPE_CHECKING:
     from drivetrain.interpret.confidence import tree_confidence
     from drivetrain.interpret.domain import out_of_domain
     from drivetrain.interpret.importance import permutation_importance
+    from drivetrain.interpret.mistakes import Confusion, confusion
     from drivetrain.interpret.outliers import outlier_report, with_and_without
     from drivetrain.interpret.partial import partial_dependence
     from drivetrain.interpret.partial_2d import partial_dependence_2d
     from drivetrain.interpret.redundancy import redundant_columns, without_each
+    from drivetrain.interpret.reliability import Reliability, reliability
     from drivetrain.interpret.shapley import contributions
+    from drivetrain.interpret.slices import Slices, slices
+    from drivetrain.interpret.thresholds import Thresholds, thresholds
     from drivetrain.interpret.token_page import Explanation, page_of
     from drivetrain.interpret.tokens import (
         find_embedding,
@@ -38,9 +46,14 @@ if TYPE_CHECKING:
     from drivetrain.interpret.waterfall import waterfall
 
 __all__ = [
+    "Confusion",
     "Explanation",
+    "Reliability",
+    "Slices",
+    "Thresholds",
     "columns_to_drop",
     "compare_importance",
+    "confusion",
     "contributions",
     "find_embedding",
     "gradient_times_input",
@@ -54,6 +67,9 @@ __all__ = [
     "partial_dependence_2d",
     "permutation_importance",
     "redundant_columns",
+    "reliability",
+    "slices",
+    "thresholds",
     "tree_confidence",
     "waterfall",
     "with_and_without",
@@ -66,11 +82,15 @@ _HOMES = {
     "confidence": ("tree_confidence",),
     "domain": ("out_of_domain",),
     "importance": ("permutation_importance",),
+    "mistakes": ("Confusion", "confusion"),
     "outliers": ("outlier_report", "with_and_without"),
     "partial": ("partial_dependence",),
     "partial_2d": ("partial_dependence_2d",),
     "redundancy": ("redundant_columns", "without_each"),
+    "reliability": ("Reliability", "reliability"),
     "shapley": ("contributions",),
+    "slices": ("Slices", "slices"),
+    "thresholds": ("Thresholds", "thresholds"),
     "token_page": ("Explanation", "page_of"),
     "tokens": (
         *("find_embedding", "gradient_times_input", "integrated_gradients", "leave_one_out"),
