@@ -71,8 +71,8 @@ class Thresholds:
         return max(self.points, key=lambda point: (point.f1, point.at))
 
     def at(self, threshold: float) -> Threshold:
-        """The kept point that flags the same items, as near as was kept."""
-        return min(self.points, key=lambda point: (abs(point.at - threshold), -point.at))
+        """The lowest kept point that is not below this threshold; 0.5 is always exact."""
+        return min((p for p in self.points if p.at >= threshold), key=lambda point: point.at)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, plain; infinity (flag nothing) as None."""
@@ -190,7 +190,9 @@ def thresholds(
     order = np.argsort(-probs, kind="stable")
     ends = np.flatnonzero(np.diff(probs[order], append=-1.0))  # the last of equal probabilities
     if len(ends) > MOST_POINTS:
-        ends = ends[np.unique(np.linspace(0, len(ends) - 1, MOST_POINTS).round().astype(int))]
+        kept = np.linspace(0, len(ends) - 1, MOST_POINTS).round().astype(int)
+        half = np.flatnonzero(probs[order][ends] >= 0.5)[-1:]  # what is flagged where nothing is set
+        ends = ends[np.unique(np.concatenate([kept, half]))]
     hits = np.cumsum(truth[order])
     points = [_point(np.inf, 0, 0, num_class, cost_missed, cost_alarm)] + [
         _point(
