@@ -9,6 +9,7 @@
     ├── MissingPackageError (ImportError) an optional package is not installed            exit 2
     ├── RunError                         a run folder that cannot be read or continued    exit 2
     ├── BundleError (ValueError)         a bundle, or a stranger's folder, is not sound    exit 2
+    ├── ConflictError                    somebody else has decided since                  exit 2
     ├── EjectError (ValueError)          a part of a run that is not plain source         exit 2
     ├── NonFiniteError (ArithmeticError) training or a model's scores met NaN or infinity exit 2
     ├── CheckError (AssertionError)      a Learner breaks a promise; in drivetrain.testing        exit 2
@@ -60,6 +61,10 @@ class RunError(DrivetrainError):
 
 class BundleError(DrivetrainError, ValueError):
     """A bundle, or any folder that may come from a stranger, is not what it has to be."""
+
+
+class ConflictError(DrivetrainError):
+    """A decision that was made looking at an older one: somebody has decided since."""
 
 
 class EjectError(DrivetrainError, ValueError):

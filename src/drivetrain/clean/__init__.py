@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING
 from drivetrain._lazy import install
 
 if TYPE_CHECKING:
+    from drivetrain.clean.journal import Journal
     from drivetrain.clean.labels import LabelIssues, label_issues
+    from drivetrain.clean.patch import Change, Patch, merge
 
-__all__ = ["LabelIssues", "label_issues"]
+__all__ = ["Change", "Journal", "LabelIssues", "Patch", "label_issues", "merge"]
 
-_HOMES = {"labels": ("LabelIssues", "label_issues")}
+_HOMES = {
+    "journal": ("Journal",),
+    "labels": ("LabelIssues", "label_issues"),
+    "patch": ("Change", "Patch", "merge"),
+}
 """Module -> the public names that it holds."""
 
 install(__name__, _HOMES)
