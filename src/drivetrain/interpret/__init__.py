@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from drivetrain._lazy import install
 
 if TYPE_CHECKING:
+    from drivetrain.interpret.activation_maps import feature_layers, grad_cam, top_patches
     from drivetrain.interpret.columns import columns_to_drop
     from drivetrain.interpret.comparison import compare_importance
     from drivetrain.interpret.confidence import tree_confidence
@@ -55,7 +56,9 @@ __all__ = [
     "compare_importance",
     "confusion",
     "contributions",
+    "feature_layers",
     "find_embedding",
+    "grad_cam",
     "gradient_times_input",
     "integrated_gradients",
     "leave_one_out",
@@ -70,6 +73,7 @@ __all__ = [
     "reliability",
     "slices",
     "thresholds",
+    "top_patches",
     "tree_confidence",
     "waterfall",
     "with_and_without",
@@ -77,6 +81,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "activation_maps": ("feature_layers", "grad_cam", "top_patches"),
     "columns": ("columns_to_drop",),
     "comparison": ("compare_importance",),
     "confidence": ("tree_confidence",),

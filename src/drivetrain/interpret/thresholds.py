@@ -191,7 +191,9 @@ def thresholds(
     ends = np.flatnonzero(np.diff(probs[order], append=-1.0))  # the last of equal probabilities
     if len(ends) > MOST_POINTS:
         kept = np.linspace(0, len(ends) - 1, MOST_POINTS).round().astype(int)
-        half = np.flatnonzero(probs[order][ends] >= 0.5)[-1:]  # what is flagged where nothing is set
+        half = np.flatnonzero(probs[order][ends] >= 0.5)[
+            -1:
+        ]  # what is flagged where nothing is set
         ends = ends[np.unique(np.concatenate([kept, half]))]
     hits = np.cumsum(truth[order])
     points = [_point(np.inf, 0, 0, num_class, cost_missed, cost_alarm)] + [
