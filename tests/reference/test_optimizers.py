@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import pairwise
 
 import pytest
 import torch
@@ -87,6 +88,67 @@ def test_adam_by_hand_equals_torchs_after_a_hundred_steps():
         run(twins.Adam(by_hand, lr=0.01), by_hand, 100)
         run(torch.optim.Adam(torchs, lr=0.01), torchs, 100)
         torch.testing.assert_close(by_hand, torchs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.row(149)
+@pytest.mark.row(150)
+@pytest.mark.row(151)
+@pytest.mark.parametrize(
+    ("twin", "theirs", "options"),
+    [
+        (twins.SGD, torch.optim.SGD, {"lr": 0.1, "weight_decay": 0.02}),
+        (twins.Momentum, torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.02}),
+        (twins.RMSProp, torch.optim.RMSprop, {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.02}),
+        (twins.Adam, torch.optim.Adam, {"lr": 0.01, "weight_decay": 0.02}),
+        (AdamW, torch.optim.AdamW, {"lr": 0.01, "betas": (0.9, 0.99), "eps": 1e-5}),
+    ],
+)
+def test_hundred_steps_are_torchs_own(twin, theirs, options):
+    by_hand, torchs = weights(), weights()
+    run(twin(by_hand, **options), by_hand, 100)
+    run(theirs(torchs, **options), torchs, 100)
+    torch.testing.assert_close(by_hand, torchs, rtol=0, atol=1e-10)
+
+
+def after(make, gradients: list[float], start: float) -> list[float]:
+    """Where a single number is after each of the gradients."""
+    weight = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    made, path = make([weight]), []
+    for gradient in gradients:
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        made.step()
+        path.append(weight.item())
+    return path
+
+
+@pytest.mark.row(125)
+def test_weight_decay_by_hand_has_no_factor_of_two():
+    for decay, expected in (
+        (0.0, 4.6),
+        (0.01, 4.595),
+        (0.02, 4.59),
+    ):  # the notes print 4.59 for 0.01
+        found = after(lambda p, decay=decay: twins.SGD(p, 0.1, decay), [4.0], 5.0)
+        assert found == pytest.approx([expected], abs=1e-12)
+
+
+@pytest.mark.row(149)
+def test_three_gradients_of_four_in_both_forms_of_momentum_by_hand():
+    # At a rate of 1, each step is the buffer itself.
+    for twin, buffers in (
+        (twins.Momentum, [4, 7.6, 10.84]), (twins.AveragedMomentum, [0.4, 0.76, 1.084]),
+    ):  # fmt: skip
+        path = [0.0, *after(lambda p, twin=twin: twin(p, 1.0, 0.9), [4.0] * 3, 0.0)]
+        moves = [before - now for before, now in pairwise(path)]
+        assert moves == pytest.approx(buffers, abs=1e-12)
+
+
+@pytest.mark.row(150)
+@pytest.mark.row(151)
+def test_first_steps_of_rmsprop_and_adam_by_hand():
+    """lr · g / √(.01 g²) is ten rates, and what is debiased is one."""
+    assert after(lambda p: twins.RMSProp(p, 0.1), [4.0], 0.0) == pytest.approx([-1.0], abs=1e-7)
+    assert after(lambda p: twins.Adam(p, 0.1), [4.0], 5.0) == pytest.approx([4.9], abs=1e-8)
 
 
 @pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])

@@ -60,7 +60,8 @@ def test_cells_and_layers_by_hand_equal_torchs(kind: str, layers: int) -> None:
 @pytest.mark.row(147)
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_gates_by_hand_equal_torchs_in_float32(kind: str) -> None:
-    torch_module = TORCHS[kind](64, 64, batch_first=True)
+    with seeded(5, "example"):
+        torch_module = TORCHS[kind](64, 64, batch_first=True)
     x = torch.randn(8, 16, 64, generator=torch.Generator().manual_seed(0))
     by_hand, _ = twin.unrolled(kind, x, layers_of(torch_module))
     torch.testing.assert_close(by_hand, torch_module(x)[0], atol=5e-7, rtol=0)
@@ -69,7 +70,8 @@ def test_gates_by_hand_equal_torchs_in_float32(kind: str) -> None:
 @pytest.mark.row(143)
 def test_three_words_written_out_are_the_loop_with_one_matrix() -> None:
     generator = torch.Generator().manual_seed(1)
-    mix = nn.Linear(8, 8)
+    with seeded(1, "example"):
+        mix = nn.Linear(8, 8)
     vectors = torch.randn(5, 3, 8, generator=generator)
     out, loop = (f(vectors, mix.weight, mix.bias) for f in (twin.three_words, twin.any_words))
     torch.testing.assert_close(out, loop, atol=1e-6, rtol=0)
@@ -82,6 +84,33 @@ def test_three_words_written_out_are_the_loop_with_one_matrix() -> None:
     parts = torch.autograd.grad(h.sum(), copies)
     assert all(bool(part.any()) for part in parts)
     torch.testing.assert_close(sum(parts), whole)
+
+
+@pytest.mark.row(143)
+def test_the_shared_matrix_is_torchs_net_with_the_same_matrix_for_words_and_for_what_was() -> None:
+    """W (h + e) + b = W e + b + W h: the gradient of W is that of both of torch's, added."""
+    generator = torch.Generator().manual_seed(3)
+    with seeded(3, "example"):
+        mix = nn.Linear(8, 8).double()
+        torchs = nn.RNN(8, 8, nonlinearity="relu", batch_first=True).double()
+    vectors = torch.randn(5, 3, 8, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        mix.weight.copy_(torch.randn(8, 8, generator=generator) / 2)
+        mix.bias.copy_(torch.randn(8, generator=generator))
+        for name, value in (
+            ("weight_ih_l0", mix.weight), ("weight_hh_l0", mix.weight), ("bias_ih_l0", mix.bias),
+            ("bias_hh_l0", torch.zeros(8)),
+        ):  # fmt: skip
+            getattr(torchs, name).copy_(value)
+    outputs, _ = torchs(vectors)
+    found = twin.three_words(vectors, mix.weight, mix.bias)
+    torch.testing.assert_close(found, outputs[:, -1], atol=1e-10, rtol=0)
+    of_w, of_b = torch.autograd.grad(found.square().sum(), [mix.weight, mix.bias])
+    of_ih, of_hh, of_bias, _ = torch.autograd.grad(
+        outputs[:, -1].square().sum(), list(torchs.parameters())
+    )
+    torch.testing.assert_close(of_w, of_ih + of_hh, atol=1e-10, rtol=0)
+    torch.testing.assert_close(of_b, of_bias, atol=1e-10, rtol=0)
 
 
 @pytest.mark.row(144)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.inspection import permutation_importance as sklearn_importance
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -29,6 +35,12 @@ def questions(node: twin.Node) -> list[tuple[int, float]]:
     return [(node.column, node.threshold), *questions(node.left), *questions(node.right)]
 
 
+def asked_by(theirs: Any) -> list[tuple[int, float]]:
+    """The same of a tree of scikit-learn."""
+    inner = theirs.children_left >= 0
+    return list(zip(theirs.feature[inner].tolist(), theirs.threshold[inner].tolist(), strict=True))
+
+
 @pytest.mark.row(87)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_questions_are_those_of_scikit_learn(seed: int) -> None:
@@ -40,12 +52,7 @@ def test_the_questions_are_those_of_scikit_learn(seed: int) -> None:
     ):
         ours = twin.grow(columns, y, num_classes=num_classes, min_leaf=min_leaf)
         model = make(min_samples_leaf=min_leaf, random_state=0).fit(columns, y)
-        theirs = model.tree_
-        inner = theirs.children_left >= 0
-        asked = list(
-            zip(theirs.feature[inner].tolist(), theirs.threshold[inner].tolist(), strict=True)
-        )
-        assert questions(ours) == asked
+        assert questions(ours) == asked_by(model.tree_)
         answers = model.predict_proba(columns) if num_classes else model.predict(columns)
         np.testing.assert_allclose(
             twin.predict(ours, columns), answers.reshape(len(columns), -1), atol=1e-12
@@ -110,6 +117,92 @@ def test_start_and_moves_are_the_answer() -> None:
             np.testing.assert_allclose(moves[row], parts, atol=1e-12)
 
 
+@pytest.mark.row(86)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_tree_of_one_question_asks_what_scikit_learns_does_and_one_rule_the_same_column(
+    seed: int,
+) -> None:
+    columns, numbers, classes = rows(seed)
+    for y, make, num_classes in (
+        (numbers, DecisionTreeRegressor, 0),
+        (classes, DecisionTreeClassifier, 3),
+    ):
+        stump = make(max_depth=1, random_state=0).fit(columns, y)
+        ours = twin.grow(columns, y, num_classes=num_classes, max_depth=1)
+        assert questions(ours) == asked_by(stump.tree_)
+    place, value = twin.one_rule(columns, numbers)
+    assert place == questions(twin.grow(columns, numbers, max_depth=1))[0][0]
+    assert value in columns[:, place]
+
+
+def spread_after(node: twin.Node, columns: np.ndarray, y: np.ndarray, num_classes: int) -> float:
+    """The impurity that is left on both sides of a node's question, times their rows."""
+    left = columns[:, node.column] <= node.threshold
+    return sum(len(y[side]) * twin.impurity(y[side], num_classes) for side in (left, ~left))
+
+
+def assert_no_better_question(
+    node: twin.Node, columns: np.ndarray, y: np.ndarray, num_classes: int
+) -> None:
+    """At each node; so that a question that is not ours is as good as ours, and was taken by chance."""
+    if node.left is None or node.right is None:
+        return
+    ours = twin.grow(columns, y, num_classes=num_classes, max_depth=1)
+    assert spread_after(node, columns, y, num_classes) == pytest.approx(
+        spread_after(ours, columns, y, num_classes), abs=1e-10
+    )
+    left = columns[:, node.column] <= node.threshold
+    for below, side in ((node.left, left), (node.right, ~left)):
+        assert_no_better_question(below, columns[side], y[side], num_classes)
+
+
+def replayed(theirs: Any, columns: np.ndarray, y: np.ndarray, **options: Any) -> twin.Node:
+    """Our tree where each question is about the column that scikit-learn's is about."""
+    asked = asked_by(theirs.tree_)
+    taken = iter([place for place, _ in asked])
+    ours = twin.grow(columns, y, choose=lambda count: [next(taken)], **options)
+    assert questions(ours) == asked
+    return ours
+
+
+@pytest.mark.row(90)
+@pytest.mark.row(92)
+@pytest.mark.parametrize("kind", ["numbers", "classes"])
+def test_bagged_trees_their_mean_and_the_answers_out_of_bag_are_scikit_learns(kind: str) -> None:
+    columns, numbers, classes = rows(10, 80)
+    options: dict[str, Any] = {
+        "n_estimators": 20, "max_features": None, "max_depth": 3, "oob_score": True,
+        "random_state": 1,
+    }  # fmt: skip
+    if kind == "numbers":
+        y, num_classes, model = numbers, 0, RandomForestRegressor(**options).fit(columns, numbers)
+        answers, unseen = model.predict(columns), model.oob_prediction_
+    else:
+        y, num_classes, model = classes, 3, RandomForestClassifier(**options).fit(columns, classes)
+        answers, unseen = model.predict_proba(columns), model.oob_decision_function_
+    bag = twin.Bag([], [np.asarray(places) for places in model.estimators_samples_])
+    for theirs, places in zip(model.estimators_, bag.drawn, strict=True):
+        ours = replayed(theirs, columns[places], y[places], num_classes=num_classes, max_depth=3)
+        assert_no_better_question(ours, columns[places], y[places], num_classes)
+        bag.trees.append(ours)
+    shape = (len(columns), -1)
+    np.testing.assert_allclose(bag.predict(columns), answers.reshape(shape), atol=1e-10)
+    np.testing.assert_allclose(bag.out_of_bag(columns), unseen.reshape(shape), atol=1e-10)
+
+
+@pytest.mark.row(90)
+def test_in_a_random_forest_each_split_is_the_best_of_the_column_that_scikit_learn_took() -> None:
+    """It draws by itself which columns a split may ask about; of the one it took it asks what we do."""
+    columns, numbers, _ = rows(11, 120)
+    model = RandomForestRegressor(12, max_features=2, max_depth=4, random_state=1)
+    model.fit(columns, numbers)
+    trees = [
+        replayed(theirs, columns[places], numbers[places], max_depth=4)
+        for theirs, places in zip(model.estimators_, model.estimators_samples_, strict=True)
+    ]
+    assert len({tree.column for tree in trees}) > 1  # not every tree may begin with the best column
+
+
 @pytest.mark.row(90)
 @pytest.mark.row(92)
 def test_a_row_out_of_bag_is_answered_by_trees_that_have_not_seen_it() -> None:
@@ -129,12 +222,34 @@ def test_a_row_out_of_bag_is_answered_by_trees_that_have_not_seen_it() -> None:
 
 
 @pytest.mark.row(90)
-def test_a_forest_errs_less_than_its_trees() -> None:
+@pytest.mark.row(91)
+def test_a_forest_errs_less_than_its_trees_and_gains_less_by_each_more() -> None:
     columns, numbers, _ = rows(6, 150)
     new, truth, _ = rows(7, 150)
     bag = twin.forest(columns, numbers, num_trees=15, min_leaf=3, max_features=2)
-    alone = [((twin.predict(tree, new)[:, 0] - truth) ** 2).mean() for tree in bag.trees]
-    assert ((bag.predict(new)[:, 0] - truth) ** 2).mean() < min(alone)
+    answers = np.stack([twin.predict(tree, new)[:, 0] for tree in bag.trees])
+    alone = ((answers - truth) ** 2).mean(axis=1)
+    np.testing.assert_allclose(bag.predict(new)[:, 0], answers.mean(axis=0), atol=1e-12)
+    draw = np.random.default_rng(0)
+    curve = [  # the error of k of the trees, over many choices of which
+        np.mean([
+            ((answers[draw.permutation(15)[:k]].mean(axis=0) - truth) ** 2).mean()
+            for _ in range(200)
+        ])
+        for k in (1, 2, 4, 8)
+    ]  # fmt: skip
+    gains = -np.diff(curve)
+    assert (gains > 0).all() and (np.diff(gains) < 0).all()
+    assert ((bag.predict(new)[:, 0] - truth) ** 2).mean() < alone.min()
+
+
+@pytest.mark.row(89)
+def test_a_column_squeezed_without_changing_its_order_changes_no_answer() -> None:
+    columns, numbers, _ = rows(12)
+    squeezed = np.stack([np.exp(columns[:, 0]), columns[:, 1] ** 3, *columns[:, 2:].T], axis=1)
+    for y in (numbers, np.argsort(np.argsort(numbers)).astype(float)):
+        plain = twin.predict(twin.grow(columns, y, min_leaf=5), columns)
+        assert np.array_equal(twin.predict(twin.grow(squeezed, y, min_leaf=5), squeezed), plain)
 
 
 @pytest.mark.row(100)
@@ -147,7 +262,9 @@ def test_boosting_is_that_of_scikit_learn() -> None:
     for stage, expected in zip(
         ours.staged(columns)[1:], theirs.staged_predict(columns), strict=True
     ):
-        np.testing.assert_allclose(stage, expected, atol=1e-9)
+        np.testing.assert_allclose(stage, expected, atol=1e-10, rtol=0)
+    for tree, (stage,) in zip(ours.trees, theirs.estimators_, strict=True):
+        assert questions(tree) == asked_by(stage.tree_)
     losses = [float(((stage - numbers) ** 2).mean()) for stage in ours.staged(columns)]
     assert losses == sorted(losses, reverse=True)
     total = ours.base + sum(0.3 * twin.predict(tree, columns)[:, 0] for tree in ours.trees)
