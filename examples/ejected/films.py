@@ -139,8 +139,8 @@ def factor_table(num_rows: int, num_factors: int) -> nn.Embedding:
 
 
 def sigmoid_range(scores: Tensor, low: float, high: float) -> Tensor:
-    """Scores squeezed between `low` and `high`: 0 becomes the middle, and no score reaches an end."""
-    return torch.sigmoid(scores) * (high - low) + low
+    """Scores squeezed between `low` and `high`: 0 becomes the middle, and none leaves the range."""
+    return torch.sigmoid(scores) * (high - low)
 
 
 def count_rows_(counts: Tensor, codes: Tensor) -> None:
@@ -170,9 +170,9 @@ class DotProduct(nn.Module):
         self.low, self.high = Y_RANGE
 
     def forward(self, pairs: Tensor) -> Tensor:
-        users, items = pairs.unbind(1)
+        users, items = pairs[:, 0], pairs[:, 1]
         scores = (self.user_factors(users) * self.item_factors(items)).sum(1)  # (B,)
-        scores = scores + self.user_bias(users).squeeze(1) + self.item_bias(items).squeeze(1)
+        scores = scores + (self.user_bias(users) + self.item_bias(items)).squeeze(1)
         return sigmoid_range(scores, self.low, self.high)
 
     def count(self, pairs: Tensor) -> None:

@@ -128,7 +128,14 @@ def test_what_is_of_ratings_is_refused(options: dict[str, Any], said: str) -> No
 def test_ratings_are_not_taken_for_events_in_silence() -> None:
     columns = by_taste(20, 15)
     columns["rating"] = [1 + k % 5 for k in range(len(columns["user"]))]
-    with pytest.raises(ConfigError, match=r"'bpr' learns from events\. To leave the ratings aside"):
-        learner(columns, model="bpr", **QUIET)
+    made = learner(columns, model="bpr", **QUIET)
+    assert made.application is not None
+    assert (
+        "The ratings in 'rating' are left aside: each row says that something happened."
+        in made.application.data.notes
+    )
+    for options in ({"rating": "rating"}, {"implicit": False}):
+        with pytest.raises(ConfigError, match=r"'bpr' learns from events\. To leave the ratings aside"):
+            learner(columns, model="bpr", **options, **QUIET)
     with pytest.raises(ConfigError, match=r"There is no model 'asl' to fit\. Did you mean 'als'\?"):
         fit(columns, model="asl")

@@ -41,6 +41,7 @@ class Model:
     titles: tuple[str, ...]
     history: Seen
     rating: str | None = "stars"
+    of_ratings: bool = True
 
 
 def made(
@@ -199,7 +200,7 @@ def test_what_is_named_as_alike_is_the_users_own_liked_and_near() -> None:
     a, b = vectors[own[0]] - middle, vectors[target] - middle
     assert first.cosine == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     assert all(one.item != model.items.names[own[2]] for one in others)
-    model.rating = None  # what happened has no grade: each of the user's own may be named
+    model.rating, model.of_ratings = None, False  # what happened has no grade: any may be named
     ((first, *_),) = nearest_liked(model, 4, np.array([target]))
     assert (first.item, first.rating) == (model.items.names[own[2]], None)
 

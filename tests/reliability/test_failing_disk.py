@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,17 @@ import pytest
 from tests.reliability.disks import ERRORS, SHORT
 from tests.reliability.oracles import broken_by_failure, operations
 
+FAST = (errno.ENOSPC, SHORT)
+"""What the fast tests try: a full disk, and a write that takes less than it was given."""
 
-@pytest.mark.parametrize("error", ERRORS, ids=str)
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(one, marks=() if one in FAST else pytest.mark.slow, id=str(one))
+        for one in ERRORS
+    ],
+)
 @pytest.mark.parametrize("kind", ["mini", pytest.param("table", marks=pytest.mark.slow)])
 def test_each_operation_may_fail_once(quick_folder: Path, kind: str, error: int | str) -> None:
     reference = quick_folder / "reference"

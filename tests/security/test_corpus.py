@@ -24,7 +24,7 @@ SECONDS_OF_EJECT = 10.0
 """To write a script takes seconds of a sound run too."""
 EVERY, EVERY_LOAD = 100, 15
 """Of so many attacks the fast tests take one, through every door or `load`; `make test-all` takes all."""
-RARER = 4
+RARER = 12
 """So many times less often of tables, of which there are more."""
 
 DOORS = {

@@ -152,7 +152,7 @@ class Intervals:
         found = cls(
             read_share(fields, "coverage"),
             read_threshold(fields, "half_width", 0, 1e300),
-            fields.whole("num_items", 1, 2**53),
+            fields.whole("num_items", 0, 2**53),
         )
         fields.end()
         return found

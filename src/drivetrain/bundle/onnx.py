@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from drivetrain._optional import require
-from drivetrain.bundle import manifest as manifests, opening
-from drivetrain.bundle.manifest import Manifest, Port
+from drivetrain.bundle import golden, manifest as manifests, opening
+from drivetrain.bundle.manifest import Manifest, OnnxRecord, Port
 from drivetrain.errors import BundleError, ConfigError
+from drivetrain.models.device import threads
 
 OPSET = 18
 TOLERANCE = 1e-3
@@ -72,6 +73,41 @@ def export(
     model = program.model_proto
     _forget(model)
     return model.SerializeToString()
+
+
+def export_tried(
+    network: nn.Module,
+    batch: Tensor | tuple[Tensor, ...],
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    *,
+    num_threads: int | None,
+) -> tuple[bytes, OnnxRecord]:
+    """As `export`, tried against torch.
+
+    Args:
+        batch: what both calculate, an item or more.
+        num_threads: of both.
+
+    Returns: the file, and how far its answers are from torch's.
+    Raises: as `export`; ConfigError also where its answers are others.
+    """
+    given = (batch,) if isinstance(batch, Tensor) else batch
+    two = tuple(torch.cat([part, part])[:2] if len(part) < 2 else part[:2] for part in given)
+    data = export(network, two, inputs, outputs)
+    names = [port.name for port in outputs]
+    found = calculate(data, given, inputs, outputs, num_threads=num_threads)
+    with threads(num_threads), torch.inference_mode():
+        expected = network(*given)
+    difference = golden.largest_difference(
+        dict(zip(names, expected, strict=True)), dict(zip(names, found, strict=True))
+    )
+    if difference > TOLERANCE:
+        raise ConfigError(
+            f"The ONNX model gives other answers than torch: outputs differ by {difference:.3g}, allowed "
+            f"is {TOLERANCE:g}. Export without --onnx."
+        )
+    return data, OnnxRecord(difference, TOLERANCE, OPSET)
 
 
 class OnnxEngine:

@@ -68,13 +68,15 @@ class ShiftReport:
     """Items of the batch."""
     of: str = "features"
     """What they are called."""
+    items: str = "items"
+    """What items are called."""
 
     @property
     def text(self) -> str:
         """What was found, in a sentence."""
         if not self.drifted:
             return (
-                f"No drift seen in {self.num_items} items (p = {self.p_value:.2g}, level "
+                f"No drift seen in {self.num_items} {self.items} (p = {self.p_value:.2g}, level "
                 f"{self.level:g})."
             )
         named = ", ".join(
@@ -82,9 +84,9 @@ class ShiftReport:
             for one in self.most_moved[: min(3, self.num_moved)]
         )
         return (
-            f"The {self.num_items} items have drifted from the reference (p = {self.p_value:.2g}, level "
-            f"{self.level:g}): {self.num_moved} of {self.num_features} {self.of} moved, most of all "
-            f"{named}."
+            f"The {self.num_items} {self.items} have drifted from the reference (p = {self.p_value:.2g}, "
+            f"level {self.level:g}): {self.num_moved} of {self.num_features} {self.of} moved, most of "
+            f"all {named}."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -222,7 +224,12 @@ def column_shift(
 
 
 def report_of(
-    moved: list[Moved], level: float, num_items: int, *, of: str = "features"
+    moved: list[Moved],
+    level: float,
+    num_items: int,
+    *,
+    of: str = "features",
+    items: str = "items",
 ) -> ShiftReport:
     """What the tests of all features come to.
 
@@ -230,6 +237,7 @@ def report_of(
         moved: one for each feature, 1 or more.
         num_items: of the batch.
         of: what features are called.
+        items: what items are called.
     """
     count = len(moved)
     ordered = sorted(moved, key=lambda one: (one.p_value, -one.distance))
@@ -244,6 +252,7 @@ def report_of(
         num_features=count,
         num_items=num_items,
         of=of,
+        items=items,
     )
 
 

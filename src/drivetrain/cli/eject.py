@@ -30,7 +30,7 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
 
     It is made of the library's own source, with what is known of the run put in. The pictures or the
     table that the run was trained on must still be where they were. A net's script gives the same
-    weights; one of trees or a linear model, the same predictions.
+    weights, and so does one of factors; one of trees or a linear model, the same predictions.
 
     \b
     drivetrain eject runs/2026-01-31-photos -o train_photos.py
@@ -43,6 +43,9 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
     is_table = found == "tabular"
     if is_table and not _is_of_a_net(run):
         _eject_model(run, out, level=level, as_json=as_json)
+        return
+    if found == "collab" and _is_fitted(run):
+        _eject_fitted(run, out, level=level, as_json=as_json)
         return
     from drivetrain import collab, eject, tabular, text as texts, vision
 
@@ -94,16 +97,55 @@ def _eject_model(run: Path, out: Path, *, level: str, as_json: bool) -> None:
     common.answer(document, text, as_json=as_json)
 
 
+def _eject_fitted(run: Path, out: Path, *, level: str, as_json: bool) -> None:
+    """The script of factors that were fitted by solving equations in turn."""
+    from drivetrain.collab.ejecting.als import find_fitted, write
+
+    if level != "all":
+        raise click.UsageError(
+            f"--level {level} is for runs that were trained in steps: 'als' has no training loop. Leave "
+            "it out."
+        )
+    with common.stdout_kept():
+        fitted = find_fitted(run)
+        path = write(fitted, out)
+    weights = fitted.weights_sha256
+    document = {
+        "script": str(path),
+        "model": "als",
+        "lines": _lines(path),
+        "weights_sha256": weights,
+    }
+    text = (
+        f"{path}: {document['lines']} lines, the model 'als'.\n"
+        f"{_how_to_run(path, {'data': fitted.data.recipe})}\n"
+        f"It ends with weights_sha256 {weights}, as the run did."
+    )
+    common.answer(document, text, as_json=as_json)
+
+
 def _is_of_a_net(run: Path) -> bool:
     """Whether a run is one that a Learner trained; True where that cannot be read: opening tells why."""
+    record = _record(run)
+    return record is None or "plan" in record or "settings" not in record
+
+
+def _is_fitted(run: Path) -> bool:
+    """Whether factors of a run were fitted without steps; False where that cannot be read."""
+    plan = (_record(run) or {}).get("plan")
+    return isinstance(plan, dict) and plan.get("method") == "als"
+
+
+def _record(run: Path) -> dict[str, Any] | None:
+    """`run.json`; None where it cannot be read, which opening the run tells better."""
     from drivetrain import store
     from drivetrain.errors import DrivetrainError
 
     try:
         record = store.read_json(run / "run.json")
     except DrivetrainError:
-        return True
-    return not isinstance(record, dict) or "plan" in record or "settings" not in record
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _lines(path: Path) -> int:

@@ -16,10 +16,9 @@ from drivetrain.cli import common
 @click.option(
     "--golden",
     type=click.IntRange(0, 1000),
-    default=8,
-    show_default=True,
     metavar="N",
-    help="So many validation pictures, or rows, travel with the bundle, to prove its answers by.",
+    help="So many validation pictures, rows, texts or pairs travel with the bundle, to prove its answers "
+    "by. By default 8, and of ratings without history none.",
 )
 @click.option(
     "--guard/--no-guard",
@@ -36,7 +35,7 @@ from drivetrain.cli import common
 @click.option(
     "--onnx",
     is_flag=True,
-    help="Write model.onnx too, and try it against torch; of tables, for nets.",
+    help="Write model.onnx too, and try it against torch; of tables, for nets; not of texts.",
 )
 @click.option(
     "--history/--no-history",
@@ -47,7 +46,7 @@ from drivetrain.cli import common
 @common.options(out="Folder of the bundle; one that is there is replaced.", short_out=True)
 def command(
     run: Path,
-    golden: int,
+    golden: int | None,
     guard: bool,
     script: bool,
     onnx: bool,
@@ -74,7 +73,8 @@ def command(
     homes: dict[str, Any] = {"tabular": tabular, "text": text, "collab": collab}
     application = common.application_of(run)
     export = homes.get(application, vision).export
-    options: dict[str, Any] = {"golden": golden, "guard": guard, "script": script, "onnx": onnx}
+    options: dict[str, Any] = {"guard": guard, "script": script, "onnx": onnx}
+    options |= {} if golden is None else {"golden": golden}
     if application == "collab":
         options["with_history"] = history
     elif not history:
@@ -101,9 +101,12 @@ def _told(found: Any, out: Path) -> str:
         )
     place = shlex.quote(str(out))
     lines += ["Next", f"  drivetrain predict {place} {what}"]
+    if found.application == "collab":
+        lines.append(f"  drivetrain recommend {place} USER")
     if (out / "predict.py").exists():
         script = shlex.quote(str(out / "predict.py"))
-        lines.append(f"  python {script} {what}  # without Drivetrain")
+        table = "TABLE.csv" if found.application == "collab" else what
+        lines.append(f"  python {script} {table}  # without Drivetrain")
     lines += [
         f"  drivetrain verify {place}",
         f"  read {out / 'README.md'}",

@@ -83,9 +83,8 @@ def command(
     if asked and application != "collab":
         raise click.UsageError(f"--user and --item: {run} is no run of ratings.")
     if application == "collab":
-        if engine != "torch" or shift:
-            raise click.UsageError("--engine and --shift: not for models of ratings.")
-        ratings.predict(run, inputs, user, item, as_json=as_json, out=out)
+        pair = {"user": user, "item": item}
+        ratings.predict(run, inputs, **pair, engine=engine, shift=shift, as_json=as_json, out=out)
         return
     if application == "text":
         if engine != "torch" or shift:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "export": "Write a run as a bundle: it predicts, and proves itself.",
     "verify": "Prove a bundle: its files, and its answers.",
     "resume": "Continue a training that was stopped.",
+    "show": "Work out any number of a run: layer, loss, metric, step.",
     "summary": "Show a model layer by layer: activations and parameters.",
     "page": "Write a page with sliders: a fit, a rate, a kernel.",
     "resize": "Copy a folder of pictures at a small size.",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from drivetrain.cli import common, exits, layout, settings, tables
+from drivetrain.errors import ConfigError
 
 SUFFIXES = (*tables.SUFFIXES, ".data", ".dat", ".base", ".inter")
 """Endings of files that may hold ratings."""
@@ -187,11 +188,14 @@ def _data(
     path: Path, given: Mapping[str, Any], why: str, beside: Mapping[str, Path], count: Any
 ) -> Any:
     from drivetrain import collab
+    from drivetrain.collab.learner import EVENTS
 
     options: dict[str, Any] = {name: str(value) for name, value in beside.items()}
     options |= settings.take(given, settings.RATING_DATA)
     if "seed" in given:
         options["seed"] = given["seed"]
+    if given.get("model") == EVENTS and "rating" not in options:
+        options["implicit"] = True
     data = collab.gather(path, report=count, **options)
     data.choices.add("task", "collab", reason=why, change="--task tabular|text|collab")
     return data
@@ -281,6 +285,8 @@ def predict(
     user: str | None,
     item: str | None,
     *,
+    engine: str,
+    shift: bool,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -292,15 +298,24 @@ def predict(
     is_table = out is not None and out.suffix.lower() in (".csv", ".parquet")
     if is_table and len(inputs) != 1:
         raise click.UsageError("--out: a table is written for one INPUT. Give one at a time.")
+    if shift and len(inputs) != 1:
+        raise click.UsageError("--shift: pairs are compared a table at a time. Give one INPUT.")
 
     with common.stdout_kept():
-        model = opened(run)
+        model = opened(run, engine)
+        if shift and getattr(model, "guard", None) is None:
+            raise ConfigError(
+                f"--shift needs the guard of a bundle, and {run} has none. "
+                "Make one with: drivetrain export RUN -o BUNDLE"
+            )
+        report = None
         if user is not None:
             answers = [model.predict({**_pair(model, user, item)})]
             notes: list[str] = []
         else:
             parts = [model.predict(path) for path in inputs]
             answers = [one for part in parts for one in part]
+            report = parts[0].shift if shift else None
             notes = [
                 f"{path}: {note}"
                 for path, part in zip(inputs, parts, strict=True)
@@ -311,11 +326,19 @@ def predict(
     text = "\n".join(map(str, answers[:MOST_ROWS]))
     if len(answers) > MOST_ROWS:
         text += f"\n… and {len(answers) - MOST_ROWS:,} more: --out FILE.csv writes all"
+    if shift:
+        text += f"\n{TOO_FEW if report is None else report.text}"
     if is_table:
         assert out is not None
         _write(answers, out)
         text, out = f"{text}\n{len(answers):,} answers are in {out}", None
-    common.answer([one.to_json() for one in answers], text, as_json=as_json, copy=out)
+    records = [one.to_json() for one in answers]
+    moved = None if report is None else report.to_json()
+    document = {"predictions": records, "shift": moved} if shift else records
+    common.answer(document, text, as_json=as_json, copy=out)
+
+
+TOO_FEW = "They are of too few people to say whether they are of another kind taken together."
 
 
 def _pair(model: Any, user: str, item: str | None) -> dict[str, Any]:
@@ -335,15 +358,36 @@ def _write(answers: list[Any], path: Path) -> None:
                 "title": [one.title for one in answers],
                 "rating": np.array([one.value for one in answers], np.float32),
                 "known": [one.is_known for one in answers],
+                **_guarded(answers),
             }
         )
 
 
-def opened(run: Path) -> Any:
+def _guarded(answers: list[Any]) -> dict[str, Any]:
+    """What the guard of a bundle says, as columns; none where there is no guard."""
+    if not answers or getattr(answers[0], "domain", None) is None:
+        return {}
+    found: dict[str, Any] = {}
+    if answers[0].interval is not None:
+        for place, end in enumerate(("low", "high")):
+            found[end] = [one.interval[place] for one in answers]
+    found["in domain"] = [one.domain.in_domain for one in answers]
+    found["new"] = ["; ".join(one.domain.new) for one in answers]
+    return found
+
+
+def opened(run: Path, engine: str = "torch") -> Any:
     """The model of a run, or of a bundle."""
     from drivetrain import collab
 
-    return collab.load(run)
+    return collab.load(run, engine=engine)
+
+
+def not_left_out(model: Any, *, seen: bool) -> list[str]:
+    """A note where items that a user rated cannot be left out, since the bundle does not hold them."""
+    from drivetrain.collab.bundling.predictor import NO_HISTORY
+
+    return [] if seen or getattr(model, "has_history", True) else [NO_HISTORY]
 
 
 def evaluate(run: Path, path: Path) -> dict[str, Any]:
@@ -373,7 +417,6 @@ def explained(run: Path, items: tuple[str, ...], pictures: Path | None) -> dict[
     """
     from drivetrain._registry import did_you_mean
     from drivetrain.collab.looking.reading import factor_ends, item_biases, map_items, nearest_items
-    from drivetrain.errors import ConfigError
 
     model = opened(run)
     factors, titles, counts = model.factors, model.titles, model.history.popularity

@@ -80,7 +80,7 @@ def command(
         raise ConfigError(f"{run} is of the kind '{application}': only ratings recommend.")
 
     from drivetrain.cli import ratings
-    from drivetrain.collab.recommend import item_index, recommend, recommend_to
+    from drivetrain.collab.recommend import item_index, recommend_to
 
     options: dict[str, Any] = {"exclude_seen": not seen, "allow": only or None, "deny": without}
     with common.stdout_kept(), common.counter() as count:
@@ -94,9 +94,9 @@ def command(
             answers = []
         else:
             written = None
-            answers = [recommend(model, user, k, **options) for user in users]
+            answers = [model.recommend(user, k, **options) for user in users]
     if written is not None:
-        for note in written.notes:
+        for note in (*written.notes, *ratings.not_left_out(model, seen=seen)):
             exits.print_line(note)
         text = f"{written.rows:,} recommendations for {written.users:,} users are in {out}"
         common.answer(written.to_json(), text, as_json=as_json)

@@ -2,7 +2,8 @@
 
 Nothing here needs the training stack. Whatever a bundle says is checked before it is used, and nothing in
 it is run: tensors are held against the description of the model before memory is taken for them, names
-are texts of which each stands there once, and what users rated are items that there are.
+are texts of which each stands there once, and what users rated are items that there are. `model.onnx` is
+opened where it is asked for, and never by itself.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import torch
 from torch import Tensor
 
 from drivetrain import store
-from drivetrain.bundle import manifest as manifests, opening, reading
+from drivetrain._registry import did_you_mean
+from drivetrain.bundle import manifest as manifests, onnx, opening, reading
 from drivetrain.bundle.fields import Fields
 from drivetrain.bundle.golden import GoldenItem
-from drivetrain.bundle.manifest import Manifest, Port
+from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.collab.bundling.catalogue import LARGEST, Catalogue, read_catalogue
+from drivetrain.collab.bundling.guard import RatingGuard, TrainingCounts
+from drivetrain.collab.bundling.network import OnnxNet, ports
 from drivetrain.collab.bundling.predictor import CollabPredictor
-from drivetrain.collab.model import CollabModel
+from drivetrain.collab.model import CollabModel, tells_ratings
 from drivetrain.errors import BundleError, ConfigError
 from drivetrain.models.factorization import create_factorization, factorization_shapes
 
@@ -35,17 +39,27 @@ PATTERN = "pattern_"
 BEST = 5
 """Highest predictions of a user that are compared."""
 MOST_CATALOGUE_BYTES = 4 << 30
+ENGINES = ("torch", "onnx")
 
 
 def load(folder: store.StrPath, *, engine: str = "torch") -> CollabModel:
     """The model of a bundle, or of a run; nothing in it is executed.
 
+    Args:
+        engine: what calculates the predictions of pairs: `torch`, or of a bundle with a `model.onnx`
+            also `onnx`.
+
     Raises: RunError: there is no model in it, or it is damaged, or not of ratings. BundleError: it is not
-        sound. ConfigError: no such engine.
+        sound, or has no `model.onnx`. ConfigError: no such engine. MissingPackageError: ONNX Runtime is
+        not installed.
     """
     if os.path.lexists(Path(folder) / manifests.NAME):
         return open_bundle(folder, engine=engine)
-    _check_engine(engine)
+    if _checked(engine) == "onnx":
+        raise ConfigError(
+            f"{folder} is a run, and runs have no ONNX form. Export it with --onnx, or use --engine "
+            "torch."
+        )
     from drivetrain.collab import model
 
     return model.load(folder)
@@ -54,7 +68,7 @@ def load(folder: store.StrPath, *, engine: str = "torch") -> CollabModel:
 def open_bundle(folder: store.StrPath, *, engine: str = "torch") -> CollabPredictor:
     """The predictor of a bundle.
 
-    Raises: BundleError: it is not sound, or not of ratings. ConfigError: no such engine.
+    Raises: as `load`; BundleError also where it is not of ratings.
     """
     folder = Path(folder)
     return _predictor(folder, opening.open_manifest(folder), engine)
@@ -64,10 +78,10 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
     """Prove a bundle: every file by its SHA-256, and its answers by its golden and made-up pairs.
 
     Args:
-        engine: what calculates: `torch`.
+        engine: what calculates: `torch`, or `onnx`.
         sha256: of `bundle.json`, as `export` gave it; with it the bundle must be that very one.
 
-    Raises: BundleError: it is not sound. ConfigError: no such engine.
+    Raises: as `load`.
     """
 
     def recompute(
@@ -87,14 +101,22 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
 def outputs(
     model: CollabModel, pairs: Sequence[tuple[str, str]], prefix: str = ""
 ) -> dict[str, Tensor]:
-    """All that a model answers for pairs of names: their codes (N, 2), and predictions (N,)."""
+    """All that a model answers for pairs of names: their codes (N, 2), and predictions (N,).
+
+    And of a bundle with a guard: whether the pair is in the domain (N,); of ratings also what a mean user
+    gets (N,), and the interval (N, 2).
+    """
     users = model.users.codes([user for user, _ in pairs])
     items = model.items.codes([item for _, item in pairs])
-    codes = torch.from_numpy(np.stack([users, items], axis=1).astype(np.int64))
-    return {
-        f"{prefix}codes": codes,
-        f"{prefix}predictions": torch.from_numpy(model.outputs(users, items)),
-    }
+    values = model.outputs(users, items)
+    found = {"codes": np.stack([users, items], axis=1).astype(np.int64), "predictions": values}
+    guard = model.guard if isinstance(model, CollabPredictor) else None
+    if guard is not None:
+        judged = guard.judge(users, items, values, model.outputs)
+        found["in_domain"] = judged.in_domain
+        if judged.mean_user is not None and judged.interval is not None:
+            found |= {"mean_user": judged.mean_user, "interval": judged.interval}
+    return {f"{prefix}{name}": torch.from_numpy(value) for name, value in found.items()}
 
 
 def pattern_outputs(model: CollabModel) -> dict[str, Tensor]:
@@ -113,39 +135,28 @@ def pattern_outputs(model: CollabModel) -> dict[str, Tensor]:
     return outputs(model, pairs, PATTERN) | {f"{PATTERN}best": best}
 
 
-def ports(num_users: int, num_items: int) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """The inputs and outputs of a bundle of ratings."""
-    pairs = Port(
-        "pairs",
-        "int64",
-        ("batch", 2),
-        (0.0, float(max(num_users, num_items) - 1)),
-        "The codes of a user and an item; 0 is one that training did not see.",
-    )
-    told = Port("predictions", "float32", ("batch",), None, "The rating, or of events a score.")
-    return (pairs,), (told,)
-
-
 # --- opening --------------------------------------------------------------------------------------
 
 
-def _check_engine(engine: str) -> None:
-    if engine != "torch":
-        raise ConfigError(f"A bundle of ratings has no {engine} form. Use --engine torch.")
+def _checked(engine: str) -> str:
+    if engine not in ENGINES:
+        raise ConfigError(
+            f"There is no engine '{engine}'.{did_you_mean(engine, ENGINES)} Known: {', '.join(ENGINES)}."
+        )
+    return engine
 
 
 def _predictor(folder: Path, manifest: Manifest, engine: str) -> CollabPredictor:
     where = str(folder / manifests.NAME)
     if manifest.application != "collab":
         raise BundleError(f"{folder} is not a bundle of ratings.")
-    _check_engine(engine)
+    _checked(engine)
     fields = Fields(manifest.preprocessing, f"{where}, `preprocessing`,")
     columns = {name: fields.text(name) for name in ("user", "item")}
     rating = fields.take("rating")
     if rating is not None:
         rating = Fields({"rating": rating}, where).text("rating")
     mean = fields.number("mean", -1e30, 1e30)
-    usual_unknown = fields.number("usual_unknown", 0, 1)
     has_history = fields.take("has_history")
     fields.end()
     catalogue = _catalogue(folder, manifest, mean)
@@ -157,6 +168,9 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> CollabPredictor
             f"{where} has a `signature` that is not that of its architecture. "
             "Take it anew from where it came from."
         )
+    guard = _guard(folder, manifest, catalogue, of_ratings=tells_ratings(name, rating))
+    if engine == "onnx":
+        net = OnnxNet(onnx.OnnxEngine(folder, manifest), net).eval()
     threads = manifest.num_threads
     return CollabPredictor(
         net,
@@ -170,7 +184,26 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> CollabPredictor
         # the number is a stranger's
         num_threads=None if threads is None else min(threads, os.cpu_count() or 1),
         has_history=catalogue.has_history,
-        usual_unknown=usual_unknown,
+        guard=guard,
+    )
+
+
+def _guard(
+    folder: Path, manifest: Manifest, catalogue: Catalogue, *, of_ratings: bool
+) -> RatingGuard | None:
+    if manifests.GUARD not in manifest.files:
+        return None
+    tensors = reading.read_tensors(
+        folder / manifests.GUARD_TENSORS,
+        expected={"user_ratings": (torch.int32, (len(catalogue.users),))},
+        sha256=manifest.files[manifests.GUARD_TENSORS].sha256,
+    )
+    seen = catalogue.seen
+    return RatingGuard.from_parts(
+        opening.parse_listed(folder, manifests.GUARD, manifest),
+        TrainingCounts(tensors["user_ratings"].numpy(), seen.popularity, seen.item_mean),
+        of_ratings=of_ratings,
+        where=str(folder / manifests.GUARD),
     )
 
 

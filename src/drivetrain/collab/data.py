@@ -259,6 +259,7 @@ def gather(
     opened, is_bare = open_ratings(source, names, delimiter, encoding, missing)
     asked = {"user": user, "item": item, "rating": rating, "time": time}
     columns = find_columns(opened.names, asked)
+    aside = columns.rating if implicit else None
     if implicit:
         if rating is not None:
             raise ConfigError("`rating` and `implicit` exclude each other: events have no rating.")
@@ -283,6 +284,8 @@ def gather(
     notes = [*opened.report.notes, *rows.notes, *_unseen(table, parts)]
     if is_bare:
         notes.insert(0, f"The file has no header: its columns are {', '.join(opened.names)}.")
+    if aside is not None:
+        notes.append(f"The ratings in '{aside}' are left aside: each row says that something happened.")
     _say_columns(choices, columns)
     data = CollabData(
         source=opened.source,

@@ -107,6 +107,8 @@ def learner(
             )
         data = source
     else:
+        if model == EVENTS and data_options.get("rating") is None:  # asked for by name: so be it
+            data_options.setdefault("implicit", True)
         data = gather(source, **({} if seed is None else {"seed": seed}), **data_options)
     seed = data.seed if seed is None else seed
     choices = data.choices

@@ -32,6 +32,20 @@ PAIRS = 1 << 16
 """Pairs that a model is asked about at once."""
 
 
+ORDERING = ("als", "bpr")
+"""Models whose predictions put items in order, and are no ratings even where ratings trained them."""
+
+
+def tells_ratings(name: str, rating: str | None) -> bool:
+    """Whether what a model predicts is a rating.
+
+    Args:
+        name: of the model.
+        rating: the column of ratings; None where it learnt from events.
+    """
+    return rating is not None and name not in ORDERING
+
+
 class CollabModel:
     """A model of ratings.
 
@@ -73,6 +87,11 @@ class CollabModel:
         self.device = torch.device(device)
         self.results: dict[str, Any] = {}
         """What came out, where it was fitted in this process; plain JSON."""
+
+    @property
+    def of_ratings(self) -> bool:
+        """Whether what it predicts is a rating; else it is a score that puts items in order."""
+        return tells_ratings(self.name, self.rating)
 
     @property
     def factors(self) -> Factors | None:
@@ -220,13 +239,15 @@ class CollabModel:
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics on ratings from elsewhere: `{source, items, metrics, interval, unknown, notes}`.
 
-        Raises: DataError: there are no ratings in it.
+        Raises: DataError: there are no ratings in it. ConfigError: the model predicts none.
         """
         if isinstance(source, CollabData):
             raise ConfigError("`evaluate` takes ratings as people have them: a path or a frame.")
+        if self.rating is None or not self.of_ratings:
+            raise ConfigError(
+                f"A model '{self.name}' puts items in order: it predicts no ratings to compare."
+            )
         table = open_table(source)
-        if self.rating is None:
-            raise ConfigError("This model learnt from events: it predicts no ratings to compare.")
         asked = {**self.columns, "rating": self.rating, "time": None}
         if table.is_bare and len(table.names) in (3, 4):
             table = open_table(

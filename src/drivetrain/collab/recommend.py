@@ -85,6 +85,11 @@ class Fitted(Protocol):
         """The column of ratings; None where it learnt from events."""
         ...
 
+    @property
+    def of_ratings(self) -> bool:
+        """Whether it predicts ratings, and not scores that put items in order."""
+        ...
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -412,7 +417,7 @@ def _item_vectors(model: Fitted) -> np.ndarray | None:
 
 
 def _column(model: Fitted) -> str:
-    return "score" if model.rating is None else "rating"
+    return "rating" if model.of_ratings else "score"
 
 
 def _unknown(name: str) -> str:

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from drivetrain.eject.tree import dotted
+from drivetrain.eject.tree import dotted, walk
 
 
 def appends_to(before: Any, call: ast.Call) -> bool:
@@ -85,10 +85,10 @@ def replace_name(node: ast.AST, name: str, value: ast.expr) -> None:
 def is_captured(node: ast.AST, name: str, value: ast.expr) -> bool:
     """Whether a name of `value` would mean another thing somewhere where `name` is read."""
     own = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
-    return any(
+    return bool(own) and any(
         own & _bound_by(inner)
-        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(inner))
-        for inner in ast.walk(node)
+        and any(isinstance(n, ast.Name) and n.id == name for n in walk(inner))
+        for inner in walk(node)
         if inner is not node
     )
 
@@ -131,7 +131,7 @@ def arguments_of(function: ast.FunctionDef) -> Iterable[ast.arg]:
 def count_stores(function: ast.AST) -> dict[str, int]:
     """How often each name is given a value."""
     counts: dict[str, int] = {}
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             counts[node.id] = counts.get(node.id, 0) + 1
         elif isinstance(node, ast.FunctionDef) and node is not function:
@@ -142,7 +142,7 @@ def count_stores(function: ast.AST) -> dict[str, int]:
 def count_loads(function: ast.AST) -> dict[str, int]:
     """How often each name is read."""
     counts: dict[str, int] = {}
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             counts[node.id] = counts.get(node.id, 0) + 1
     return counts

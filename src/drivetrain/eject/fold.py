@@ -360,7 +360,7 @@ class Folder:
 
     def _locals(self, function: ast.FunctionDef) -> None:
         """Put in what names of the function hold, where it is plain; leave out what nothing reads."""
-        if any(isinstance(n, ast.Global | ast.Nonlocal) for n in ast.walk(function)):
+        if any(isinstance(n, ast.Global | ast.Nonlocal) for n in tree.walk(function)):
             return  # what it stores is read elsewhere
         counts = count_stores(function)
         loads = count_loads(function)
@@ -412,9 +412,8 @@ class Folder:
                     is_list and loads.get(target.id) == 1 and reads(body, one, target.id)
                 )
                 is_plain = isinstance(value, ast.Constant) or is_options or is_row
-                if is_captured(function, target.id, value):
-                    continue
-                if is_plain or self._is_alias(value, counts, parameters):
+                is_plain = is_plain or self._is_alias(value, counts, parameters)
+                if is_plain and not is_captured(function, target.id, value):
                     found = self.value(value)
                     body.remove(one)
                     replace_name(function, target.id, value)

@@ -28,6 +28,7 @@ SECTIONS = (
     ("loss", "Loss and metrics"),
     ("optim", "Optimizer and schedule"),
     ("train", "Training"),
+    ("lists", "Lists: what they are worth"),
     ("main", "The run"),
 )
 
@@ -40,6 +41,9 @@ _SECTION_OF = {
     "drivetrain.vision": "data",
     "drivetrain.tabular": "data",
     "drivetrain.collab": "data",
+    "drivetrain.collab.implicit.bpr": "model",
+    "drivetrain.collab.ejecting.lists": "lists",
+    "drivetrain.collab.shown": "lists",
     "drivetrain.text": "tokens",
     "drivetrain.text.ejecting.whole": "model",
     "drivetrain.models": "model",

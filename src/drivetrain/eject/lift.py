@@ -596,7 +596,7 @@ def attributes_in(node: ast.AST) -> set[str]:
     """Names of attributes that a tree reads: methods of other names are not called by it."""
     return {
         one.attr
-        for one in ast.walk(node)
+        for one in tree.walk(node)
         if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load)
     }
 

@@ -114,7 +114,9 @@ class Surroundings:
     is_one_group: bool = False
     """All parameters have one rate, and either some are decayed and some are not, or all are."""
     decays_all: bool = False
-    """All parameters are decayed: none is a bias or a norm's."""
+    """All that is trained is decayed: none of it is a bias or a norm's."""
+    trains_all: bool = True
+    """No parameter is made so that it is not trained."""
     named: bool = False
     """The optimizer asks its groups which layers they are of."""
     frozen: bool = False
@@ -327,7 +329,9 @@ class Loops:
         """Statements that make the optimizer's `groups`."""
         if not self._has_one_rate(kind):
             return _GROUPS
-        return _ALL_DECAYED if self.around.decays_all else _ONE_RATE
+        if not self.around.decays_all:
+            return _ONE_RATE
+        return _ALL_DECAYED if self.around.trains_all else _TRAINED_DECAYED
 
     def _constant(self, name: str, value: Any, reason: str) -> str:
         """A constant of the script; the name of one that is there already with this value."""
@@ -619,6 +623,10 @@ class Loops:
 _GROUPS = "groups = param_groups(LAYER_GROUPS, lrs=LRS, weight_decay=WEIGHT_DECAY, named=NAMED)"
 _ALL_DECAYED = """
 weights = list(model.parameters())
+groups = [{"params": weights, "lr": LRS, "weight_decay": WEIGHT_DECAY}]
+"""
+_TRAINED_DECAYED = """
+weights = [weight for weight in model.parameters() if weight.requires_grad]
 groups = [{"params": weights, "lr": LRS, "weight_decay": WEIGHT_DECAY}]
 """
 _ONE_RATE = """

@@ -62,7 +62,7 @@ from drivetrain.eject.signatures import (
     value_of,
     without_parameter,
 )
-from drivetrain.eject.tree import dotted, same
+from drivetrain.eject.tree import dotted, same, walk
 
 ROUNDS = 12
 
@@ -165,15 +165,16 @@ class Program:
         names = {piece.name for piece in self.pieces}
         for piece in self.pieces:
             called: set[int] = set()
-            for node in ast.walk(piece.node):
+            nodes = walk(piece.node)
+            for node in nodes:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                     if node.func.id in names:
                         found.setdefault(node.func.id, []).append((node, piece))
                         called.add(id(node.func))
                 if isinstance(node, ast.Call) and (dotted(node.func) or "") == "isinstance":
-                    called.update(id(part) for part in ast.walk(node))
+                    called.update(map(id, walk(node)))
             skipped = called | in_annotations(piece.node)
-            for node in ast.walk(piece.node):
+            for node in nodes:
                 if isinstance(node, ast.Name) and id(node) not in skipped and node.id in names:
                     elsewhere.add(node.id)
         return {name: calls for name, calls in found.items() if name not in elsewhere}

@@ -46,6 +46,7 @@ KEPT = {
         "drivetrain.optim",
         "drivetrain.metrics",
         "drivetrain.train",
+        "drivetrain.collab.implicit.bpr",
     ),
     "all": (),
 }
@@ -175,6 +176,7 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         is_one_group=part.layer_groups == "[[model]]"
         and (_are_both(learner) or _all_decay(learner)),
         decays_all=_all_decay(learner),
+        trains_all=all(p.requires_grad for p in learner.model.parameters()),
         num_groups=len(learner.layer_groups),
         optimizer=optimizer_text(learner, lifter),
         has_modes=all(hasattr(made_optimizer(learner), name) for name in ("train", "eval")),
@@ -198,11 +200,12 @@ def _are_both(learner: Learner) -> bool:
 
 
 def _all_decay(learner: Learner) -> bool:
-    """All parameters are decayed, each once; all of them have one rate."""
+    """All that is trained is decayed, each once; all of it has one rate."""
     if not isinstance(learner.model, torch.nn.Module) or not _is_one_rate(learner):
         return False
     decayed, _ = split_by_decay([learner.model])
-    return [id(p) for p in decayed] == [id(p) for p in learner.model.parameters()]
+    trained = [id(p) for p in learner.model.parameters() if p.requires_grad]
+    return bool(trained) and [id(p) for p in decayed] == trained
 
 
 def _is_one_rate(learner: Learner) -> bool:

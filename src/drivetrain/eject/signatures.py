@@ -9,6 +9,7 @@ from typing import Any
 
 from drivetrain.eject.known import UNKNOWN, Known
 from drivetrain.eject.lift import Lifter, Piece
+from drivetrain.eject.tree import walk
 
 
 def local_names(node: ast.AST) -> set[str]:
@@ -96,7 +97,7 @@ def reads_name(function: ast.FunctionDef, name: str) -> bool:
     return any(
         isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
         for one in function.body
-        for node in ast.walk(one)
+        for node in walk(one)
     )
 
 
@@ -105,17 +106,17 @@ def is_stored(function: ast.FunctionDef, name: str) -> bool:
     return any(
         isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
         for one in function.body
-        for node in ast.walk(one)
+        for node in walk(one)
     )
 
 
 def in_annotations(node: ast.AST) -> set[int]:
     """The ids of all nodes that stand in annotations."""
     found: set[int] = set()
-    for one in ast.walk(node):
+    for one in walk(node):
         for part in (getattr(one, "annotation", None), getattr(one, "returns", None)):
             if isinstance(part, ast.AST):
-                found.update(id(n) for n in ast.walk(part))
+                found.update(map(id, walk(part)))
     return found
 
 

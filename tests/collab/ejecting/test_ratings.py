@@ -14,65 +14,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 import drivetrain as dt
-from drivetrain import store
 from drivetrain.collab.ejecting.data import codes, mean_of_each, one_of_each
 from drivetrain.collab.ejecting.reading import places, places_of_numbers
-from drivetrain.eject.parts import LEVELS
 from drivetrain.errors import EjectError
-from tests.eject import replay
+from tests.collab.ejecting.runs import SHORTER, SMALL, check, repeated, text_of, trained, watched
 from tests.tabular.tables import real, write
 
 Make = Callable[[Path], dt.Learner]
-SMALL = {"num_factors": 4, "progress": False, "batch_size": 32}
-
-
-def watched(count: int = 300, seed: int = 5) -> dict[str, list[Any]]:
-    """Who rated what: of some pairs no rating, of others two; in no order of time."""
-    draw = np.random.default_rng(seed)
-    pairs = draw.choice(40 * 25, count, replace=False)
-    users, items = pairs // 25, pairs % 25
-    likes, traits = draw.normal(size=(40, 2)), draw.normal(size=(25, 2))
-    ratings = 3 + (likes[users] * traits[items]).sum(1) + draw.normal(0, 0.3, count)
-    return {
-        "user": (users + 7).tolist(),
-        "item": (3 * items + 95).tolist(),
-        "rating": np.clip(np.round(2 * ratings) / 2, 1, 5).tolist(),
-        "time": draw.integers(10**9, 10**9 + 10**6, count).tolist(),
-    }
-
-
-def repeated() -> dict[str, list[Any]]:
-    """The same with a second rating of every seventh pair, some of them at the same time."""
-    columns = watched()
-    again = range(0, 300, 7)
-    for name, cells in columns.items():
-        cells += [cells[n] + (n % 3 - 1 if name == "time" else 0) for n in again]
-    columns["rating"][300:] = [1 + n % 5 for n in again]
-    return columns
-
-
-def trained(source: Any, **options: Any) -> dt.Learner:
-    """A small model after two epochs."""
-    learner = dt.collab.learner(source, **(SMALL | options))
-    learner.fit_one_cycle(2, 1e-2)
-    return learner
-
-
-def check(learner: dt.Learner, folder: Path, *, alone: bool = False, level: str = "all") -> str:
-    """Eject, run, and compare weights, metrics and the last row; returns the script."""
-    script, application = folder / "ejected.py", learner.application
-    assert application is not None
-    learner.eject(script, level=level)
-    run = replay.replayed_alone if alone else replay.replayed_here
-    run = run if level == "all" else replay.replayed_with_drivetrain
-    answer = run(script, folder / "out", Path(application.data.recipe["source"]))
-    assert answer["weights_sha256"] == store.weights_sha256(learner.model.state_dict())
-    saved = store.read_tensors(folder / "out" / "model.safetensors")
-    assert store.weights_sha256(saved) == answer["weights_sha256"]
-    found = learner.evaluate()
-    assert replay.same_numbers(answer["metrics"], {"loss": found.loss, **found.metrics})
-    assert replay.row_of(answer["printed"][-1]) == replay.last_row(learner)
-    return script.read_text("utf-8")
 
 
 # --- models ---------------------------------------------------------------------------------------
@@ -188,12 +136,6 @@ def rows_in_a_row(folder: Path) -> dt.Learner:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def text_of(columns: dict[str, list[Any]], between: str = ",") -> str:
-    return "".join(
-        f"{between.join(map(str, row))}\n" for row in zip(*columns.values(), strict=True)
-    )
-
-
 def without_a_header(folder: Path) -> dt.Learner:
     path = folder / "t.data"
     path.write_text(text_of(watched(), "\t"))
@@ -303,6 +245,11 @@ def parquet_of_numbers(folder: Path) -> dt.Learner:
     return trained(path, split="last")
 
 
+def another_seed_than_the_data(folder: Path) -> dt.Learner:
+    data = dt.collab.gather(write(folder / "t.csv", watched()), split="cold_users", seed=3)
+    return trained(data, seed=7)
+
+
 RUNS: list[Make] = [
     with_biases,
     without_biases,
@@ -337,6 +284,7 @@ RUNS: list[Make] = [
     packed_with_a_mark_in_front,
     parquet,
     parquet_of_numbers,
+    another_seed_than_the_data,
 ]
 
 
@@ -356,8 +304,10 @@ def test_every_run_ends_with_the_same_bits_without_drivetrain(make: Make, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", [level for level in LEVELS if level != "all"])
-@pytest.mark.parametrize("make", [cold_users, normalised_net, names_given])
+@pytest.mark.parametrize("level", SHORTER)
+@pytest.mark.parametrize(
+    "make", [cold_users, normalised_net, names_given, another_seed_than_the_data]
+)
 def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path: Path) -> None:
     text = check(make(tmp_path), tmp_path, level=level)
     assert "from drivetrain" in text and "(nn.Module):" not in text
@@ -366,6 +316,7 @@ def test_shorter_scripts_end_with_the_same_bits(make: Make, level: str, tmp_path
 # --- what it reads like ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_script_has_nothing_that_its_run_did_not_need(tmp_path: Path) -> None:
     text = trained(write(tmp_path / "t.csv", watched())).eject(tmp_path / "e.py").read_text("utf-8")
     assert len(text.splitlines()) < 320

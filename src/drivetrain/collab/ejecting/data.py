@@ -1,4 +1,4 @@
-"""What a script of ratings does with its rows: repeated ones, the split, the codes.
+"""What a script of ratings or events does with its rows: repeated ones, the split, the codes.
 
 The functions at the end are what such a script calls. They are shorter than the library's, which take
 any ratings in pieces; so before a script is written, what they give is compared with the run.
@@ -6,6 +6,7 @@ any ratings in pieces; so before a script is written, what they give is compared
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -34,20 +35,29 @@ class RowWriter:
     Args:
         data: read from a file.
         lifter: for what the text calls.
+        seed: of the training: `SEED` in the script.
 
     Raises: EjectError: the ratings came from memory, or a short script cannot do what the run did.
     """
 
-    def __init__(self, data: CollabData, lifter: Lifter) -> None:
+    takes_counts = False
+    """Whether it matters to the model how often an event happened."""
+
+    def __init__(self, data: CollabData, lifter: Lifter, seed: int) -> None:
         self.data, self.lifter = data, lifter
         self.settings: list[Setting] = []
         self.written: list[Written] = []
         self.method = data.split
+        self.is_events = data.is_implicit
+        self.seed = "SEED"
+        if data.seed != seed:
+            self.seed = self.setting("DATA_SEED", data.seed, self.said_of_seed)
         by_time = self.method in ("time", "last") and data.columns.time is not None
         self.reading = find_reading(data, with_times=by_time, counts_rows=self.method == "given")
         self.range = self._range()
         rows = self.reading.rows
-        self.repeats = data.recipe["duplicates"] != "all" and _repeats(self._in_range()[1:3])
+        keeps = data.recipe["duplicates"] == "all" and not self.is_events
+        self.repeats = not keeps and _repeats(self._in_range()[1:3])
         if self.repeats and data.columns.time is not None and "time" not in self.reading.roles:
             self.reading = find_reading(data, with_times=True, counts_rows=self.reading.counts_rows)
         self.has_times = "time" in self.reading.roles
@@ -59,6 +69,8 @@ class RowWriter:
 
     def _range(self) -> tuple[float, float] | None:
         """Between which ratings are used; None where all are."""
+        if self.is_events:
+            return None
         rows, asked = self.reading.rows, self.data.recipe["rating_range"]
         bounds = slip_bounds(rows.ratings) if asked is None else tuple(asked)
         if bounds is None:
@@ -83,7 +95,11 @@ class RowWriter:
         """
         data, keep = self.data, self.data.recipe["duplicates"]
         positions, users, items, ratings, times = self._in_range()
-        if self.repeats and keep == "mean":
+        if self.repeats and self.is_events:
+            kept, counts = count_of_each(users, items, times)
+            ratings = np.array(ratings)
+            ratings[kept] = counts
+        elif self.repeats and keep == "mean":
             kept, ratings = mean_of_each(users, items, ratings, times)
         elif self.repeats:
             kept = one_of_each(users, items, times, keep)
@@ -123,6 +139,30 @@ class RowWriter:
             return last_parts(users, times if self.has_times else None, 2 if test else 1)
         return cold_parts(users if method == "cold_users" else items, valid, test, seed)
 
+    # --- what a kind of model is given ---------------------------------------------------------------
+
+    said_of_seed = "of the split, and of the order of batches"
+    """What the data's own seed is for, where the training has another."""
+
+    said_of_rating = "the column of what is predicted"
+
+    def part(self) -> Written:
+        """The class of the rows that train, or of those that validate."""
+        return Written(_PART, "data")
+
+    def ending(self, uses: dict[str, Any]) -> list[str]:
+        """Statements of `load` that make the two parts of the columns and of `parts`."""
+        del uses
+        return [
+            "pairs = np.stack([codes(users, parts == TRAIN), codes(items, parts == TRAIN)], axis=1)",
+            "",
+            "def part(which: int) -> Part:",
+            "    rows = parts == which",
+            "    return Part(torch.from_numpy(pairs[rows]), torch.from_numpy(ratings[rows]))",
+            "",
+            "return part(TRAIN), part(VALID)",
+        ]
+
     # --- settings ---------------------------------------------------------------------------------
 
     def setting(self, name: str, value: Any, reason: str) -> str:
@@ -141,7 +181,7 @@ class RowWriter:
     def write(self) -> None:
         """`Part`, `read` and `load`, and the constants that they ask for."""
         self._read()
-        self.written.append(Written(_PART, "data"))
+        self.written.append(self.part())
         self._load()
         for one in (
             *(Import("typing", "NamedTuple"), Import("torch", "Tensor"), Import("torch")),
@@ -152,10 +192,10 @@ class RowWriter:
     def _read(self) -> None:
         reading = self.reading
         what = {
-            "user": "the column of who rates",
-            "item": "the column of what is rated",
-            "rating": "the column of what is predicted",
-            "time": "the column of when it was rated",
+            "user": f"the column of who {'it was' if self.is_events else 'rates'}",
+            "item": f"the column of what {'they came to' if self.is_events else 'is rated'}",
+            "rating": self.said_of_rating,
+            "time": f"the column of when it {'happened' if self.is_events else 'was rated'}",
         }
         constants = {role: role.upper() for role in reading.roles}
         for role, name in reading.roles.items():
@@ -190,7 +230,7 @@ class RowWriter:
             self.lifter.add_import(Import("pyarrow", "compute"))
         if any("pa." in way.text for way in reading.ways.values()):
             self.lifter.add_import(Import("pyarrow", "", "pa"))
-        named = ["users", "items", "ratings", *(["times"] if self.has_times else [])]
+        named = self._names()
         said = f"{', '.join(named[:-1])} and {named[-1]}".capitalize()
         also = ", and where in the file they stand" if reading.counts_rows else ""
         kind = ", ".join(["np.ndarray"] * (len(named) + reading.counts_rows))
@@ -224,12 +264,12 @@ class RowWriter:
             "TRAIN": "drivetrain.data.split_ratings:TRAIN",
             "VALID": "drivetrain.data.split_ratings:VALID",
         }
-        names = ["users", "items", "ratings", *(["times"] if self.has_times else [])]
+        names = self._names()
         if self.reading.counts_rows:
             names.append("rows")
         lines = [f"{', '.join(names)} = read(path)"]
         if self.method == "given" and not self.reading.counts_rows:
-            lines.append("rows = np.arange(len(ratings))")
+            lines.append(f"rows = np.arange(len({names[-1]}))")
             names.append("rows")
         if self.range is not None:
             asked = self.data.recipe["rating_range"] is not None
@@ -240,22 +280,30 @@ class RowWriter:
             lines.append(_taken(names, "is_used"))
         if self.repeats:
             lines += self._once(names, uses)
+        if self.takes_counts and self.is_events and not self.repeats:
+            lines.append("counts = np.ones(len(users), np.float32)")
         lines += self._split(uses)
-        lines += [
-            "pairs = np.stack([codes(users, parts == TRAIN), codes(items, parts == TRAIN)], axis=1)",
-            "",
-            "def part(which: int) -> Part:",
-            "    rows = parts == which",
-            "    return Part(torch.from_numpy(pairs[rows]), torch.from_numpy(ratings[rows]))",
-            "",
-            "return part(TRAIN), part(VALID)",
-        ]
-        self.written.append(Written(_LOAD.format(body=_indented(lines)), "data", uses))
+        lines += self.ending(uses)
+        what = "events" if self.is_events else "ratings"
+        text = _LOAD.format(what=what, body=_indented(lines))
+        self.written.append(Written(text, "data", uses))
+
+    def _names(self) -> list[str]:
+        """The columns that are read."""
+        ratings = [] if self.is_events else ["ratings"]
+        return ["users", "items", *ratings, *(["times"] if self.has_times else [])]
 
     def _once(self, names: list[str], uses: dict[str, Any]) -> list[str]:
         """Statements that leave one rating of each user and item."""
-        keep = self.data.recipe["duplicates"]
+        keep = "last" if self.is_events else self.data.recipe["duplicates"]
         times = "times" if self.has_times else "None"
+        if self.is_events and self.takes_counts:
+            uses["count_of_each"] = count_of_each
+            self.lifter.known[f"{PLAIN}:count_of_each"] = {
+                "times is None": Known(not self.has_times)
+            }
+            made = f"kept, counts = count_of_each(users, items, {times})"
+            return [f"{made}  # events of one pair are counted", _taken(names, "kept")]
         if keep == "mean":
             uses["mean_of_each"] = mean_of_each
             made = f"kept, ratings = mean_of_each(users, items, ratings, {times})"
@@ -268,11 +316,18 @@ class RowWriter:
                 known["keep == 'first'"] = Known(keep == "first")
             self.lifter.known[f"{PLAIN}:{function.__name__}"] = known
         word = {"last": "the last", "first": "the first", "mean": "their mean"}[keep]
-        return [f"{made}  # of several ratings {word} counts", _taken(names, "kept")]
+        said = f"of several ratings {word} counts"
+        if self.is_events:
+            said = "what happened several times counts once, and where it was last"
+        return [f"{made}  # {said}", _taken(names, "kept")]
 
     def _split(self, uses: dict[str, Any]) -> list[str]:
         """Statements that make `parts`."""
         recipe, method = self.data.recipe, self.method
+        if self.is_events:
+            for one in (random_parts, time_parts, last_parts, cold_parts):
+                said = inspect.getsource(one).replace("rating", "event")
+                self.lifter.instead[f"{PLAIN}:{one.__name__}"] = said
         if method == "given":
             self.setting("VALID_ROWS", self._given(), "positions of the rows that validate, from 0")
             return ["parts = np.where(np.isin(rows, VALID_ROWS), VALID, TRAIN)"]
@@ -282,7 +337,9 @@ class RowWriter:
             self.lifter.known[f"{PLAIN}:last_parts"] = {"times is None": Known(not self.has_times)}
             times = "times" if self.has_times else "None"
             return [f"parts = last_parts(users, {times}, {2 if test else 1})"]
-        self.setting("VALID_SHARE", recipe["valid"], _SHARE_OF[method])
+        said = _SHARE_OF[method]
+        said = said.replace("ratings", "events") if self.is_events else said
+        self.setting("VALID_SHARE", recipe["valid"], said)
         if test:
             self.setting("TEST_SHARE", test, "the test stays sealed")
         if method == "time":
@@ -292,10 +349,11 @@ class RowWriter:
         shares = "VALID_SHARE, TEST_SHARE" if test else "VALID_SHARE, 0.0"
         if method == "random":
             uses["random_parts"] = random_parts
-            return [f"parts = random_parts(len(ratings), {shares}, SEED)"]
+            many = "users" if self.is_events else "ratings"
+            return [f"parts = random_parts(len({many}), {shares}, {self.seed})"]
         uses["cold_parts"] = cold_parts
         owners = "users" if method == "cold_users" else "items"
-        return [f"parts = cold_parts({owners}, {shares}, SEED)"]
+        return [f"parts = cold_parts({owners}, {shares}, {self.seed})"]
 
     def _given(self) -> Any:
         asked = sorted(set(self.data.recipe["valid"]))
@@ -413,6 +471,19 @@ def mean_of_each(
     return np.sort(last), means
 
 
+def count_of_each(
+    users: np.ndarray, items: np.ndarray, times: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A row for each user and item that stand together, (M,), the last; and how often they do."""
+    keys = (items, users) if times is None else (times, items, users)
+    order = np.lexsort(keys)
+    is_new = (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0)
+    last = order[np.append(is_new, True)]
+    counts = np.bincount(np.append(0, np.cumsum(is_new)))
+    in_file = np.argsort(last)
+    return last[in_file], counts[in_file].astype(np.float32)
+
+
 _SHARE_OF = {
     "random": "of the ratings, drawn at random, that validate",
     "time": "of the ratings, the newest, that validate",
@@ -436,6 +507,6 @@ def read(path: Path) -> tuple[{kind}]:
 
 _LOAD = '''
 def load(path: Path) -> tuple[Part, Part]:
-    """Read and split the ratings; users and items have the codes that training gives them."""
+    """Read and split the {what}; users and items have the codes that training gives them."""
 {body}
 '''

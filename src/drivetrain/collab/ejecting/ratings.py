@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drivetrain.collab.data import VALID_BATCH_SIZE, gather
 from drivetrain.collab.ejecting.data import RowWriter
@@ -14,6 +14,7 @@ from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part, Written
 from drivetrain.losses.table import unwrapped
 from drivetrain.models import factorization
+from drivetrain.nn.ranges import sigmoid_range
 from drivetrain.randomness import derive, permutation
 from drivetrain.train.callbacks.accumulate import Accumulate
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
@@ -35,24 +36,35 @@ _STILL = (*(Accumulate, ClipGradients, EarlyStopping, EMA, ReduceOnPlateau, Save
 """Callbacks that draw nothing."""
 
 
-def eject_part(
-    application: CollabApplication, learner: Learner, lifter: Lifter, level: str
-) -> Part:
-    """The part of a script that is about ratings.
+_MSE = """
+def mse(preds, targets):
+    return F.mse_loss(preds, targets)
+"""
+
+
+class RatingWriter:
+    """Writes what a script has of ratings.
 
     Raises: EjectError: the ratings came from memory, or something of the run has no plain form.
     """
-    return _Writer(application, learner, lifter, level).part()
 
+    what = "ratings"
+    row_writer: type[RowWriter] = RowWriter
+    form = FORM
+    valid_batches = "zip(*(column.split(VALID_BATCH_SIZE) for column in valid), strict=True)"
+    """Of a script that has its own data."""
+    short_loss = ("drivetrain.losses.numbers:mse", _MSE)
+    """A loss, and its form where model and targets are float32."""
+    note = ""
+    """A second paragraph for the script's docstring."""
 
-class _Writer:
     def __init__(
         self, application: CollabApplication, learner: Learner, lifter: Lifter, level: str
     ) -> None:
         self.application, self.learner, self.lifter = application, learner, lifter
         self.level = level
         self.data = application.data
-        self.rows = RowWriter(application.data, lifter)
+        self.rows = self.row_writer(application.data, lifter, learner.seed)
         self.model = application.description
         self.callbacks = [*learner.callbacks, *(c for _, cs in learner.given for c in cs)]
         self.known: dict[str, dict[str, Known]] = {}
@@ -71,46 +83,54 @@ class _Writer:
         else:
             self._our_model()
         if not any(isinstance(one, MixedPrecision) for one in self.callbacks):
-            # both are float32
-            self.lifter.instead["drivetrain.losses.numbers:mse"] = _MSE
+            self.lifter.instead.update([self.short_loss])
         form = self._form()
         found = validation(
             self.learner,
             self.lifter,
-            _VALID_BATCHES if is_plain else "valid",
+            self.valid_batches if is_plain else "valid",
             kind="Part" if is_plain else "Iterable",
             form=form,
         )
+        result = self._result(found.result)
         valid = "valid" if is_plain else "loaders.valid"
         kind = "Parquet" if self.rows.reading.is_parquet else "CSV"
-        given = "train, valid" if is_plain else "loaders"
-        source = "train" if is_plain else "loaders"
         return Part(
             title=self._title(),
             settings=self.rows.settings,
             written=[*self.rows.written, *found.written],
-            load=f"{given} = load(arguments.data)\nmodel = make_model({source})",
-            fit_arguments=f"model, {given}",
+            load=self._loaded(),
+            fit_arguments=f"model, {'train, valid' if is_plain else 'loaders'}",
             batches="train_batches(train, epoch)" if is_plain else "loaders.train.batches(epoch)",
             num_batches=len(self.learner.loaders.train),  # pyright: ignore[reportArgumentType]
             validate=f"evaluate(model, {valid})",
             layer_groups="[[model]]",
-            result=found.result,
+            result=result,
             measure=f"evaluate(model, {valid})",
             known=self.known,
             instead=self.instead,
-            data_help=f"the ratings, a {kind} file",
+            data_help=f"the {self.what}, a {kind} file",
             form=form,
             draws=self._draws(),
+            note=self.note,
             parameters=[("train", "Part"), ("valid", "Part")]
             if is_plain
             else [("loaders", "Loaders")],
         )
 
+    def _loaded(self) -> str:
+        """Statements of `main` that load the data and make the model."""
+        given, source = ("train, valid", "train") if self.level != "loop" else ("loaders",) * 2
+        return f"{given} = load(arguments.data)\nmodel = make_model({source})"
+
+    def _result(self, measured: str) -> str:
+        """The metrics of the result, an expression, from what the validation gives."""
+        return measured
+
     def _form(self) -> Form:
         """Pairs of codes; `inputs` where a callback asks for them."""
         asks = any("inputs" in inspect.getsource(type(one)) for one in self.callbacks)
-        return PAIR if asks else FORM
+        return PAIR if asks else self.form
 
     def _draws(self) -> bool:
         """Whether anything may draw from torch's generator while it trains; yes, if nobody can tell."""
@@ -135,6 +155,7 @@ class _Writer:
         count = self.data.counts()["train"]
         joins = count > size and count % size == 1
         text = _BATCHES.format(
+            seed=rows.seed,
             ends=_JOINED if joins else "",
             chunks="order.tensor_split(ends)" if joins else "order.split(BATCH_SIZE)",
         )
@@ -142,7 +163,18 @@ class _Writer:
         self.lifter.add_import(Import("collections.abc", "Iterator"))
 
     def _our_loaders(self) -> None:
-        rows, recipe = self.rows, dict(self.data.recipe)
+        rows = self.rows
+        rows.setting(
+            "BATCH_SIZE", self.application.settings["batch_size"], rows.reason("batch_size")
+        )
+        text = _OUR_LOADERS.format(options=self.gather_options(), seed=rows.seed)
+        uses = {"gather": gather, "Loaders": "drivetrain.data.loaders:Loaders"}
+        rows.written.append(Written(text, "data", uses))
+        self.lifter.add_import(Import("pathlib", "Path"))
+
+    def gather_options(self) -> str:
+        """Arguments of `gather` that are not the usual ones, as text."""
+        recipe = dict(self.data.recipe)
         for name in ("source", "seed", "titles", "user_facts", "item_facts"):
             del recipe[name]
         usual = inspect.signature(gather).parameters
@@ -153,14 +185,7 @@ class _Writer:
         }
         if tuple(recipe["missing"]) != tuple(usual["missing"].default):
             chosen["missing"] = list(recipe["missing"])
-        rows.setting(
-            "BATCH_SIZE", self.application.settings["batch_size"], rows.reason("batch_size")
-        )
-        options = "".join(f", {name}={value!r}" for name, value in chosen.items())
-        text = _OUR_LOADERS.format(options=options)
-        uses = {"gather": gather, "Loaders": "drivetrain.data.loaders:Loaders"}
-        rows.written.append(Written(text, "data", uses))
-        self.lifter.add_import(Import("pathlib", "Path"))
+        return "".join(f", {name}={value!r}" for name, value in chosen.items())
 
     # --- the model --------------------------------------------------------------------------------
 
@@ -182,11 +207,22 @@ class _Writer:
             if model["dropout"]:
                 said = "share of hidden values that are dropped in training"
                 options.append(f"dropout={rows.setting('DROPOUT', model['dropout'], said)}")
-        source = inspect.getsource(kind)
         has_range = model["y_range"] is not None
         if has_range:
             ranges = tuple(map(float, model["y_range"]))
             rows.setting("Y_RANGE", ranges, rows.reason("y_range"))
+            source = inspect.getsource(sigmoid_range)
+            assert _FROM_ZERO in source, "the form of `sigmoid_range` that is made shorter here"
+            short = source.replace(_FROM_ZERO, "scaled + low" if ranges[0] else "scaled")
+            self.instead["drivetrain.nn.ranges:sigmoid_range"] = short
+        self.write_class(kind, has_range=has_range)
+        text = _MAKE_MODEL.format(kind=kind.__name__, options=", ".join(options))
+        rows.written.append(Written(text, "model", {"derive": derive, kind.__name__: kind}))
+        self.lifter.add_import(Import("torch"))
+
+    def write_class(self, kind: Any, *, has_range: bool) -> None:
+        """The class of the model, as short as it is in this run."""
+        model, source = self.model, inspect.getsource(kind)
         for old, new in {
             _RANGE: "self.low, self.high = Y_RANGE" if has_range else "",
             _BIAS: ", bias=False" if model.get("batch_norm") else "",
@@ -198,9 +234,6 @@ class _Writer:
             "self.has_bias": Known(bool(model.get("bias"))),
             "self.has_range": Known(has_range),
         }
-        text = _MAKE_MODEL.format(kind=kind.__name__, options=", ".join(options))
-        rows.written.append(Written(text, "model", {"derive": derive, kind.__name__: kind}))
-        self.lifter.add_import(Import("torch"))
 
     def _our_model(self) -> None:
         self.rows.setting("MODEL", dict(self.model), "what the model is made of")
@@ -229,11 +262,7 @@ class _Writer:
 
 _RANGE = "self.low, self.high = (0.0, 0.0) if y_range is None else (y_range[0], y_range[1])"
 _BIAS = ", bias=not batch_norm"
-
-_MSE = """
-def mse(preds, targets):
-    return F.mse_loss(preds, targets)
-"""
+_FROM_ZERO = "scaled + low if low else scaled"
 
 _JOINED = """    # batchnorm needs two ratings, so the last one joins the batch before
     ends = list(range(BATCH_SIZE, len(order) - 1, BATCH_SIZE))
@@ -242,12 +271,10 @@ _JOINED = """    # batchnorm needs two ratings, so the last one joins the batch 
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs and their ratings, in another order each epoch."""
-    order = permutation(len(part.ratings), seed=SEED, epoch=epoch)
+    order = permutation(len(part.ratings), seed={seed}, epoch=epoch)
 {ends}    for rows in {chunks}:
         yield part.pairs[rows], part.ratings[rows]
 '''
-
-_VALID_BATCHES = "zip(*(column.split(VALID_BATCH_SIZE) for column in valid), strict=True)"
 
 _MAKE_MODEL = '''
 def make_model(train: Part) -> {kind}:
@@ -270,6 +297,6 @@ def make_model({given}) -> {kind}:
 _OUR_LOADERS = '''
 def load(path: Path) -> Loaders:
     """The ratings, split and as codes, in batches."""
-    data = gather(path{options}, seed=SEED)
+    data = gather(path{options}, seed={seed})
     return data.loaders(batch_size=BATCH_SIZE)
 '''

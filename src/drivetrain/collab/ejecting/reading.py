@@ -22,7 +22,7 @@ import numpy as np
 
 from drivetrain._optional import require
 from drivetrain.collab.data import CollabData, open_ratings
-from drivetrain.collab.table.rows import Rows, read_rows
+from drivetrain.collab.table.rows import Rows, every_row
 from drivetrain.data.tables.reading import TableSource
 from drivetrain.errors import EjectError
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 40
 """Words that a script lists as missing."""
-ANY = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Reading:
 
     is_parquet: bool
     roles: dict[str, str]
-    """`user`, `item`, `rating` and perhaps `time` -> the column."""
+    """`user`, `item`, of ratings `rating`, and perhaps `time` -> the column."""
     ways: dict[str, Way] = field(default_factory=dict)
     """By role."""
     missing: tuple[str, ...] = ()
@@ -108,11 +107,6 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
     Raises: EjectError: they came from memory, the file is another one now, or no short way reads it.
     """
     recipe = data.recipe
-    if data.columns.rating is None:
-        raise EjectError(
-            "A model of events cannot be ejected yet. One of ratings can: give `rating`, the column that "
-            "says how good it was."
-        )
     if not isinstance(recipe["source"], str):
         raise EjectError(
             "The run was trained on a data frame, and a script needs a file to read. Write the frame "
@@ -126,7 +120,7 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
         recipe["encoding"],
         recipe["missing"],
     )
-    rows = read_rows(opened, data.columns, rating_range=ANY, duplicates="all")
+    rows = every_row(opened, data.columns)
     report = opened.report
     if report.sha256 != data.sha256:
         raise EjectError(
@@ -136,7 +130,8 @@ def find_reading(data: CollabData, *, with_times: bool, counts_rows: bool) -> Re
     reasons = {entry.reason for entry in rows.quarantined}
     asks = with_times or "no-time" in reasons or rows.num_set_aside > len(rows.quarantined)
     roles = {"user": data.columns.user, "item": data.columns.item}
-    roles["rating"] = data.columns.rating
+    if data.columns.rating is not None:
+        roles["rating"] = data.columns.rating
     if asks and data.columns.time is not None:
         roles["time"] = data.columns.time
     is_parquet = report.format == "parquet"
@@ -204,8 +199,8 @@ def _drops(found: Reading, path: Path, table: pa.Table, missing: Sequence[str]) 
     pa = require("pyarrow", extra="tabular")
     pc = require("pyarrow.compute", extra="tabular")
     if found.is_parquet:
-        ratings = table.column(found.roles["rating"])
-        if pa.types.is_floating(ratings.type):
+        ratings = table.column(found.roles["rating"]) if "rating" in found.roles else None
+        if ratings is not None and pa.types.is_floating(ratings.type):
             found.drops_infinite = not pc.all(pc.is_finite(ratings.drop_null())).as_py()
         return
     known = {"", *(word.strip() for word in missing)}

@@ -133,8 +133,7 @@ def fit_als(
             if report is not None:
                 report(row)
     for side, vectors in ((by_user, users), (by_item, items)):
-        shares = torch.from_numpy(side.lengths() / side.offsets[-1]).float()
-        vectors[0] = shares @ vectors
+        fill_unknown_(side, vectors)
     zeros = np.zeros(table.num_users, np.float32), np.zeros(table.num_items, np.float32)
     return AlsFit(Factors(users.numpy(), items.numpy(), *zeros), history, regularization, alpha)
 
@@ -168,13 +167,7 @@ def sides(table: RatingTable, alpha: float, *, unknown_users: bool = False) -> t
 
     Raises: DataError: an event counts less than 0 or is not finite, or there is none.
     """
-    wrong = ~(np.isfinite(table.ratings) & (table.ratings >= 0))
-    if wrong.any():
-        raise DataError(
-            "Events count from 0 up: how often something happened. Got "
-            f"{float(table.ratings[wrong][0]):g} in row {int(np.flatnonzero(wrong)[0])}. For ratings "
-            "that can be below 0 fit a model of ratings, or keep those that mean liking."
-        )
+    _check_counts(table.ratings)
     is_used = (table.items > 0) & (table.ratings > 0)
     if not unknown_users:
         is_used &= table.users > 0
@@ -193,14 +186,25 @@ def sides(table: RatingTable, alpha: float, *, unknown_users: bool = False) -> t
     by_item = np.argsort(items, kind="stable")
     sizes = table.num_users, table.num_items
     return (
-        _side(users, items, extra, *sizes),
-        _side(items[by_item], users[by_item], extra[by_item], *sizes[::-1]),
+        side_of(users, items, extra, *sizes),
+        side_of(items[by_item], users[by_item], extra[by_item], *sizes[::-1]),
     )
 
 
-def _side(
+def _check_counts(counts: np.ndarray) -> None:
+    wrong = ~(np.isfinite(counts) & (counts >= 0))
+    if wrong.any():
+        raise DataError(
+            "Events count from 0 up: how often something happened. Got "
+            f"{float(counts[wrong][0]):g} in row {int(np.flatnonzero(wrong)[0])}. For ratings "
+            "that can be below 0 fit a model of ratings, or keep those that mean liking."
+        )
+
+
+def side_of(
     owners: np.ndarray, others: np.ndarray, extra: np.ndarray, num_owners: int, num_others: int
 ) -> Side:
+    """The events of some owners, (N,) in order of owners."""
     counts = np.bincount(owners, minlength=num_owners)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     weights = np.bincount(owners, extra, minlength=num_owners) + (num_others - 1)
@@ -209,10 +213,16 @@ def _side(
 
 
 def first_vectors(side: Side, num_factors: int, seed: int) -> Tensor:
-    """(M, K) float32 to begin with, of length about 1; zeros for the unknown one and who has nothing."""
+    """(M, K) float32 to begin with, of length about 1; zeros for who has no events."""
     generator = torch.Generator().manual_seed(derive(seed, "init", "als"))
     drawn = torch.randn(len(side.offsets) - 1, num_factors, generator=generator)
     return drawn * (torch.from_numpy(side.lengths()) > 0)[:, None] / num_factors**0.5
+
+
+def fill_unknown_(side: Side, vectors: Tensor) -> None:
+    """Make row 0 of vectors, (M, K), the mean of the others, each as often as it has events."""
+    shares = torch.from_numpy(side.lengths() / side.offsets[-1]).float()
+    vectors[0] = shares @ vectors
 
 
 # --- a half-step ------------------------------------------------------------------------------------
@@ -281,11 +291,9 @@ def _solve(
     fixed: Tensor,
     shared: Tensor,
 ) -> Tensor | None:
-    """(B, K) vectors of a block of owners, in the type of `shared`; None where that is not enough.
-
-    A pair that happened adds alpha·r to the 1 that all pairs count, so the K × K matrix of an owner is
-    the shared one and Σ alpha r q qᵀ over its own list: lists are as long as owners are busy, not J.
-    """
+    """(B, K) vectors of a block of owners, in the type of `shared`; None where that is not enough."""
+    # A pair that happened adds alpha·r to the 1 that all pairs count, so the K × K matrix of an owner is
+    # the shared one and Σ alpha r q qᵀ over its own list: lists are as long as owners are busy, not J.
     num_factors, dtype = fixed.shape[1], shared.dtype
     matrix = shared.expand(len(starts), -1, -1).clone()  # (B, K, K)
     matrix.diagonal(dim1=1, dim2=2).add_(pulls.to(dtype)[:, None])
@@ -314,11 +322,9 @@ def _solve(
 def objective(
     by_user: Side, by_item: Side, users: Tensor, items: Tensor, regularization: float
 ) -> float:
-    """The sum over all pairs at the head of this file, in float64.
-
-    Every pair as if nothing happened, Σ (p·q)², is the product of the two sides' shared matrices; the
-    pairs that happened are put right one by one.
-    """
+    """The sum over all pairs at the head of this file, in float64."""
+    # Every pair as if nothing happened, Σ (p·q)², is the product of the two sides' shared matrices; the
+    # pairs that happened are put right one by one.
     total = float((shared_matrix(users) * shared_matrix(items)).sum())
     for side, vectors in ((by_user, users), (by_item, items)):
         total += regularization * float(side.weights @ vectors.square().sum(1).double())

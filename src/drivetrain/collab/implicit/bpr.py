@@ -61,6 +61,7 @@ class PairwiseScore(nn.Module):
     def __init__(self, num_users: int, num_items: int, num_factors: int = FACTORS) -> None:
         super().__init__()
         self.scores = DotProduct(num_users, num_items, num_factors)
+        # a user's bias is in both scores alike, and falls out
         nn.init.zeros_(self.scores.user_bias.weight).requires_grad_(False)
 
     def forward(self, triples: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ class Unseen:
 
 
 def sorted_pairs(users: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
-    """Pairs of known items as numbers user·I + item in order, (M,) int64; sorting numbers is fastest."""
+    """Pairs of known items in order, each as the number user * I + item: (M,) int64."""
     is_known = items > 0
     pairs = users[is_known].astype(np.int64) * num_items + items[is_known]
-    pairs.sort()
+    pairs.sort()  # numbers are sorted fastest
     return pairs

@@ -75,12 +75,7 @@ def read_rows(
 
     Raises: DataError: nothing is left.
     """
-    reader = _Reader(source, columns)
-    for positions, piece in source.only(columns.used).numbered_batches():
-        reader.add(positions, piece)
-        if report is not None:
-            report("ratings read", reader.count, None)
-    rows = reader.rows()
+    rows = every_row(source, columns, report=report)
     if columns.rating is not None:
         _without_slips(rows, rating_range)
     _without_duplicates(rows, duplicates, is_implicit=columns.rating is None)
@@ -91,6 +86,16 @@ def read_rows(
         )
     rows.notes += _told(rows)
     return rows
+
+
+def every_row(source: TableSource, columns: Columns, *, report: Report | None = None) -> Rows:
+    """The rows of a table that name a user, an item and a rating: slips and repeated ones are in it."""
+    reader = _Reader(source, columns)
+    for positions, piece in source.only(columns.used).numbered_batches():
+        reader.add(positions, piece)
+        if report is not None:
+            report("ratings read", reader.count, None)
+    return reader.rows()
 
 
 class _Coder:
