@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "show": "Work out any number of a run: layer, loss, metric, step.",
     "summary": "Show a model layer by layer: activations and parameters.",
     "page": "Write a page with sliders: a fit, a rate, a kernel.",
+    "sheet": "Write a workbook that learns in its cells, or of a run.",
     "resize": "Copy a folder of pictures at a small size.",
     "samples": "List the embedded data sets, or write one as a folder.",
 }
