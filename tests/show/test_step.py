@@ -206,8 +206,8 @@ class Bare(nn.Module):
 class NormAndActivation(nn.BatchNorm1d):
     """A layer that is no straight line in its weight, though its class's parent is."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).relu_()
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the base class calls it
+        return super().forward(input).relu_()
 
 
 def with_activation() -> nn.Module:
