@@ -206,7 +206,7 @@ class Bare(nn.Module):
 class NormAndActivation(nn.BatchNorm1d):
     """A layer that is no straight line in its weight, though its class's parent is."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as the base class calls it
+    def forward(self, input: Tensor) -> Tensor:
         return super().forward(input).relu_()
 
 
