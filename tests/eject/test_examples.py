@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,30 @@ def test_an_example_gives_the_bits_of_its_training(
     assert answer["weights_sha256"] == store.weights_sha256(made[name].model.state_dict())
     found = made[name].evaluate()
     assert replay.same_numbers(answer["metrics"], {"loss": found.loss, **found.metrics})
+
+
+SEVEN = (
+    ("1 start", r"\bmodel = |\bmodel: nn\.Module\b"),
+    ("6 repeat, over epochs", r"^    for epoch in range\(EPOCHS\):"),
+    ("6 repeat, over batches", r"^        for .* in train_batches\("),
+    ("2 predict", r"^            preds = model\("),
+    ("3 loss", r"^            loss = "),
+    ("4 gradient", r"^            loss\.backward\(\)$"),
+    ("5 step", r"^            optimizer\.step\(\)$"),
+    ("6 repeat, from nothing", r"^            optimizer\.zero_grad\(\)$"),
+)
+"""The steps of learning in the order in which the loop has them; the seventh, to stop, is its end."""
+
+
+@pytest.mark.row(30)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_steps_of_learning_stand_in_the_loop_in_their_order(name: str) -> None:
+    script = (ROOT / "examples" / "ejected" / f"{name}.py").read_text("utf-8")
+    found = re.search(r"^def fit\(.*?(?=^\S)", script, flags=re.M | re.S)
+    assert found is not None
+    places = []
+    for step, pattern in SEVEN:
+        match = re.search(pattern, found.group(), flags=re.M)
+        assert match is not None, f"{step} is not in `fit` of {name}.py"
+        places.append(match.start())
+    assert places == sorted(places)
