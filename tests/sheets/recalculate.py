@@ -84,7 +84,8 @@ def problems(book: Any) -> list[str]:
         for sheet in book.worksheets
         for row in sheet.iter_rows()
         for cell in row
-        if isinstance(cell.value, str) and re.match(r"#(NAME|VALUE|REF|DIV|N/A|NUM|NULL)|Err:", cell.value)
+        if isinstance(cell.value, str)
+        and re.match(r"#(NAME|VALUE|REF|DIV|N/A|NUM|NULL)|Err:", cell.value)
     ]
 
 

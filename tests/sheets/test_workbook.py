@@ -15,9 +15,20 @@ from drivetrain.errors import UnknownNameError
 from drivetrain.sheets.places import at, block, letters
 from drivetrain.sheets.workbook import GUIDE, Workbook
 from tests.sheets.live import change
-from tests.sheets.recalculate import named, problems, read, recalculate
+from tests.sheets.recalculate import named, problems, read
 
-EVIL = ("=1+1", "+1+1", "-1+1", "@SUM(1)", "=HYPERLINK(\"http://x\")", "http://x.example/", "\t=1", "{=1}", "'=1", "007")
+EVIL = (
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(1)",
+    '=HYPERLINK("http://x")',
+    "http://x.example/",
+    "\t=1",
+    "{=1}",
+    "'=1",
+    "007",
+)
 
 
 def small(*, expected: float = 5.0, about: str = "Two numbers.") -> Workbook:
@@ -43,21 +54,31 @@ def of_texts() -> Workbook:
         sheet.input(row, 1, text)
         sheet.number(row, 2, row)
     sheet.check("=6+6", "C1", 0.0)
-    sheet.chart("=7+7", [("=8+8", block(0, 2, 5, 1))], x=block(0, 2, 5, 1), place=(0, 4), x_title="=9", y_title="=10")
+    sheet.chart(
+        "=7+7",
+        [("=8+8", block(0, 2, 5, 1))],
+        x=block(0, 2, 5, 1),
+        place=(0, 4),
+        x_title="=9",
+        y_title="=10",
+    )
     return book
 
 
-@pytest.fixture(scope="module")
-def recalculated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("books")
-    files = [
+def files(folder: Path) -> list[Path]:
+    """What is recalculated."""
+    made = [
         small().save(folder / "right.xlsx"),
         small(expected=6.0).save(folder / "wrong.xlsx"),
         of_texts().save(folder / "texts.xlsx"),
     ]
-    files.append(change(files[0], folder / "changed.xlsx", {"first": 5}))
-    out = folder / "out"
-    return {path.stem: read(path) for path in recalculate(files, out)}
+    return [*made, change(made[0], folder / "one_changed.xlsx", {"first": 5})]
+
+
+@pytest.fixture(scope="module")
+def recalculated(files: Any) -> dict[str, Any]:
+    names = ("right", "wrong", "texts", "one_changed")
+    return {name: read(files.computed[name]) for name in names}
 
 
 def test_checks_say_ok_wrong_or_changed(recalculated: dict[str, Any]) -> None:
@@ -65,14 +86,19 @@ def test_checks_say_ok_wrong_or_changed(recalculated: dict[str, Any]) -> None:
         book = recalculated[name]
         assert problems(book) == []
         cells = [cell.value for row in book["Sum"].iter_rows() for cell in row]
-        return named(book, "all_checks"), [one for one in cells if one in ("OK", "WRONG", "CHANGED")]
+        return named(book, "all_checks"), [
+            one for one in cells if one in ("OK", "WRONG", "CHANGED")
+        ]
 
     assert verdicts("right") == ("OK: all 2 checks", ["OK", "OK"])
     assert verdicts("wrong") == ("WRONG: 1 of 2", ["OK", "WRONG"])
-    said, each = verdicts("changed")
-    assert said == "CHANGED: 1 changed input cells: the checks wait until they are as the file was made"
+    said, each = verdicts("one_changed")
+    assert (
+        said
+        == "CHANGED: 1 changed input cells: the checks wait until they are as the file was made"
+    )
     assert each == ["CHANGED", "CHANGED"]
-    assert recalculated["changed"]["Sum"]["B5"].value == 8
+    assert recalculated["one_changed"]["Sum"]["B5"].value == 8
     assert [recalculated["right"]["Sum"][cell].value for cell in ("B6", "C6")] == [3, 6]
 
 
@@ -88,7 +114,9 @@ def test_text_never_becomes_a_formula_a_link_or_a_number(
         for cell in row
         if cell.data_type == "f"
     ]
-    assert formulas and not [one for one in formulas if one in EVIL or re.fullmatch(r"=\d+\+\d+", one)]
+    assert formulas and not [
+        one for one in formulas if one in EVIL or re.fullmatch(r"=\d+\+\d+", one)
+    ]
     for book in (written, recalculated["texts"]):
         sheet = book["=5+5"]
         for row, text in enumerate(EVIL, start=1):
@@ -99,13 +127,22 @@ def test_text_never_becomes_a_formula_a_link_or_a_number(
     with zipfile.ZipFile(path) as parts:
         chart = parts.read("xl/charts/chart1.xml").decode()
         assert "<c:f>7+7" not in chart and " =7+7" in chart and " =8+8" in chart
-        assert not [name for name in parts.namelist() if "externalLink" in name or "vba" in name.lower()]
+        assert not [
+            name for name in parts.namelist() if "externalLink" in name or "vba" in name.lower()
+        ]
 
 
 def test_a_viewer_without_an_engine_sees_what_python_computed(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(small().save(tmp_path / "a.xlsx"), data_only=True)
     sheet = book["Sum"]
-    assert [sheet[cell].value for cell in ("B3", "B5", "B6", "C6", "D5", "E5")] == [2, 5, 3, 6, 5, "OK"]
+    assert [sheet[cell].value for cell in ("B3", "B5", "B6", "C6", "D5", "E5")] == [
+        2,
+        5,
+        3,
+        6,
+        5,
+        "OK",
+    ]
     assert named(book, "all_checks") == "OK: all 2 checks"
     wrong = openpyxl.load_workbook(small(expected=7).save(tmp_path / "b.xlsx"), data_only=True)
     assert named(wrong, "all_checks") == "WRONG: 1 of 2"
@@ -115,7 +152,9 @@ def test_inputs_are_coloured_and_unlocked_and_all_else_is_locked(tmp_path: Path)
     book = openpyxl.load_workbook(small().save(tmp_path / "a.xlsx"))
     sheet = book["Sum"]
     assert sheet.protection.sheet and not sheet.protection.password
-    colours = {cell: (sheet[cell].protection.locked, sheet[cell].fill.fgColor.rgb) for cell in ("B3", "B5")}
+    colours = {
+        cell: (sheet[cell].protection.locked, sheet[cell].fill.fgColor.rgb) for cell in ("B3", "B5")
+    }
     assert colours == {"B3": (False, "FFFFF2CC"), "B5": (True, "00000000")}
 
 
@@ -144,13 +183,22 @@ def test_what_a_spreadsheet_would_misread_is_refused() -> None:
 
 
 def test_places_are_named_as_formulas_name_them() -> None:
-    assert [letters(n) for n in (0, 25, 26, 701, 702, 16383)] == ["A", "Z", "AA", "ZZ", "AAA", "XFD"]
+    assert [letters(n) for n in (0, 25, 26, 701, 702, 16383)] == [
+        "A",
+        "Z",
+        "AA",
+        "ZZ",
+        "AAA",
+        "XFD",
+    ]
     assert at(3, 2, fix="row") == "C$4" and at(0, 0, sheet="A b") == "'A b'!$A$1"
     assert block(0, 0, 2, 3, sheet="Data") == "Data!$A$1:$C$2"
 
 
 def test_an_unknown_workbook_is_answered() -> None:
-    with pytest.raises(UnknownNameError, match=r"^Unknown workbook 'desent'\. Did you mean 'descent'\? Known: "):
+    with pytest.raises(
+        UnknownNameError, match=r"^Unknown workbook 'desent'\. Did you mean 'descent'\? Known: "
+    ):
         sheets.build("desent")
 
 
@@ -160,5 +208,9 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from drivetrain.errors import MissingPackageError
 
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
-    with pytest.raises(MissingPackageError, match=r"^`xlsxwriter` is not installed\. Install it with: pip install 'drivetrain\[sheets\]'\.$"):
+    with pytest.raises(
+        MissingPackageError,
+        match=r"^`xlsxwriter` is not installed\. Install it with: pip install "
+        r"'drivetrain\[sheets\]'\.$",
+    ):
         small().save(tmp_path / "a.xlsx")

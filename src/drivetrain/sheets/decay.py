@@ -40,7 +40,15 @@ class Path:
     held: Tensor  # (STEPS + 1,)
 
 
-def stepped(form: int, weight: Tensor, loss_of: Callable[[Tensor], Tensor], lr: float, wd: float, *, adam: bool = False) -> Tensor:
+def stepped(
+    form: int,
+    weight: Tensor,
+    loss_of: Callable[[Tensor], Tensor],
+    lr: float,
+    wd: float,
+    *,
+    adam: bool = False,
+) -> Tensor:
     """A weight after one step by torch; `adam` with its usual settings, else plain descent."""
     moved = weight.clone().requires_grad_()
     kinds: dict[int, Callable[[], torch.optim.Optimizer]] = {
@@ -62,9 +70,11 @@ def stepped(form: int, weight: Tensor, loss_of: Callable[[Tensor], Tensor], lr: 
 
 
 def rows(seed: int) -> tuple[Tensor, Tensor]:
-    """(34, 8) features and (34,) targets, of which the first two features decide; the last 24 are held out."""
+    """(34, 8) features and (34,) targets, of which two features decide; the last 24 are held out."""
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(TRAIN + HELD, FEATURES, generator=generator, dtype=torch.float64).round(decimals=2)
+    x = torch.randn(TRAIN + HELD, FEATURES, generator=generator, dtype=torch.float64).round(
+        decimals=2
+    )
     noise = torch.randn(TRAIN + HELD, generator=generator, dtype=torch.float64)
     return x, (1.5 * x[:, 0] - x[:, 1] + 0.8 * noise).round(decimals=2)
 
@@ -74,14 +84,22 @@ def trained(form: int, x: Tensor, y: Tensor, lr: float, wd: float) -> Path:
     weights = torch.zeros(FEATURES, dtype=torch.float64)
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for _ in range(STEPS + 1):
-        losses = (F.mse_loss(x[part] @ weights, y[part]) for part in (slice(TRAIN), slice(TRAIN, None)))
-        kept.append((weights, *losses))
+        train, held = (
+            F.mse_loss(x[part] @ weights, y[part]) for part in (slice(TRAIN), slice(TRAIN, None))
+        )
+        kept.append((weights, train, held))
         weights = stepped(form, weights, lambda w: F.mse_loss(x[:TRAIN] @ w, y[:TRAIN]), lr, wd)
     return Path(*(torch.stack(column) for column in zip(*kept, strict=True)))
 
 
 def build(
-    *, form: int = 2, lr: float = 0.1, wd: float = 0.01, fit_lr: float = 0.1, fit_wd: float = 0.3, seed: int = 17
+    *,
+    form: int = 2,
+    lr: float = 0.1,
+    wd: float = 0.01,
+    fit_lr: float = 0.1,
+    fit_wd: float = 0.3,
+    seed: int = 17,
 ) -> Workbook:
     """The workbook.
 
@@ -97,32 +115,43 @@ def build(
         raise ConfigError(f"`form` must be 1, 2 or 3. Got {form}.")
     if not (lr > 0 and fit_lr > 0 and wd >= 0 and fit_wd >= 0):
         raise ConfigError(
-            f"Rates must be above 0, decays 0 or more. Got lr={lr}, wd={wd}, fit_lr={fit_lr}, fit_wd={fit_wd}."
+            f"Rates must be above 0, decays 0 or more. Got lr={lr}, wd={wd}, fit_lr={fit_lr}, "
+            f"fit_wd={fit_wd}."
         )
     book = Workbook(
         "Weight decay",
-        "Three ways to write it, which differ by a factor of two and under Adam; and what it does to a fit.",
+        "Three ways to write it, which differ by a factor of two and under Adam; and what it "
+        "does to a fit.",
     )
     book.guide(
-        what="'One step' works 4.59 and 4.595 out, by a switch, and the same under Adam. 'Rows' holds ten "
-        "rows with eight features, of which two matter, and 24 rows that are held out. 'Without decay' and "
-        "'With decay' train on the ten in 60 steps; 'Curve' compares them.",
+        what="'One step' works 4.59 and 4.595 out, by a switch, and the same under Adam. "
+        "'Rows' holds ten rows with eight features, of which two matter, and 24 rows that are "
+        "held out. 'Without decay' and 'With decay' train on the ten in 60 steps; 'Curve' "
+        "compares them.",
         change=[
-            ("form: 2 to 1", "One step: 4.595 becomes 4.59. The penalty wd·w² has the slope 2·wd·w."),
-            ("wd: 0.01 to 0.02, form 2", "4.59 as well: twice the decay is the factor that was left out."),
+            (
+                "form: 2 to 1",
+                "One step: 4.595 becomes 4.59. The penalty wd·w² has the slope 2·wd·w.",
+            ),
+            (
+                "wd: 0.01 to 0.02, form 2",
+                "4.59 as well: twice the decay is the factor that was left out.",
+            ),
             (
                 "grad: 4 to 400",
-                "Under Adam the first two forms hardly change: the size of the gradient is divided out, and "
-                "the decay with it. Decoupled decay still takes lr·wd·w.",
+                "Under Adam the first two forms hardly change: the size of the gradient is "
+                "divided out, and the decay with it. Decoupled decay still takes lr·wd·w.",
             ),
             (
                 "fit_wd: 0.3 to 0",
-                "Both fits are the same: the loss falls to 0.28, the held-out loss falls to 0.78 and then "
-                "rises to 2.43, since eight weights learn the noise of ten rows. With 0.3 it ends at 1.08.",
+                "Both fits are the same: the loss falls to 0.28, the held-out loss falls to "
+                "0.78 and then rises to 2.43, since eight weights learn the noise of ten rows. "
+                "With 0.3 it ends at 1.08.",
             ),
             (
                 "fit_wd: 0.3 to 3",
-                "Too much: the weights that matter are pulled to 0 as well, and both losses stay at 1.4.",
+                "Too much: the weights that matter are pulled to 0 as well, and both losses "
+                "stay at 1.4.",
             ),
         ],
     )
@@ -156,7 +185,17 @@ def _one(sheet: Sheet, form: int, lr: float, wd: float) -> None:
     def after(number: int, *, adam: bool) -> Tensor:
         return stepped(number, start, lambda one: (4.0 * one).sum(), lr, wd, adam=adam)
 
-    titles = ("", "gradient that is used", "w · (1 - …)", "plain: new w", "torch", "", "Adam: new w", "torch", "")
+    titles = (
+        "",
+        "gradient that is used",
+        "w · (1 - …)",
+        "plain: new w",
+        "torch",
+        "",
+        "Adam: new w",
+        "torch",
+        "",
+    )
     heads(sheet, 11, 0, ("all three", *titles[1:]))
     gradients = ("grad+2*wd*w", "grad+wd*w", "grad")
     for number, gradient in enumerate(gradients, start=1):
@@ -191,7 +230,11 @@ _GRAM = _TOP + TRAIN + HELD + 3
 
 def _rows(sheet: Sheet, x: Tensor, y: Tensor, lr: float, wd: float) -> None:
     sheet.text(0, 0, "Ten rows to learn from, 24 held out", style="title")
-    sheet.text(1, 0, "y = 1.5·x1 - x2 and noise of spread 0.8: the other six features say nothing about it.")
+    sheet.text(
+        1,
+        0,
+        "y = 1.5·x1 - x2 and noise of spread 0.8: the other six features say nothing about it.",
+    )
     titles = [f"x{j + 1}" for j in range(FEATURES)]
     heads(sheet, _TOP - 1, 0, ("row", *titles, "y", "used to"))
     for k in range(TRAIN + HELD):
@@ -203,9 +246,17 @@ def _rows(sheet: Sheet, x: Tensor, y: Tensor, lr: float, wd: float) -> None:
         [("fit_lr", "fit_lr", lr, "above 0"), ("fit_wd", "fit_wd", wd, "0 or more")],
     )
     sheet.text(_TOP + 3, _TARGET + 3, "The form of decay is that of 'One step'.")
-    for part, (name, first, count) in enumerate((("learnt from", 0, TRAIN), ("held out", TRAIN, HELD))):
+    for part, (name, first, count) in enumerate(
+        (("learnt from", 0, TRAIN), ("held out", TRAIN, HELD))
+    ):
         top = _GRAM + part * (FEATURES + 4)
-        sheet.text(top - 2, 0, f"Means of the products of two features ({name}); then of feature and y; then of y²: all that a loss needs of the rows", style="head")
+        sheet.text(
+            top - 2,
+            0,
+            f"Means of the products of two features ({name}); then of feature and y; then of "
+            f"y²: all that a loss needs of the rows",
+            style="head",
+        )
         heads(sheet, top - 1, _LEFT, (*titles, "times y", "y²"))
         own, target = x[first : first + count], y[first : first + count]
         ys = block(_TOP + first, _TARGET, count, 1)
@@ -216,7 +267,9 @@ def _rows(sheet: Sheet, x: Tensor, y: Tensor, lr: float, wd: float) -> None:
                 other = block(_TOP + first, _LEFT + j, count, 1)
                 value = (own[:, i] * own[:, j]).mean()
                 sheet.formula(top + i, _LEFT + j, f"SUMPRODUCT({one},{other})/{count}", value)
-            sheet.formula(top + i, _TARGET, f"SUMPRODUCT({one},{ys})/{count}", (own[:, i] * target).mean())
+            sheet.formula(
+                top + i, _TARGET, f"SUMPRODUCT({one},{ys})/{count}", (own[:, i] * target).mean()
+            )
         sheet.formula(top, _TARGET + 1, f"SUMSQ({ys})/{count}", target.square().mean())
 
 
@@ -231,10 +284,20 @@ def _fit(sheet: Sheet, name: str, path: Path, x: Tensor, y: Tensor, wd: float, f
     """Row k is after k steps: weights, slopes of the loss without decay, losses."""
     decay = "0" if name == PLAIN else "fit_wd"
     sheet.text(0, 0, f"{name}: {STEPS} steps on ten rows", style="title")
-    sheet.text(1, 0, "Slope of w = 2 · (row of the matrix · w - mean of feature times y). Loss = w · (matrix · w) - 2 · w · (means) + mean of y².")
+    sheet.text(
+        1,
+        0,
+        "Slope of w = 2 · (row of the matrix · w - mean of feature times y). Loss = w · "
+        "(matrix · w) - 2 · w · (means) + mean of y².",
+    )
     titles = [f"w{j + 1}" for j in range(FEATURES)]
     slopes = [f"slope {j + 1}" for j in range(FEATURES)]
-    heads(sheet, _TOP - 1, 0, ("step", *titles, *slopes, "loss", "held out", "sum of w²", "torch's loss", ""))
+    heads(
+        sheet,
+        _TOP - 1,
+        0,
+        ("step", *titles, *slopes, "loss", "held out", "sum of w²", "torch's loss", ""),
+    )
     train_top, train_matrix, train_y = _moments(0)
     held_top, held_matrix, held_y = _moments(1)
     means = [block(top, _TARGET, FEATURES, 1, sheet=DATA) for top in (train_top, held_top)]
@@ -261,7 +324,10 @@ def _fit(sheet: Sheet, name: str, path: Path, x: Tensor, y: Tensor, wd: float, f
             if k % 10 == 0:
                 sheet.check(f"w{j + 1} after step {k}", at(row, 1 + j), path.weights[k, j])
         for place, (matrix, mean, square, value) in enumerate(
-            ((train_matrix, means[0], train_y, path.losses[k]), (held_matrix, means[1], held_y, path.held[k]))
+            (
+                (train_matrix, means[0], train_y, path.losses[k]),
+                (held_matrix, means[1], held_y, path.held[k]),
+            )
         ):
             cross = f"SUMPRODUCT(MMULT({own},{mean}))"
             formula = f"SUMPRODUCT(MMULT({own},{matrix}),{own})-2*{cross}+{square}"
@@ -288,7 +354,9 @@ def _curve(sheet: Sheet, paths: dict[str, Path]) -> None:
                 sheet.formula(_TOP + k, left + place, at(_TOP + k, end + place, sheet=name), value)
     count = STEPS + 1
     names = ("without", "without, held out", "with", "with, held out")
-    series = [(title, block(_TOP, c, count, 1)) for title, c in zip(names, (1, 2, 4, 5), strict=True)]
+    series = [
+        (title, block(_TOP, c, count, 1)) for title, c in zip(names, (1, 2, 4, 5), strict=True)
+    ]
     steps = block(_TOP, 0, count, 1)
     sheet.chart("Loss", series, x=steps, place=(3, 8), size=(600, 330))
     sizes = [("without", block(_TOP, 3, count, 1)), ("with", block(_TOP, 6, count, 1))]

@@ -1,4 +1,4 @@
-"""The workbook `descent`: a line through 29 points by gradient descent, with x as it is and with x scaled.
+"""The workbook `descent`: a line through 29 points by gradient descent, with x and with scaled x.
 
     y = a·x + b        error = (a·x + b - y)²        a ← a - lr · 2·(a·x + b - y)·x
     scaled: z = (x - mean) / sd, and the same with z
@@ -21,7 +21,37 @@ from drivetrain.sheets.layout import MODULUS, central, heads, next_state, settin
 from drivetrain.sheets.places import at, block
 from drivetrain.sheets.workbook import Sheet, Workbook
 
-X = (14, 86, 28, 51, 28, 29, 72, 62, 84, 15, 42, 62, 47, 35, 9, 38, 44, 99, 13, 21, 28, 20, 8, 64, 99, 70, 27, 17, 8)
+X = (
+    14,
+    86,
+    28,
+    51,
+    28,
+    29,
+    72,
+    62,
+    84,
+    15,
+    42,
+    62,
+    47,
+    35,
+    9,
+    38,
+    44,
+    99,
+    13,
+    21,
+    28,
+    20,
+    8,
+    64,
+    99,
+    70,
+    27,
+    17,
+    8,
+)
 HELD = (5, 25, 45, 65, 85, 105)
 """x of the points that are held out."""
 PASSES, FULL = 20, 30
@@ -115,10 +145,11 @@ def build(
         "y = a·x + b learns 29 points of y = 2x + 30 in 20 passes, once from x, once from scaled x.",
     )
     book.guide(
-        what="'Points' holds the points and every setting. 'Passes' compares both ways after each pass, "
-        "with a chart and held-out points. 'Raw x' and 'Scaled x' show the first pass update by update, "
-        "each slope beside the same slope by differences. 'Updates' has all 580 of them. 'All at once' "
-        "uses all points in every step, and shows how curved the loss is.",
+        what="'Points' holds the points and every setting. 'Passes' compares both ways after "
+        "each pass, with a chart and held-out points. 'Raw x' and 'Scaled x' show the first "
+        "pass update by update, each slope beside the same slope by differences. 'Updates' has "
+        "all 580 of them. 'All at once' uses all points in every step, and shows how curved the "
+        "loss is.",
         change=[
             (
                 "lr_raw: 0.0001 to 0.0002",
@@ -127,7 +158,8 @@ def build(
             ),
             (
                 "lr_scaled: 0.02 to 0.05",
-                "Three passes suffice. Held-out error falls to 0 as well, since the points lie on a line.",
+                "Three passes suffice. Held-out error falls to 0 as well, since the points lie "
+                "on a line.",
             ),
             (
                 "lr_all_raw: 0.0001 to 0.0004",
@@ -136,11 +168,11 @@ def build(
             ),
             (
                 "shuffle: 0 to 1",
-                "Each pass takes the points in another order, which the seed decides. Raw x now ends its "
-                "passes anywhere from 15 to 26: the last points pull a their way.",
+                "Each pass takes the points in another order, which the seed decides. Raw x now "
+                "ends its passes anywhere from 15 to 26: the last points pull a their way.",
             ),
             (
-                "true_b: 30 to 300",
+                "line_b: 30 to 300",
                 "Scaled x finds it in two or three passes more; raw x is as good as nowhere, at 169.",
             ),
         ],
@@ -182,14 +214,14 @@ def _points(
         row = _TOP + k
         sheet.number(row, 0, k + 1, style="index")
         sheet.input(row, 1, X[k])
-        sheet.formula(row, 2, f"true_a*{at(row, 1)}+true_b", y[k])
+        sheet.formula(row, 2, f"line_a*{at(row, 1)}+line_b", y[k])
         sheet.formula(row, 3, f"({at(row, 1)}-mean_x)/sd_x", xs["scaled"][k])
     sheet.text(_TOP - 2, 5, "Held out", style="head")
     heads(sheet, _TOP - 1, 5, ("x", "y", "z"))
     for k in range(len(HELD)):
         row = _TOP + k
         sheet.input(row, 5, HELD[k])
-        sheet.formula(row, 6, f"true_a*{at(row, 5)}+true_b", 2 * HELD[k] + 30)
+        sheet.formula(row, 6, f"line_a*{at(row, 5)}+line_b", 2 * HELD[k] + 30)
         sheet.formula(row, 7, f"({at(row, 5)}-mean_x)/sd_x", held["scaled"][k])
     sheet.text(_TOP - 2, 9, "Settings", style="head")
     settings(
@@ -201,8 +233,8 @@ def _points(
             ("lr_all_scaled: all points at once, scaled", "lr_all_scaled", 0.1, "above 0"),
             ("start of a", "start_a", 1.0, "any number"),
             ("start of b", "start_b", 1.0, "any number"),
-            ("true_a: the slope of the points", "true_a", 2.0, "any number"),
-            ("true_b: where they meet the axis", "true_b", 30.0, "any number"),
+            ("line_a: the slope of the points", "line_a", 2.0, "any number"),
+            ("line_b: where they meet the axis", "line_b", 30.0, "any number"),
             ("shuffle the points in each pass", "shuffle", float(shuffle), "0 or 1"),
             ("seed of the order", "seed", float(seed), "1 to 2147483646"),
             ("h: step of the slopes by differences", "h", 0.01, "small, not 0"),
@@ -229,16 +261,40 @@ def _inputs_of(kind: str) -> tuple[str, str, str]:
     )
 
 
-def _first_pass(
-    sheet: Sheet, kind: str, x: Tensor, y: Tensor, path: Path, order: Tensor
-) -> None:
-    """29 updates: forward, loss, slopes by hand and by differences, and the new a and b in the next row."""
+def _first_pass(sheet: Sheet, kind: str, x: Tensor, y: Tensor, path: Path, order: Tensor) -> None:
+    """29 updates: forward, loss, slopes by hand and by differences; the next row has the new a and b."""
     name = "x as it is" if kind == "raw" else "scaled x (z)"
     sheet.text(0, 0, f"The first pass, one point at a time: {name}", style="title")
-    sheet.text(1, 0, "a and b of a row are those of the row above, less lr times its slopes. A difference to both sides is exact")
-    sheet.text(2, 0, "for a parabola; to one side (error at a + h, less the error) it is off by h·x² for a, by h for b.")
-    titles = ("update", "point", "x" if kind == "raw" else "z", "y", "a", "b", "prediction", "error²")
-    slopes = ("slope of a", "to both sides", "to one side", "slope of b", "to both sides", "to one side")
+    sheet.text(
+        1,
+        0,
+        "a and b of a row are those of the row above, less lr times its slopes. A difference "
+        "to both sides is exact",
+    )
+    sheet.text(
+        2,
+        0,
+        "for a parabola; to one side (error at a + h, less the error) it is off by h·x² for a, "
+        "by h for b.",
+    )
+    titles = (
+        "update",
+        "point",
+        "x" if kind == "raw" else "z",
+        "y",
+        "a",
+        "b",
+        "prediction",
+        "error²",
+    )
+    slopes = (
+        "slope of a",
+        "to both sides",
+        "to one side",
+        "slope of b",
+        "to both sides",
+        "to one side",
+    )
     heads(sheet, _TOP - 1, 0, (*titles, *slopes, "torch's a", "", "torch's b", ""))
     xs, ys, lr = _inputs_of(kind)
     for k in range(_COUNT + 1):
@@ -268,12 +324,12 @@ def _first_pass(
             (11, "{a}*{x}+({b}{sign}h)", f"2*({at(row, 6)}-{yn})", path.slopes[k, 1]),
         ):
             sheet.formula(row, left, one, slope)
-            ends = [
+            plus, minus = (
                 f"({moved.format(a=a, b=b, x=xn, sign=sign)}-{yn})^2" for sign in ("+", "-")
-            ]
-            sheet.formula(row, left + 1, central(*ends, "h"), slope)
+            )
+            sheet.formula(row, left + 1, central(plus, minus, "h"), slope)
             off = 0.01 * (float(x[point]) ** 2 if left == 8 else 1.0)
-            sheet.formula(row, left + 2, f"({ends[0]}-{at(row, 7)})/h", slope + off)
+            sheet.formula(row, left + 2, f"({plus}-{at(row, 7)})/h", slope + off)
     sheet.freeze(_TOP, 2)
     online = f"SQRT(SUM({block(_TOP, 7, _COUNT, 1)})/{_COUNT})"
     value = path.errors[:_COUNT].mean().sqrt()
@@ -292,12 +348,24 @@ def _updates(
     states: list[int],
 ) -> None:
     """All updates of all passes, both ways."""
-    sheet.text(0, 0, f"All {PASSES * _COUNT} updates: {PASSES} passes over {_COUNT} points", style="title")
-    sheet.text(1, 0, "The random numbers are made in the cells: next = 16807 · last, modulo 2147483647. Their order decides which point comes when.")
+    sheet.text(
+        0, 0, f"All {PASSES * _COUNT} updates: {PASSES} passes over {_COUNT} points", style="title"
+    )
+    sheet.text(
+        1,
+        0,
+        "The random numbers are made in the cells: next = 16807 · last, modulo 2147483647. "
+        "Their order decides which point comes when.",
+    )
     heads(sheet, _TOP - 1, 0, ("update", "pass", "random", "point", "y"))
     for kind, left in _LEFT.items():
         sheet.text(_TOP - 2, left - 1, SHEETS[kind], style="head")
-        heads(sheet, _TOP - 1, left - 1, ("x" if kind == "raw" else "z", "a", "b", "prediction", "error²"))
+        heads(
+            sheet,
+            _TOP - 1,
+            left - 1,
+            ("x" if kind == "raw" else "z", "a", "b", "prediction", "error²"),
+        )
     for k in range(PASSES * _COUNT + 1):
         row, (number, place) = _TOP + k, divmod(k, _COUNT)
         last = k == PASSES * _COUNT
@@ -325,7 +393,12 @@ def _updates(
                 continue
             sheet.formula(row, left - 1, f"INDEX({x},{at(row, 3)})", line[point])
             prediction = path.line[k, 0] * line[point] + path.line[k, 1]
-            sheet.formula(row, left + 2, f"{at(row, left)}*{at(row, left - 1)}+{at(row, left + 1)}", prediction)
+            sheet.formula(
+                row,
+                left + 2,
+                f"{at(row, left)}*{at(row, left - 1)}+{at(row, left + 1)}",
+                prediction,
+            )
             sheet.formula(row, left + 3, f"({at(row, left + 2)}-{at(row, 4)})^2", path.errors[k])
     sheet.freeze(_TOP, 2)
 
@@ -341,7 +414,12 @@ def _curve(
     """a, b and the errors after each pass."""
     mean, sd = scale
     sheet.text(0, 0, "After each pass: x as it is, and scaled", style="title")
-    sheet.text(1, 0, "RMSE: the root of the mean squared error with a and b as they are after the pass; the last two columns are the scaled line in units of x.")
+    sheet.text(
+        1,
+        0,
+        "RMSE: the root of the mean squared error with a and b as they are after the pass; the "
+        "last two columns are the scaled line in units of x.",
+    )
     titles = ("a", "b", "RMSE", "RMSE, held out")
     sheet.text(_TOP - 2, 1, SHEETS["raw"], style="head")
     sheet.text(_TOP - 2, 5, SHEETS["scaled"], style="head")
@@ -355,7 +433,11 @@ def _curve(
             for place, name in enumerate("ab"):
                 cell = at(_TOP + number * _COUNT, _LEFT[kind] + place, sheet=STEPS)
                 sheet.formula(row, left + place, cell, line[place])
-                sheet.check(f"{SHEETS[kind]}: {name} after pass {number}", at(row, left + place), line[place])
+                sheet.check(
+                    f"{SHEETS[kind]}: {name} after pass {number}",
+                    at(row, left + place),
+                    line[place],
+                )
             a, b = at(row, left), at(row, left + 1)
             column, held_column = (1, 5) if kind == "raw" else (3, 7)
             for place, (x, target, first, y_first, count) in enumerate((
@@ -368,20 +450,29 @@ def _curve(
                 value = rmse(line, x, target)
                 sheet.formula(row, left + 2 + place, formula, value)
                 what = "RMSE" if not place else "held-out RMSE"
-                sheet.check(f"{SHEETS[kind]}: {what} after pass {number}", at(row, left + 2 + place), value)
+                sheet.check(
+                    f"{SHEETS[kind]}: {what} after pass {number}", at(row, left + 2 + place), value
+                )
         a, b = paths["scaled"].line[number * _COUNT]
         sheet.formula(row, 9, f"{at(row, 5)}/sd_x", a / sd)
         sheet.formula(row, 10, f"{at(row, 6)}-{at(row, 5)}*mean_x/sd_x", b - a * mean / sd)
     rows = PASSES + 1
     names = ("raw", "raw, held out", "scaled", "scaled, held out")
     series = [
-        (name, block(_TOP, column, rows, 1)) for name, column in zip(names, (3, 4, 7, 8), strict=True)
+        (name, block(_TOP, column, rows, 1))
+        for name, column in zip(names, (3, 4, 7, 8), strict=True)
     ]
     passes = block(_TOP, 0, rows, 1)
-    sheet.chart("RMSE after each pass", series, x=passes, place=(3, 12), x_title="pass", size=(430, 260))
+    sheet.chart(
+        "RMSE after each pass", series, x=passes, place=(3, 12), x_title="pass", size=(430, 260)
+    )
     sheet.chart(
         *("RMSE, logarithmic", series),
-        **{"x": passes, "place": (17, 12), "x_title": "pass", "log": True, "size": (430, 260)},
+        x=passes,
+        place=(17, 12),
+        x_title="pass",
+        log=True,
+        size=(430, 260),
     )
     sheet.freeze(_TOP)
 
@@ -389,7 +480,12 @@ def _curve(
 def _all(sheet: Sheet, xs: dict[str, Tensor], y: Tensor, start: tuple[float, float]) -> None:
     """All points in every step, and the two curvatures of the loss."""
     sheet.text(0, 0, "All 29 points in every step, and how curved the loss is", style="title")
-    sheet.text(1, 0, "The largest rate that does not run away is 2 / the larger curvature; how slow the slowest direction is then, says their ratio.")
+    sheet.text(
+        1,
+        0,
+        "The largest rate that does not run away is 2 / the larger curvature; how slow the "
+        "slowest direction is then, says their ratio.",
+    )
     settings_of = {"raw": ("lr_all_raw", 1e-4), "scaled": ("lr_all_scaled", 0.1)}
     top = 12
     for kind, left in (("raw", 1), ("scaled", 7)):
@@ -398,10 +494,19 @@ def _all(sheet: Sheet, xs: dict[str, Tensor], y: Tensor, start: tuple[float, flo
         sheet.text(2, left, SHEETS[kind], style="head")
         square, mean = values.square().mean(), values.mean()
         root = ((square - 1) ** 2 + 4 * mean**2).sqrt()
-        labels = ("mean of x²", "mean of x", "larger curvature", "smaller curvature", "largest rate", "ratio")
+        labels = (
+            "mean of x²",
+            "mean of x",
+            "larger curvature",
+            "smaller curvature",
+            "largest rate",
+            "ratio",
+        )
         q, m, big, small = (at(3 + i, left + 2) for i in range(4))
         split = f"SQRT(({q}-1)^2+4*{m}^2)"
-        hessian = 2 * torch.stack([torch.stack([square, mean]), torch.stack([mean, torch.ones_like(mean)])])
+        hessian = 2 * torch.stack(
+            [torch.stack([square, mean]), torch.stack([mean, torch.ones_like(mean)])]
+        )
         low, high = torch.linalg.eigvalsh(hessian)
         for line, (label, formula, value) in enumerate(
             zip(
@@ -414,7 +519,14 @@ def _all(sheet: Sheet, xs: dict[str, Tensor], y: Tensor, start: tuple[float, flo
                     f"2/{big}",
                     f"{big}/{small}",
                 ),
-                (square, mean, square + 1 + root, 4 * (square - mean**2) / (square + 1 + root), 2 / high, high / low),
+                (
+                    square,
+                    mean,
+                    square + 1 + root,
+                    4 * (square - mean**2) / (square + 1 + root),
+                    2 / high,
+                    high / low,
+                ),
                 strict=True,
             )
         ):
@@ -434,11 +546,19 @@ def _all(sheet: Sheet, xs: dict[str, Tensor], y: Tensor, start: tuple[float, flo
                 name = f"{SHEETS[kind]}, all at once: {'ab'[place]} after step {step}"
                 sheet.check(name, at(row, left + place), path.line[step, place])
             error = f"({a}*{x}+{b}-{ys})"
-            sheet.formula(row, left + 2, f"2*SUMPRODUCT({error},{x})/{_COUNT}", path.slopes[step, 0])
-            sheet.formula(row, left + 3, f"2*SUM({b}-AVERAGE({ys}),{a}*AVERAGE({x}))", path.slopes[step, 1])
-            sheet.formula(row, left + 4, f"SQRT(SUMPRODUCT({error}^2)/{_COUNT})", path.errors[step].sqrt())
+            sheet.formula(
+                row, left + 2, f"2*SUMPRODUCT({error},{x})/{_COUNT}", path.slopes[step, 0]
+            )
+            sheet.formula(
+                row, left + 3, f"2*SUM({b}-AVERAGE({ys}),{a}*AVERAGE({x}))", path.slopes[step, 1]
+            )
+            sheet.formula(
+                row, left + 4, f"SQRT(SUMPRODUCT({error}^2)/{_COUNT})", path.errors[step].sqrt()
+            )
     heads(sheet, top - 1, 0, ("step",))
     for step in range(FULL + 1):
         sheet.number(top + step, 0, step, style="index")
     series = [("raw", block(top, 5, FULL + 1, 1)), ("scaled", block(top, 11, FULL + 1, 1))]
-    sheet.chart("RMSE after each step", series, x=block(top, 0, FULL + 1, 1), place=(2, 13), size=(380, 300))
+    sheet.chart(
+        "RMSE after each step", series, x=block(top, 0, FULL + 1, 1), place=(2, 13), size=(380, 300)
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivetrain.sheets.places import at
 from drivetrain.sheets.workbook import Sheet
 
 MULTIPLIER, MODULUS = 16807, 2**31 - 1
-"""Of the generator of random numbers that cells compute (Park and Miller 1988): products stay below 2^53."""
+"""Of the random numbers that cells compute (Park and Miller 1988): products stay below 2^53."""
 
 
 def heads(sheet: Sheet, row: int, column: int, titles: Sequence[str]) -> None:
@@ -40,8 +39,3 @@ def state_formula(before: str) -> str:
 def central(plus: str, minus: str, step: str) -> str:
     """A slope by going a step to both sides."""
     return f"(({plus})-({minus}))/(2*{step})"
-
-
-def total(cells: Sequence[tuple[int, int]]) -> str:
-    """The sum of single cells as an expression."""
-    return "+".join(at(row, column) for row, column in cells)

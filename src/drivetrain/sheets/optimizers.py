@@ -41,12 +41,22 @@ NAMES = {
     "adamw": "AdamW",
 }
 OWN_RATES = {
-    **{"sgd": 0.05, "momentum": 0.02, "dampened": 0.1, "averaged": 0.1},
-    **{"rmsprop": 0.05, "adam": 0.3, "adamw": 0.3},
+    "sgd": 0.05,
+    "momentum": 0.02,
+    "dampened": 0.1,
+    "averaged": 0.1,
+    "rmsprop": 0.05,
+    "adam": 0.3,
+    "adamw": 0.3,
 }
 SETTINGS = {
-    **{"momentum": 0.9, "dampening": 0.9, "alpha": 0.99, "beta1": 0.9, "beta2": 0.999},
-    **{"eps": 1e-8, "weight_decay": 0.01},
+    "momentum": 0.9,
+    "dampening": 0.9,
+    "alpha": 0.99,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "weight_decay": 0.01,
 }
 
 _TOP = 5
@@ -62,7 +72,9 @@ class Path:
     second: Tensor  # (steps + 1, 2) of their squares
 
 
-def optimizer(kind: str, params: list[Tensor], lr: float, given: dict[str, float]) -> torch.optim.Optimizer:
+def optimizer(
+    kind: str, params: list[Tensor], lr: float, given: dict[str, float]
+) -> torch.optim.Optimizer:
     """The optimizer of a name, with the workbook's settings."""
     match kind:
         case "sgd":
@@ -81,7 +93,9 @@ def optimizer(kind: str, params: list[Tensor], lr: float, given: dict[str, float
             return torch.optim.Adam(params, lr=lr, betas=betas, eps=given["eps"])
         case "adamw":
             betas, decay = (given["beta1"], given["beta2"]), given["weight_decay"]
-            return torch.optim.AdamW(params, lr=lr, betas=betas, eps=given["eps"], weight_decay=decay)
+            return torch.optim.AdamW(
+                params, lr=lr, betas=betas, eps=given["eps"], weight_decay=decay
+            )
     raise AssertionError(kind)
 
 
@@ -98,8 +112,12 @@ def trained(
         assert weights.grad is not None
         state = made.state.get(weights, {})
         nothing = torch.zeros(2, dtype=torch.float64)
-        first = [one for key in ("momentum_buffer", "exp_avg") if (one := state.get(key)) is not None]
-        second = [one for key in ("square_avg", "exp_avg_sq") if (one := state.get(key)) is not None]
+        first = [
+            one for key in ("momentum_buffer", "exp_avg") if (one := state.get(key)) is not None
+        ]
+        second = [
+            one for key in ("square_avg", "exp_avg_sq") if (one := state.get(key)) is not None
+        ]
         parts = (weights.detach(), weights.grad, *(s[0] if s else nothing for s in (first, second)))
         for kept, part in zip(rows, parts, strict=True):
             kept.append(part.clone())
@@ -135,30 +153,32 @@ def build(*, seed: int = 42, **rates: float) -> Workbook:
         "One line, 12 points, seven optimizers: what each remembers, and what it makes of a gradient.",
     )
     book.guide(
-        what="'Problem' holds the points and every setting. 'Compare' has the loss of every optimizer, and "
-        "a table of its last loss at four rates. Then a sheet for each optimizer with 100 steps: loss, "
-        "slopes by hand and by differences, what it remembers, its move. 'First steps' are the sums that a "
-        "book does by hand. 'All rates' is what the table is made from.",
+        what="'Problem' holds the points and every setting. 'Compare' has the loss of every "
+        "optimizer, and a table of its last loss at four rates. Then a sheet for each optimizer "
+        "with 100 steps: loss, slopes by hand and by differences, what it remembers, its move. "
+        "'First steps' are the sums that a book does by hand. 'All rates' is what the table is "
+        "made from.",
         change=[
             (
                 "lr_momentum and lr_averaged: both to 0.5",
-                "Undamped momentum adds gradients up, as far as ten in one direction, so it stands for ten "
-                "times the rate: its loss runs away. The averaged one ends at the best loss, 0.144.",
+                "Undamped momentum adds gradients up, as far as ten in one direction, so it "
+                "stands for ten times the rate: its loss runs away. The averaged one ends at "
+                "the best loss, 0.144.",
             ),
             (
                 "eps: 0.00000001 to 10",
-                "RMSProp is slow, 1.35 after 100 steps: the root is small beside eps, so it is gradient "
-                "descent at lr / 10. Adam slows as well, and stops swinging.",
+                "RMSProp is slow, 1.35 after 100 steps: the root is small beside eps, so it is "
+                "gradient descent at lr / 10. Adam slows as well, and stops swinging.",
             ),
             (
                 "beta2: 0.999 to 0.5",
-                "The size of a step follows the last gradients alone: Adam swings, and is at 0.42 after 100 "
-                "steps where it was at 0.145.",
+                "The size of a step follows the last gradients alone: Adam swings, and is at "
+                "0.42 after 100 steps where it was at 0.145.",
             ),
             (
                 "weight_decay: 0.01 to 0.5",
-                "AdamW pulls a to 1.6 and b to 1.7, and ends with a loss of 3.7. Adam does not read this "
-                "cell.",
+                "AdamW pulls a to 1.6 and b to 1.7, and ends with a loss of 3.7. Adam does not "
+                "read this cell.",
             ),
             (
                 "a rate in the table of 'Compare'",
@@ -170,7 +190,8 @@ def build(*, seed: int = 42, **rates: float) -> Workbook:
     _problem(book.sheet(PROBLEM), x, y, own)
     compare = book.sheet(COMPARE)
     paths = {
-        kind: trained(kind, own[kind], SETTINGS, x[:TRAIN], y[:TRAIN], STEPS, start) for kind in NAMES
+        kind: trained(kind, own[kind], SETTINGS, x[:TRAIN], y[:TRAIN], STEPS, start)
+        for kind in NAMES
     }
     for kind in NAMES:
         _steps(book.sheet(NAMES[kind]), kind, paths[kind], x, y)
@@ -238,7 +259,12 @@ def _loss(a: str, b: str, x: str = _X, y: str = _Y, count: int = TRAIN) -> str:
 
 def _problem(sheet: Sheet, x: Tensor, y: Tensor, own: dict[str, float]) -> None:
     sheet.text(0, 0, "The points, and every setting", style="title")
-    sheet.text(1, 0, "Points near y = 2x + 3. The loss is the mean squared error of y = a·x + b over the first 12; six are held out.")
+    sheet.text(
+        1,
+        0,
+        "Points near y = 2x + 3. The loss is the mean squared error of y = a·x + b over the "
+        "first 12; six are held out.",
+    )
     heads(sheet, _TOP - 1, 0, ("point", "x", "y", "used to"))
     for k in range(TRAIN + HELD):
         sheet.number(_TOP + k, 0, k + 1, style="index")
@@ -264,7 +290,9 @@ def _problem(sheet: Sheet, x: Tensor, y: Tensor, own: dict[str, float]) -> None:
     shared += [("start of a", "start_a", 0.0, ""), ("start of b", "start_b", 0.0, "")]
     shared += [("h, of differences", "h", 1e-4, "small, not 0")]
     settings(sheet, top, 5, shared)
-    a, b = torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1)[:TRAIN], y[:TRAIN, None]).solution[:, 0]
+    a, b = torch.linalg.lstsq(
+        torch.stack([x, torch.ones_like(x)], 1)[:TRAIN], y[:TRAIN, None]
+    ).solution[:, 0]
     row = _TOP + TRAIN + HELD + 1
     sheet.text(row, 0, "least squares:")
     for line, (name, formula, value) in enumerate(
@@ -287,7 +315,8 @@ def _steps(sheet: Sheet, kind: str, path: Path, x: Tensor, y: Tensor) -> None:
     rules = {
         "sgd": "w ← w - lr · g",
         "momentum": "m ← momentum · m + g        w ← w - lr · m",
-        "dampened": "m ← momentum · m + (1 - dampening) · g, the first m is g as in torch        w ← w - lr · m",
+        "dampened": "m ← momentum · m + (1 - dampening) · g, the first m is g as in torch      "
+        "  w ← w - lr · m",
         "averaged": "m ← momentum · m + (1 - momentum) · g, from 0        w ← w - lr · m",
         "rmsprop": "v ← alpha · v + (1 - alpha) · g²        w ← w - lr · g / (√v + eps)",
         "adam": "m̂ = m / (1 - beta1^t),  v̂ = v / (1 - beta2^t)        w ← w - lr · m̂ / (√v̂ + eps)",
@@ -295,7 +324,12 @@ def _steps(sheet: Sheet, kind: str, path: Path, x: Tensor, y: Tensor) -> None:
     }
     sheet.text(0, 0, NAMES[kind], style="title")
     sheet.text(1, 0, rules[kind])
-    sheet.text(2, 0, "Row t is after t steps. m and v of a row were made from the slopes of the row above, and made its a and b.")
+    sheet.text(
+        2,
+        0,
+        "Row t is after t steps. m and v of a row were made from the slopes of the row above, "
+        "and made its a and b.",
+    )
     has_m, has_v = (bool(one) for one in state_formulas(kind, "m", "v", "g", first=False))
     titles = ["m of a", "m of b"] * has_m + ["v of a", "v of b"] * has_v
     hats = kind in ("adam", "adamw")
@@ -325,8 +359,18 @@ def _steps(sheet: Sheet, kind: str, path: Path, x: Tensor, y: Tensor) -> None:
                     sheet.number(row, left + i, 0)
             if hats and t:
                 beta = SETTINGS["beta1"], SETTINGS["beta2"]
-                sheet.formula(row, hat_left + i, f"{m}/(1-beta1^{at(row, 0)})", path.first[t, i] / (1 - beta[0] ** t))
-                sheet.formula(row, hat_left + 2 + i, f"{v}/(1-beta2^{at(row, 0)})", path.second[t, i] / (1 - beta[1] ** t))
+                sheet.formula(
+                    row,
+                    hat_left + i,
+                    f"{m}/(1-beta1^{at(row, 0)})",
+                    path.first[t, i] / (1 - beta[0] ** t),
+                )
+                sheet.formula(
+                    row,
+                    hat_left + 2 + i,
+                    f"{v}/(1-beta2^{at(row, 0)})",
+                    path.second[t, i] / (1 - beta[1] ** t),
+                )
             move = direction(kind, old_g, m, v, at(row, 0))
             if hats:
                 move = f"{at(row, hat_left + i)}/(SQRT({at(row, hat_left + 2 + i)})+eps)"
@@ -360,7 +404,10 @@ def _first(sheet: Sheet) -> None:
     heads(sheet, 7, 0, ("three equal gradients", "m 1", "m 2", "m 3", "torch", ""))
     weight = torch.tensor([5.0], dtype=torch.float64, requires_grad=True)
     for row, (name, kind) in enumerate(
-        (("momentum as torch has it: it adds up", "momentum"), ("averaged: it stays a gradient", "averaged")),
+        (
+            ("momentum as torch has it: it adds up", "momentum"),
+            ("averaged: it stays a gradient", "averaged"),
+        ),
         start=8,
     ):
         with torch.no_grad():
@@ -373,7 +420,9 @@ def _first(sheet: Sheet) -> None:
             made.step()
             state = made.state[weight]
             value = state["momentum_buffer"].clone()
-            formula, _ = state_formulas(kind, at(row, t) if t else "0", "", "gradient", first=t == 0)
+            formula, _ = state_formulas(
+                kind, at(row, t) if t else "0", "", "gradient", first=t == 0
+            )
             sheet.formula(row, 1 + t, formula, value)
         sheet.check(name, at(row, 3), value, place=(row, 4))
     heads(sheet, 12, 0, ("the first step", "move: lr · direction", "new weight", "", "torch", ""))
@@ -389,8 +438,18 @@ def _first(sheet: Sheet) -> None:
         sheet.formula(row, 1, f"hand_lr*{move}", 5.0 - float(start.detach()) - lost)
         sheet.formula(row, 2, weight_formula(kind, "weight", "hand_lr", move), start.detach())
         sheet.check(f"the first step of {NAMES[kind]}", at(row, 2), start.detach(), place=(row, 4))
-    sheet.text(22, 0, "RMSProp's first move is lr / √(1 - alpha), ten times lr: its average of squares starts at 0 and nothing corrects that.")
-    sheet.text(23, 0, "Adam's first move is lr, whatever the gradient: both averages are corrected, and m̂ / √v̂ is the gradient's sign.")
+    sheet.text(
+        22,
+        0,
+        "RMSProp's first move is lr / √(1 - alpha), ten times lr: its average of squares "
+        "starts at 0 and nothing corrects that.",
+    )
+    sheet.text(
+        23,
+        0,
+        "Adam's first move is lr, whatever the gradient: both averages are corrected, and m̂ / "
+        "√v̂ is the gradient's sign.",
+    )
 
 
 _WIDTH = 6
@@ -405,7 +464,12 @@ def _run_place(kind: str, rate: int) -> tuple[int, int]:
 
 def _runs(sheet: Sheet, runs: dict[tuple[str, float], Path]) -> None:
     """Every optimizer at every rate, 40 steps."""
-    sheet.text(0, 0, f"Every optimizer at four rates, {SHORT} steps: what the table on 'Compare' is made from", style="title")
+    sheet.text(
+        0,
+        0,
+        f"Every optimizer at four rates, {SHORT} steps: what the table on 'Compare' is made from",
+        style="title",
+    )
     for kind in NAMES:
         top, _ = _run_place(kind, 0)
         sheet.text(top - 2, 0, NAMES[kind], style="head")
@@ -450,7 +514,12 @@ def _compare(
 ) -> None:
     """The table of last losses, the means that the runs need, and the curves."""
     sheet.text(0, 0, "Seven optimizers beside one another", style="title")
-    sheet.text(1, 0, f"The loss after {SHORT} steps at four rates; then that of the held-out points. The rates are yours to change.")
+    sheet.text(
+        1,
+        0,
+        f"The loss after {SHORT} steps at four rates; then that of the held-out points. The "
+        f"rates are yours to change.",
+    )
     sheet.text(3, 0, "optimizer", style="head")
     sheet.text(2, 1, "loss on the points learnt from", style="head")
     sheet.text(2, 6, "loss on the points held out", style="head")
@@ -480,7 +549,9 @@ def _compare(
         sheet.formula(line, 12, formula, value)
         sheet.define(name, line, 12)
     top = 13
-    sheet.text(top - 2, 0, "Loss after each step, each at its own rate (sheet 'Problem')", style="head")
+    sheet.text(
+        top - 2, 0, "Loss after each step, each at its own rate (sheet 'Problem')", style="head"
+    )
     heads(sheet, top - 1, 0, ("step", *NAMES.values()))
     for t in range(STEPS + 1):
         sheet.number(top + t, 0, t, style="index")

@@ -76,7 +76,9 @@ def value_formula(node: Node, places: Places, r: int, c: int) -> str:
             assert isinstance(node.module, nn.Linear)
             weights = _param(node, "weight", places).line(c)
             product = f"SUMPRODUCT({places.values[x].line(r)},{weights})"
-            bias = f"+{_param(node, 'bias', places).at(0, c)}" if node.module.bias is not None else ""
+            bias = (
+                f"+{_param(node, 'bias', places).at(0, c)}" if node.module.bias is not None else ""
+            )
             return product + bias
         case "relu":
             return f"MAX(0,{_ref(x, places, r, c)})"
@@ -176,7 +178,8 @@ def _handed_back(user: Node, index: int, places: Places, r: int, c: int) -> str:
         case "add" | "sub" | "mul":
             if part.value.shape != user.value.shape:
                 raise ConfigError(
-                    f"`{user.title}` spreads {tuple(part.value.shape)} numbers over {tuple(user.value.shape)}, "
+                    f"`{user.title}` spreads {tuple(part.value.shape)} numbers over "
+                    f"{tuple(user.value.shape)}, "
                     f"whose gradient is not written into cells. {WOULD_DO}"
                 )
             other = _ref(user.parts[1 - index], places, r, c)
@@ -268,7 +271,11 @@ BY_CELL = {
         lambda z, t, _: f"SIGN({z}-{t})",
     ),
     "binary_cross_entropy_with_logits": Loss(
-        *("binary_cross_entropy_with_logits", "mean of ln(1 + exp(-|z|)) + max(0, z) - z · target", False),
+        *(
+            "binary_cross_entropy_with_logits",
+            "mean of ln(1 + exp(-|z|)) + max(0, z) - z · target",
+            False,
+        ),
         lambda z, t, _: f"LN(1+EXP(-ABS({z})))+MAX(0,{z})-{z}*{t}",
         lambda z, t, _: f"((1+TANH({z}/2))/2-{t})",
     ),

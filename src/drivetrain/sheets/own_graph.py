@@ -18,9 +18,9 @@ from drivetrain.errors import ConfigError
 from drivetrain.sheets.own_step import Recorded
 
 WOULD_DO = (
-    "What would do: a small net of nn.Linear, ReLU, Sigmoid, Tanh, BatchNorm1d, Dropout and nn.Embedding, "
-    "such as of a table: drivetrain train TABLE --model net --set layers=[8]. What a convolution, an RNN or a softmax does is in the ready "
-    "workbooks: drivetrain sheet."
+    "What would do: a small net of nn.Linear, ReLU, Sigmoid, Tanh, BatchNorm1d, Dropout and "
+    "nn.Embedding, such as of a table: drivetrain train TABLE --model net --set layers=[8]. "
+    "What a convolution or an RNN does is in the ready workbooks: drivetrain sheet."
 )
 
 MODULES: dict[type[nn.Module], str] = {
@@ -41,9 +41,20 @@ FUNCTIONS: dict[Any, str] = {
     torch.cat: "cat", torch.flatten: "same", torch.squeeze: "same", operator.getitem: "column",
 }  # fmt: skip
 METHODS = {
-    **{"add": "add", "sub": "sub", "mul": "mul", "relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh"},
-    **{"flatten": "same", "squeeze": "same", "view": "same", "reshape": "same", "sum": "row sum"},
-    **{"float": "same", "long": "same", "contiguous": "same"},
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "relu": "relu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "flatten": "same",
+    "squeeze": "same",
+    "view": "same",
+    "reshape": "same",
+    "sum": "row sum",
+    "float": "same",
+    "long": "same",
+    "contiguous": "same",
 }
 
 
@@ -86,13 +97,17 @@ def traced(recorded: Recorded) -> Graph:
     """
     model = recorded.model.double()
     try:
-        module = fx.GraphModule(model, _Tracer().trace(model))
-    except Exception as error:  # noqa: BLE001  # a model's own code may raise anything while it is followed
+        whole = (
+            nn.Sequential(model) if type(model) in MODULES else model
+        )  # a layer alone is a net of one
+        module = fx.GraphModule(whole, _Tracer().trace(whole))
+    except Exception as error:  # a model's own code may raise anything while it is followed
         raise ConfigError(
             f"The forward pass of {type(model).__name__} cannot be followed: its code asks about the "
             f"numbers themselves. {WOULD_DO}"
         ) from error
-    reader = _Reader(module, model, recorded)
+    reader = _Reader(module, whole, recorded)
+    reader.is_layer = whole is not model
     args = [one.double() if one.is_floating_point() else one for one in recorded.args]
     with torch.enable_grad():
         preds = reader.run(*args)
@@ -132,6 +147,8 @@ class _Reader(fx.Interpreter):
         self.extra_traceback = False  # an error of ours keeps its own words
         self.own, self.recorded = model, recorded
         self.rows = len(recorded.args[0])
+        self.is_layer = False
+        """The net is one layer: its parameters have no path."""
         self.nodes: list[Node] = []
         self.tensors: list[tuple[Node, Tensor]] = []
         self.found: dict[fx.Node, Node] = {}
@@ -175,22 +192,34 @@ class _Reader(fx.Interpreter):
             module = self.own.get_submodule(str(n.target))
             kind = MODULES.get(type(module))
             if kind is None:
-                raise ConfigError(f"`{n.target}` is {type(module).__name__}, which is not written into cells. {WOULD_DO}")
+                raise ConfigError(
+                    f"`{n.target}` is {type(module).__name__}, which is not written into "
+                    f"cells. {WOULD_DO}"
+                )
             _check(module, str(n.target))
             title = f"{n.target}: {type(module).__name__}"
-            return Node(kind, title, [self._node(n.args[0], n)], module, str(n.target))
+            path = "" if self.is_layer else str(n.target)
+            return Node(kind, title, [self._node(n.args[0], n)], module, path)
         table: dict[Any, str] = METHODS if n.op == "call_method" else FUNCTIONS
         kind = table.get(n.target)
-        name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
+        name = (
+            n.target if isinstance(n.target, str) else getattr(n.target, "__name__", str(n.target))
+        )
         if kind is None:
-            raise ConfigError(f"The net's forward pass uses `{name}`, which is not written into cells. {WOULD_DO}")
+            raise ConfigError(
+                f"The net's forward pass uses `{name}`, which is not written into cells. {WOULD_DO}"
+            )
         if kind == "column":
-            which = n.args[1]
+            which: Any = n.args[1]
             is_column = isinstance(which, tuple) and len(which) == 2 and which[0] == slice(None)
-            if not is_column or not isinstance(which[1], int):  # pyright: ignore[reportIndexIssue,reportOptionalSubscript]
-                raise ConfigError(f"The net's forward pass takes a part of a tensor other than one column. {WOULD_DO}")
-            return Node(kind, f"column {which[1]}", [self._node(n.args[0], n)], column=which[1])  # type: ignore[index]
-        given = n.args[0] if kind == "cat" else n.args[:1] if kind in ("same", "row sum") else n.args
+            if not is_column or not isinstance(which[1], int):
+                raise ConfigError(
+                    f"The net's forward pass takes a part of a tensor other than one column. {WOULD_DO}"
+                )
+            return Node(kind, f"column {which[1]}", [self._node(n.args[0], n)], column=which[1])
+        given = (
+            n.args[0] if kind == "cat" else n.args[:1] if kind in ("same", "row sum") else n.args
+        )
         parts = [self._node(one, n) for one in given]  # type: ignore[union-attr]
         return Node(kind, str(name), parts)
 
@@ -199,7 +228,9 @@ class _Reader(fx.Interpreter):
             return self.found[given]
         if isinstance(given, int | float):
             return float(given)
-        raise ConfigError(f"The net's forward pass uses `{n.name}` on something that is no tensor. {WOULD_DO}")
+        raise ConfigError(
+            f"The net's forward pass uses `{n.name}` on something that is no tensor. {WOULD_DO}"
+        )
 
 
 def _check(module: nn.Module, path: str) -> None:
@@ -212,6 +243,6 @@ def _check(module: nn.Module, path: str) -> None:
     else:
         odd = False
     if odd:
-        raise ConfigError(f"`{path}`, {module}, has options that are not written into cells. {WOULD_DO}")
-
-
+        raise ConfigError(
+            f"`{path}`, {module}, has options that are not written into cells. {WOULD_DO}"
+        )

@@ -71,7 +71,9 @@ def build(learner: Learner, *, rows: int = 8, title: str = "") -> Workbook:
     _check_size(learner.model)
     recorded = record(learner, rows)
     graph = traced(recorded)
-    writing = _Writing(learner, recorded, graph, title or f"One step of {type(learner.model).__name__}")
+    writing = _Writing(
+        learner, recorded, graph, title or f"One step of {type(learner.model).__name__}"
+    )
     return writing.book
 
 
@@ -79,15 +81,15 @@ def _check_size(model: nn.Module) -> None:
     count = sum(param.numel() for param in model.parameters())
     if count > MOST_WEIGHTS:
         raise ConfigError(
-            f"{type(model).__name__} has {count:,} weights, and a workbook can be read with {MOST_WEIGHTS:,} "
-            f"at most. {WOULD_DO}"
+            f"{type(model).__name__} has {count:,} weights, and a workbook can be read with "
+            f"{MOST_WEIGHTS:,} at most. {WOULD_DO}"
         )
     for name, param in model.named_parameters():
         wide = param.shape[-1] if param.ndim else 1
         if param.ndim > 2 or wide > MOST_WIDE:
             raise ConfigError(
-                f"`{name}` has shape {tuple(param.shape)}, and a table of cells has {MOST_WIDE} columns at "
-                f"most here. {WOULD_DO}"
+                f"`{name}` has shape {tuple(param.shape)}, and a table of cells has {MOST_WIDE} "
+                f"columns at most here. {WOULD_DO}"
             )
 
 
@@ -97,13 +99,17 @@ def loss_of(loss_fn: Any, classes: int) -> Loss:
     name = _LOSSES.get(bare)
     if name is None and type(bare) in _LOSS_MODULES:
         name = _LOSS_MODULES[type(bare)]
-        options = {"label_smoothing": getattr(bare, "label_smoothing", 0.0), "weight": getattr(bare, "weight", None)}
+        options = {
+            "label_smoothing": getattr(bare, "label_smoothing", 0.0),
+            "weight": getattr(bare, "weight", None),
+        }
         options |= {"pos_weight": getattr(bare, "pos_weight", None), "reduction": bare.reduction}
     smoothing = float(options.pop("label_smoothing", 0.0))
     odd = any(value is not None for key, value in options.items() if key != "reduction")
     if name is None or odd or options.get("reduction", "mean") != "mean":
         raise ConfigError(
-            f"The loss `{loss_name(bare)}`, as it is set, is not written into cells. What would do: cross_entropy, "
+            f"The loss `{loss_name(bare)}`, as it is set, is not written into cells. What "
+            f"would do: cross_entropy, "
             "mse, mae or binary_cross_entropy_with_logits, without weights."
         )
     return cross_entropy_loss(classes, smoothing) if name == "cross_entropy" else BY_CELL[name]
@@ -130,11 +136,13 @@ class _Writing:
         self.names: dict[str, dict[str, str]] = {}
         self.book = Workbook(
             self.title,
-            f"{self.rows} rows of a real batch through the net, its loss, its gradients, and one step of its "
-            "optimizer.",
+            f"{self.rows} rows of a real batch through the net, its loss, its gradients, and "
+            "one step of its optimizer.",
         )
         self._guide()
-        sheets = {name: self.book.sheet(name) for name in (SETTINGS, BATCH, FORWARD, BACKWARD, WEIGHTS)}
+        sheets = {
+            name: self.book.sheet(name) for name in (SETTINGS, BATCH, FORWARD, BACKWARD, WEIGHTS)
+        }
         self._settings(sheets[SETTINGS])
         self._batch(sheets[BATCH])
         self._weights_before(sheets[WEIGHTS])
@@ -145,15 +153,19 @@ class _Writing:
     def _check_targets(self, output: Tensor) -> None:
         targets = self.recorded.targets
         if self.loss.per_row:
-            fits = targets.ndim == 1 and not targets.is_floating_point() and len(targets) == self.rows
+            fits = (
+                targets.ndim == 1 and not targets.is_floating_point() and len(targets) == self.rows
+            )
         else:
             fits = targets.numel() == output.numel()
-        same = abs(self.recorded.loss - float(self.graph.loss)) <= 1e-4 * max(1.0, abs(self.recorded.loss))
+        same = abs(self.recorded.loss - float(self.graph.loss)) <= 1e-4 * max(
+            1.0, abs(self.recorded.loss)
+        )
         if not fits or not same:
             raise ConfigError(
-                "A callback changes the targets or the loss of this run, or the targets have another form than "
-                f"{self.loss.name} has here: such a step is not written into cells. What would do: a run "
-                "without mixup and the like."
+                "A callback changes the targets or the loss of this run, or the targets have "
+                f"another form than {self.loss.name} has here: such a step is not written into "
+                "cells. What would do: a run without mixup and the like."
             )
 
     def _factor(self) -> float:
@@ -164,29 +176,31 @@ class _Writing:
         factor = float((ours_ * used).sum()) / size if size else 1.0
         if float((used - factor * ours_).abs().max()) > 1e-4 * float(ours_.abs().max()) + 1e-12:
             raise ConfigError(
-                "A callback changes the gradients of this run other than by one factor: such a step is not "
-                "written into cells. What would do: a run without it, or with clipping by the norm."
+                "A callback changes the gradients of this run other than by one factor: such a "
+                "step is not written into cells. What would do: a run without it, or with "
+                "clipping by the norm."
             )
         return 1.0 if abs(factor - 1) < 1e-4 else factor
 
     def _guide(self) -> None:
         kinds = sorted({rule.kind for rule in self.rules.values()})
         self.book.guide(
-            what="'Settings' has the optimizer's numbers, 'Batch' the inputs and targets. 'Forward' follows the "
-            "rows through every layer to the loss; 'Backward' hands the gradient back from it, the other way; "
-            "'Weights' has each parameter with its gradient, what the optimizer remembers, and its new value, "
-            f"beside the value that the run itself has after this step ({', '.join(kinds)}, the first step of "
+            what="'Settings' has the optimizer's numbers, 'Batch' the inputs and targets. "
+            "'Forward' follows the rows through every layer to the loss; 'Backward' hands the "
+            "gradient back from it, the other way; 'Weights' has each parameter with its "
+            "gradient, what the optimizer remembers, and its new value, beside the value that "
+            f"the run itself has after this step ({', '.join(kinds)}, the first step of "
             f"{self.recorded.call}).",
             change=[
                 (
                     "one number of 'Batch'",
-                    "Its row changes on 'Forward', the loss, every gradient. With batchnorm the other rows "
-                    "change too: they share a mean.",
+                    "Its row changes on 'Forward', the loss, every gradient. With batchnorm the "
+                    "other rows change too: they share a mean.",
                 ),
                 (
                     "one weight on 'Weights' by 0.001",
-                    "The loss changes by 0.001 times that weight's gradient, nearly: that is what a gradient "
-                    "says.",
+                    "The loss changes by 0.001 times that weight's gradient, nearly: that is "
+                    "what a gradient says.",
                 ),
                 ("a rate on 'Settings', to twice itself", "Every new weight moves twice as far."),
                 (
@@ -200,7 +214,12 @@ class _Writing:
 
     def _settings(self, sheet: Sheet) -> None:
         sheet.text(0, 0, self.title, style="title")
-        sheet.text(1, 0, f"Model {type(self.learner.model).__name__}, loss {self.loss.name}, the first step of {self.recorded.call}.")
+        sheet.text(
+            1,
+            0,
+            f"Model {type(self.learner.model).__name__}, loss {self.loss.name}, the first step "
+            f"of {self.recorded.call}.",
+        )
         row = 3
         groups: dict[tuple[Any, ...], list[str]] = {}
         for name, rule in self.rules.items():
@@ -219,7 +238,11 @@ class _Writing:
                 row += 1
             self.names |= dict.fromkeys(names, own)
             row += 1
-        sheet.text(row, 0, "factor on the gradients, by callbacks such as clipping; 1 where nothing changed them")
+        sheet.text(
+            row,
+            0,
+            "factor on the gradients, by callbacks such as clipping; 1 where nothing changed them",
+        )
         sheet.input(row, 8, self.factor, name="grad_factor")
 
     def _batch(self, sheet: Sheet) -> None:
@@ -245,8 +268,8 @@ class _Writing:
     def _refuse_wide(self, node: Node) -> None:
         if node.value.shape[1] > MOST_WIDE:
             raise ConfigError(
-                f"`{node.title}` has {node.value.shape[1]} numbers a row, and a table of cells has {MOST_WIDE} "
-                f"columns at most here. {WOULD_DO}"
+                f"`{node.title}` has {node.value.shape[1]} numbers a row, and a table of cells "
+                f"has {MOST_WIDE} columns at most here. {WOULD_DO}"
             )
 
     # --- forward --------------------------------------------------------------------------------------
@@ -277,7 +300,9 @@ class _Writing:
         x = node.parts[0].value if node.parts and isinstance(node.parts[0], Node) else None
         if node.kind == "dropout" and node.path in self.recorded.masks:
             mask = self.recorded.masks[node.path].double().reshape(self.rows, -1)
-            sheet.text(row, 0, f"mask of {node.path}: 0, or 1 / (1 - p), as it was drawn", style="head")
+            sheet.text(
+                row, 0, f"mask of {node.path}: 0, or 1 / (1 - p), as it was drawn", style="head"
+            )
             sheet.inputs(row + 1, 0, mask.tolist())
             self.places.extra[node, "mask"] = Area(sheet.name, row + 1, 0, *mask.shape)
             return row + 2 + len(mask)
@@ -291,7 +316,11 @@ class _Writing:
             mean, var = module.running_mean[None].double(), module.running_var[None].double()
         normal = (x - mean) / (var + module.eps).sqrt()
         for name, values in (("mean", mean), ("var", var), ("normal", normal)):
-            words = {"mean": "mean", "var": "variance", "normal": "(x - mean) / sqrt(variance + eps)"}[name]
+            words = {
+                "mean": "mean",
+                "var": "variance",
+                "normal": "(x - mean) / sqrt(variance + eps)",
+            }[name]
             kept = "" if module.training or name == "normal" else ", kept from training"
             sheet.text(row, 0, f"{node.path}: {words}{kept}", style="head")
             area = Area(sheet.name, row + 1, 0, *values.shape)
@@ -300,7 +329,11 @@ class _Writing:
                 sheet.inputs(area.row, 0, values.tolist())
             else:
                 for r, c in _cells(values):
-                    formula = batchnorm_formulas(node, self.places, r, c)[name] if name == "normal" else ""
+                    formula = (
+                        batchnorm_formulas(node, self.places, r, c)[name]
+                        if name == "normal"
+                        else ""
+                    )
                     formula = formula or self._statistic(node, name, c)
                     sheet.formula(area.row + r, c, formula, values[r, c])
             row = area.row + area.rows + 1
@@ -326,7 +359,9 @@ class _Writing:
         sheet.text(row + 1, 2, "the run's own (float32):")
         sheet.number(row + 1, 6, self.recorded.loss)
         sheet.check("loss, beside torch in float64", at(row + 1, 0), self.graph.loss)
-        sheet.check("loss, beside the run's own", at(row + 1, 0), self.recorded.loss, tolerance=1e-5)
+        sheet.check(
+            "loss, beside the run's own", at(row + 1, 0), self.recorded.loss, tolerance=1e-5
+        )
         own = self.recorded.preds.double().reshape(self.rows, -1)
         for r, c in _cells(values):
             sheet.check(f"output [{r}, {c}]", at(area.row + r, c), values[r, c])
@@ -340,7 +375,9 @@ class _Writing:
             _, options = unwrapped(self.recorded.loss_fn)
             bare, _ = unwrapped(self.recorded.loss_fn)
             smoothing = float(options.get("label_smoothing", getattr(bare, "label_smoothing", 0.0)))
-            return F.cross_entropy(values, targets, reduction="none", label_smoothing=smoothing)[:, None]
+            return F.cross_entropy(values, targets, reduction="none", label_smoothing=smoothing)[
+                :, None
+            ]
         goal = targets.double().reshape(values.shape)
         functions = {
             "mse": F.mse_loss,
@@ -352,7 +389,9 @@ class _Writing:
     # --- backward -------------------------------------------------------------------------------------
 
     def _backward(self, sheet: Sheet) -> None:
-        sheet.text(0, 0, "Backward: how the loss moves with every number of 'Forward'", style="title")
+        sheet.text(
+            0, 0, "Backward: how the loss moves with every number of 'Forward'", style="title"
+        )
         row, output = 2, self.graph.output
         for node in reversed(self.graph.nodes):
             if node.grad is None or node.kind in ("input", "constant"):
@@ -361,10 +400,16 @@ class _Writing:
             area = Area(sheet.name, row + 1, 0, *node.value.shape)
             self.places.grads[node] = area
             for r, c in _cells(node.value):
-                formula = self._slope(r, c) if node is output else grad_formula(node, self.places, r, c)
+                formula = (
+                    self._slope(r, c) if node is output else grad_formula(node, self.places, r, c)
+                )
                 sheet.formula(area.row + r, c, formula, node.grad[r, c])
                 if node is output:
-                    sheet.check(f"slope of the loss at output [{r}, {c}]", at(area.row + r, c), node.grad[r, c])
+                    sheet.check(
+                        f"slope of the loss at output [{r}, {c}]",
+                        at(area.row + r, c),
+                        node.grad[r, c],
+                    )
             row = area.row + area.rows + 1
 
     def _slope(self, r: int, c: int) -> str:
@@ -379,12 +424,18 @@ class _Writing:
     # --- weights --------------------------------------------------------------------------------------
 
     def _weights_before(self, sheet: Sheet) -> None:
-        """Each parameter before the step; its other tables follow under it once the gradients have a place."""
-        sheet.text(0, 0, "Weights: before the step, gradient, what is remembered, after it", style="title")
+        """Each parameter before the step; its other tables follow under it, in `_update`."""
+        sheet.text(
+            0, 0, "Weights: before the step, gradient, what is remembered, after it", style="title"
+        )
         row = 2
         for name, param in self.graph.model.named_parameters():
             values = _as_table(param)
-            moved = 2 + 2 * len(own_update.state_names(self.rules[name].kind)) + 1 if name in self.rules else 0
+            moved = (
+                2 + 2 * len(own_update.state_names(self.rules[name].kind)) + 1
+                if name in self.rules
+                else 0
+            )
             sheet.text(row, 0, f"{name}, shape {tuple(param.shape)}: before the step", style="head")
             sheet.inputs(row + 1, 0, values.tolist())
             self.places.params[name] = Area(sheet.name, row + 1, 0, *values.shape)
@@ -424,7 +475,9 @@ class _Writing:
         s = self.names[name]
         gradient = self.factor * self.graph.grads[name]
         last, states = grads, {}
-        for which, key in zip(own_update.state_names(rule.kind), own_update.torch_names(rule.kind), strict=True):
+        for which, key in zip(
+            own_update.state_names(rule.kind), own_update.torch_names(rule.kind), strict=True
+        ):
             first = key not in rule.state
             old_values = _as_table(torch.zeros_like(gradient) if first else rule.state[key])
             old = self._table(sheet, last, f"{name}: {which} before the step")
@@ -452,7 +505,10 @@ class _Writing:
             g = g + s["weight_decay"] * w
         if rule.kind in ("momentum", "dampened") and not rule.state:
             return g
-        share = {"m": s.get("beta1", s.get("momentum", 0.0)), "v": s.get("beta2", s.get("alpha", 0.0))}[which]
+        share = {
+            "m": s.get("beta1", s.get("momentum", 0.0)),
+            "v": s.get("beta2", s.get("alpha", 0.0)),
+        }[which]
         new = {"momentum": 1.0, "dampened": 1 - s.get("dampening", 0.0)}.get(rule.kind, 1 - share)
         return share * old + new * (g if which == "m" else g**2)
 
@@ -474,8 +530,8 @@ class _Writing:
                     found[node] = own
         if not found:
             raise ConfigError(
-                f"`{name}` is a parameter that the net uses outside of its layers, which is not written into "
-                f"cells. {WOULD_DO}"
+                f"`{name}` is a parameter that the net uses outside of its layers, which is not "
+                f"written into cells. {WOULD_DO}"
             )
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +76,9 @@ def record(learner: Learner, rows: int) -> Recorded:
     groups = layer_groups_of(model)
     optimizer = optimizing.optimizer_of(stage, made_by, model, groups)
     watcher = _Watcher()
-    callbacks = [one for one in learner.callbacks if one.in_script and not isinstance(one, _OF_EPOCHS)]
+    callbacks = [
+        one for one in learner.callbacks if one.in_script and not isinstance(one, _OF_EPOCHS)
+    ]
     given = next((ours for one, ours in learner.given if one.call == stage.call), None)
     callbacks += given if given is not None else keeping.callbacks_from(stage.callbacks)
     state = FitState(
@@ -158,8 +161,8 @@ class _Watcher(Callback):
 
     def after_loss(self, state: FitState) -> None:
         model, optimizer = self._before
-        args, named, _ = (state.args, state.kwargs, None)
-        parts = [*args, *named.values()]
+        given = inspect.signature(state.model.forward).bind(*state.args, **state.kwargs)
+        parts = list(given.arguments.values())  # in the order of the forward pass
         if not all(isinstance(one, Tensor) for one in [*parts, state.targets, state.preds]):
             raise ConfigError(
                 "The batch or the model's output is not made of tensors alone, as a workbook needs it. "
@@ -201,5 +204,3 @@ def _mask_keeper(kept: dict[str, Tensor], path: str, p: float) -> Any:
         torch.set_rng_state(state)  # the layer itself draws the same
 
     return keep
-
-

@@ -27,11 +27,15 @@ _CHAINS = {
 WORDS = {
     "SGD": "g' = g + weight_decay · w;  w ← w - lr · g'",
     "momentum": "g' = g + weight_decay · w;  m ← momentum · m + g';  w ← w - lr · m",
-    "dampened": "g' = g + weight_decay · w;  m ← momentum · m + (1 - dampening) · g', the first m is g';  w ← w - lr · m",
+    "dampened": "g' = g + weight_decay · w;  m ← momentum · m + (1 - dampening) · g', the "
+    "first m is g';  w ← w - lr · m",
     "averaged": "g' = g + weight_decay · w;  m ← momentum · m + (1 - momentum) · g';  w ← w - lr · m",
-    "RMSProp": "g' = g + weight_decay · w;  v ← alpha · v + (1 - alpha) · g'²;  w ← w - lr · g' / (√v + eps)",
-    "Adam": "g' = g + weight_decay · w;  m, v averages of g' and g'², each divided by 1 - beta^t;  w ← w - lr · m̂ / (√v̂ + eps)",
-    "AdamW": "w ← w · (1 - lr · weight_decay);  m, v averages of g and g², each divided by 1 - beta^t;  w ← w - lr · m̂ / (√v̂ + eps)",
+    "RMSProp": "g' = g + weight_decay · w;  v ← alpha · v + (1 - alpha) · g'²;  w ← w - lr · "
+    "g' / (√v + eps)",
+    "Adam": "g' = g + weight_decay · w;  m, v averages of g' and g'², each divided by 1 - "
+    "beta^t;  w ← w - lr · m̂ / (√v̂ + eps)",
+    "AdamW": "w ← w · (1 - lr · weight_decay);  m, v averages of g and g², each divided by 1 - "
+    "beta^t;  w ← w - lr · m̂ / (√v̂ + eps)",
 }
 _STATE = {
     **dict.fromkeys(("momentum", "dampened", "averaged"), ("momentum_buffer",)),
@@ -74,7 +78,11 @@ def rules(recorded: Recorded) -> dict[str, Rule]:
             if name not in recorded.grads:
                 continue
             kind = _kind(optimizer, param, group)
-            settings = {"beta1": 0.0, "beta2": 0.0, **{k: v for k, v in group.items() if k != "params"}}
+            settings = {
+                "beta1": 0.0,
+                "beta2": 0.0,
+                **{k: v for k, v in group.items() if k != "params"},
+            }
             if "betas" in group:
                 settings["beta1"], settings["beta2"] = group["betas"]
             state = optimizer.state.get(param, {})
@@ -105,9 +113,9 @@ def _kind(optimizer: Optimizer, param: Tensor, group: dict[str, Any]) -> str:
         if not group["centered"] and not group["momentum"]:
             return "RMSProp"
     raise ConfigError(
-        f"The optimizer {type(optimizer).__name__} is not written into cells as it is set. What would do: "
-        "SGD, momentum, RMSProp, Adam or AdamW, of torch or by `optim.optimizer`, without nesterov, "
-        "amsgrad or centred averages."
+        f"The optimizer {type(optimizer).__name__} is not written into cells as it is set. What "
+        "would do: SGD, momentum, RMSProp, Adam or AdamW, of torch or by `optim.optimizer`, "
+        "without nesterov, amsgrad or centred averages."
     )
 
 
@@ -143,8 +151,15 @@ def torch_names(kind: str) -> tuple[str, ...]:
     return _STATE.get(kind, ())
 
 
-def state_formula(kind: str, which: str, w: str, g: str, old: str, s: dict[str, str], *, first: bool) -> str:
-    """A remembered number after the step; `s` are the names of the settings, `first` that there is no old one."""
+def state_formula(
+    kind: str, which: str, w: str, g: str, old: str, s: dict[str, str], *, first: bool
+) -> str:
+    """A remembered number after the step.
+
+    Args:
+        s: what formulas call the settings.
+        first: there is no old one.
+    """
     used = _used(kind, w, g, s)
     match kind, which:
         case "momentum", _:

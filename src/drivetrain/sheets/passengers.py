@@ -1,4 +1,4 @@
-"""The rows of the workbook `titanic`: a person's own CSV, or rows made by a seed, and torch's view of them.
+"""The rows of the workbook `titanic`: a person's own CSV or made ones, and what the models see of them.
 
 The Titanic's passenger list is not part of this package. What is made here has the same columns, and
 chances of survival that depend on sex, class and age in a like manner; no row of it is a person.
@@ -59,7 +59,9 @@ def made(count: int = 240, *, seed: int) -> Passengers:
     age_gone = chance() < 0.15
     siblings = (chance() < 0.3).long() + (chance() < 0.08).long() * 2
     parents = (chance() < 0.22).long() + (chance() < 0.06).long()
-    fare = ((60.0 / level**1.6) * (0.4 + 1.2 * chance()) * (1 + siblings + parents) ** 0.5).round(decimals=2)
+    fare = ((60.0 / level**1.6) * (0.4 + 1.2 * chance()) * (1 + siblings + parents) ** 0.5).round(
+        decimals=2
+    )
     port = chance()
     score = 2.6 * female - 0.9 * level - 0.03 * age + 0.9 * (age < 12) + 1.4
     lives = chance() < torch.sigmoid(score)
@@ -114,8 +116,14 @@ def _row(line: dict[str, str | None], number: int, path: Path) -> tuple[Value, .
         except ValueError:
             value = float("nan")
         is_target = name == "Survived"
-        if not abs(value) < 1e9 or (name == "Fare" and value < 0) or (is_target and value not in (0, 1)):
-            needed = "0 or 1" if is_target else "a number" if name != "Fare" else "a number, 0 or more"
+        if (
+            not abs(value) < 1e9
+            or (name == "Fare" and value < 0)
+            or (is_target and value not in (0, 1))
+        ):
+            needed = (
+                "0 or 1" if is_target else "a number" if name != "Fare" else "a number, 0 or more"
+            )
             raise DataError(f"{path}, line {number}: `{name}` must be {needed}. Got '{text}'.")
         values.append(value)
     return tuple(values)
@@ -135,7 +143,7 @@ def _split(rows: Sequence[tuple[Value, ...]], source: str) -> Passengers:
 
 @dataclass(frozen=True)
 class Table:
-    """What the models see, float64: each column divided by its largest value among the rows learnt from."""
+    """What the models see, float64: each column divided by its largest value."""
 
     x: Tensor  # (rows, 12)
     y: Tensor  # (rows,)
@@ -147,7 +155,7 @@ class Table:
 
 
 def table(given: Passengers, *, all_rows: bool = False) -> Table:
-    """Missing ages and ports filled by the most frequent among the rows learnt from; dummies; log of Fare + 1.
+    """Missing ages and ports filled by the most frequent of the rows learnt from; dummies; log.
 
     Args:
         all_rows: divide by the largest of all rows, not of those learnt from.
@@ -157,10 +165,8 @@ def table(given: Passengers, *, all_rows: bool = False) -> Table:
     age = min(set(known), key=lambda one: (-known.count(one), one))
     ports = given.column("Embarked")
     port = max(PORTS, key=ports[:n].count)
-    columns: list[Tensor] = []
-    for name in FEATURES:
-        columns.append(torch.tensor(_feature(given, name, age, port), dtype=torch.float64))  # noqa: PERF401
-    raw = torch.stack(columns, dim=1)
+    columns = [_feature(given, name, age, port) for name in FEATURES]
+    raw = torch.tensor(columns, dtype=torch.float64).T
     largest = (raw if all_rows else raw[:n]).amax(0).clamp(min=0)
     largest = torch.where(largest == 0, 1.0, largest)
     y = torch.tensor([float(v or 0) for v in given.column("Survived")], dtype=torch.float64)

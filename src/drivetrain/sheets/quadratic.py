@@ -88,31 +88,34 @@ def build(*, lr: float = 1e-5, lr_scaled: float = 0.2) -> Workbook:
     paths = {kind: descended(ts[kind], speed, start, rates[kind]) for kind in ts}
     book = Workbook(
         "A parabola learns",
-        "Chapter 4's 20 speeds: ten steps end at 676.95, least squares at 7.305, and scaling gets there.",
+        "Chapter 4's 20 speeds: ten steps end at 676.95, least squares at 7.305, and scaling "
+        "gets there.",
     )
     book.guide(
-        what="'Points' holds the measured speeds, the settings, and the best parabola by least squares. "
-        "'Curve' compares both ways after each step, held-out points too. The other two sheets show every "
-        "step: a, b, c, loss, slopes by hand and by differences.",
+        what="'Points' holds the measured speeds, the settings, and the best parabola by least "
+        "squares. 'Curve' compares both ways after each step, held-out points too. The other "
+        "two sheets show every step: a, b, c, loss, slopes by hand and by differences.",
         change=[
             (
                 "look at lr_raw: 0.00001",
-                "The loss falls from 25,824 to 677 in ten steps and then stands still. It is not at the "
-                "bottom, which is 7.305: a has arrived, but b and c would take millions of steps.",
+                "The loss falls from 25,824 to 677 in ten steps and then stands still. It is "
+                "not at the bottom, which is 7.305: a has arrived, but b and c would take "
+                "millions of steps.",
             ),
             (
                 "lr_raw: 0.00001 to 0.00004",
-                "Too large: the loss grows with each step, since 2 / the largest curvature is 0.0000354. "
-                "The rates that b and c need, 0.1 and 8, are out of reach.",
+                "Too large: the loss grows with each step, since 2 / the largest curvature is "
+                "0.0000354. The rates that b and c need, 0.1 and 8, are out of reach.",
             ),
             (
                 "lr_scaled: 0.2 to 0.5",
-                "Above 2 / curvature as well, here 0.404, and the loss grows. At 0.05 it falls, slower.",
+                "Above 2 / curvature as well, here 0.404, and the loss grows. At 0.05 it "
+                "falls, slower.",
             ),
             (
                 "one speed, by 100",
-                "Least squares moves, and the scaled descent moves to the same place. The held-out error "
-                "rises: those points lie on the true curve.",
+                "Least squares moves, and the scaled descent moves to the same place. The "
+                "held-out error rises: those points lie on the true curve.",
             ),
         ],
     )
@@ -135,7 +138,12 @@ def _points(
     start: Tensor,
 ) -> None:
     sheet.text(0, 0, "The measured speeds, and every setting", style="title")
-    sheet.text(1, 0, "speed = 0.75·(t - 9.5)² + 1, and noise of spread 3. The held-out points lie on that curve without noise.")
+    sheet.text(
+        1,
+        0,
+        "speed = 0.75·(t - 9.5)² + 1, and noise of spread 3. The held-out points lie on that "
+        "curve without noise.",
+    )
     sheet.text(_TOP - 2, 0, "To learn from", style="head")
     heads(sheet, _TOP - 1, 0, ("point", "t", "speed", "scaled t"))
     sheet.text(_TOP - 2, _RIGHT, "Held out", style="head")
@@ -154,7 +162,10 @@ def _points(
     lines = [
         ("lr_raw: t as it is", "lr_raw", rates["raw"], "above 0"),
         ("lr_scaled: t scaled", "lr_scaled", rates["scaled"], "above 0"),
-        *((f"start of {name}", f"start_{name}", float(start[i]), "") for i, name in enumerate(NAMES)),
+        *(
+            (f"start of {name}", f"start_{name}", float(start[i]), "")
+            for i, name in enumerate(NAMES)
+        ),
         ("h: step of the slopes by differences", "h", 1e-3, "small, not 0"),
     ]
     sheet.text(_TOP - 2, 9, "Settings", style="head")
@@ -162,7 +173,12 @@ def _points(
     inputs, row = block(_TOP, 1, COUNT, 1), _TOP + len(lines) + 1
     means = (
         ("mean of t", "mean_t", f"AVERAGE({inputs})", ts["raw"].mean()),
-        ("sd of t (divides by N)", "sd_t", f"SQRT(DEVSQ({inputs})/{COUNT})", ts["raw"].std(correction=0)),
+        (
+            "sd of t (divides by N)",
+            "sd_t",
+            f"SQRT(DEVSQ({inputs})/{COUNT})",
+            ts["raw"].std(correction=0),
+        ),
     )
     for line, (words, name, formula, value) in enumerate(means, start=row):
         sheet.text(line, 9, words)
@@ -176,7 +192,9 @@ def _least_squares(sheet: Sheet, t: Tensor, speed: Tensor) -> None:
     top = _TOP + COUNT + 2
     powers = torch.stack([t**2, t, torch.ones_like(t)], dim=1)
     best = torch.linalg.lstsq(powers, speed[:, None]).solution[:, 0]
-    sheet.text(top - 1, 0, "The best parabola, by least squares: where every slope is 0", style="head")
+    sheet.text(
+        top - 1, 0, "The best parabola, by least squares: where every slope is 0", style="head"
+    )
     inputs, outputs = block(_TOP, 1, COUNT, 1), block(_TOP, 2, COUNT, 1)
     normal = powers.T @ powers
     for i in range(3):
@@ -194,7 +212,9 @@ def _least_squares(sheet: Sheet, t: Tensor, speed: Tensor) -> None:
     loss = F.mse_loss(curve(best, t), speed)
     sheet.text(top + 3, 5, "loss")
     a, b, c = (at(top + i, 6) for i in range(3))
-    sheet.formula(top + 3, 6, f"SUMPRODUCT(({a}*{inputs}^2+{b}*{inputs}+{c}-{outputs})^2)/{COUNT}", loss)
+    sheet.formula(
+        top + 3, 6, f"SUMPRODUCT(({a}*{inputs}^2+{b}*{inputs}+{c}-{outputs})^2)/{COUNT}", loss
+    )
     sheet.define("best_loss", top + 3, 6)
     sheet.check("loss by least squares", at(top + 3, 6), loss)
 
@@ -202,7 +222,12 @@ def _least_squares(sheet: Sheet, t: Tensor, speed: Tensor) -> None:
 def _steps(sheet: Sheet, kind: str, t: Tensor, speed: Tensor, path: Path) -> None:
     """Row k is after k steps."""
     sheet.text(0, 0, f"{STEPS} steps with {SHEETS[kind]}", style="title")
-    sheet.text(1, 0, "a, b and c of a row are those of the row above, less lr times its slopes: means of 2·(curve - speed) times t², t and 1.")
+    sheet.text(
+        1,
+        0,
+        "a, b and c of a row are those of the row above, less lr times its slopes: means of "
+        "2·(curve - speed) times t², t and 1.",
+    )
     slopes = [f"{what} {name}" for name in NAMES for what in ("slope of", "by differences,")]
     torchs = [title for name in NAMES for title in (f"torch's {name}", "")]
     heads(sheet, _TOP - 1, 0, ("step", *NAMES, "loss", *slopes, *torchs))
@@ -224,7 +249,9 @@ def _steps(sheet: Sheet, kind: str, t: Tensor, speed: Tensor, path: Path) -> Non
             formula = f"{before}-lr_{kind}*{slope}" if k else f"start_{name}"
             sheet.formula(row, 1 + i, formula, path.params[k, i])
             times = (f",{inputs}^2", f",{inputs}", "")[i]
-            sheet.formula(row, 5 + 2 * i, f"2*SUMPRODUCT({error(*cells)}{times})/{COUNT}", path.slopes[k, i])
+            sheet.formula(
+                row, 5 + 2 * i, f"2*SUMPRODUCT({error(*cells)}{times})/{COUNT}", path.slopes[k, i]
+            )
             plus, minus = (
                 loss(*(f"({cell}{sign}h)" if j == i else cell for j, cell in enumerate(cells)))
                 for sign in "+-"
@@ -240,7 +267,12 @@ def _steps(sheet: Sheet, kind: str, t: Tensor, speed: Tensor, path: Path) -> Non
 
 def _curve(sheet: Sheet, paths: dict[str, Path], held: dict[str, Tensor], truth: Tensor) -> None:
     sheet.text(0, 0, "The loss after each step, both ways", style="title")
-    sheet.text(1, 0, "Held out: the mean squared error on points of the true curve. The last column is the least loss there is.")
+    sheet.text(
+        1,
+        0,
+        "Held out: the mean squared error on points of the true curve. The last column is the "
+        "least loss there is.",
+    )
     sheet.text(_TOP - 2, 1, SHEETS["raw"], style="head")
     sheet.text(_TOP - 2, 3, SHEETS["scaled"], style="head")
     heads(sheet, _TOP - 1, 0, ("step", "loss", "held out", "loss", "held out", "least squares"))

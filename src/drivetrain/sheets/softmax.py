@@ -25,7 +25,14 @@ BINARY = ((1, 0.5), (1, 0.98), (0, 0.9), (0, 0.5), (1, 0.9))
 """Is it a cat, and the probability that was said."""
 MIXED, TRAIN, HELD, STEPS = 10, 12, 6, 30
 
-ONE, SOFT, YES_NO, BOOK, CURVE, LEARN = "Softmax", "Soft targets", "Yes or no", "Six rows", "Curve", "Steps"
+ONE, SOFT, YES_NO, BOOK, CURVE, LEARN = (
+    "Softmax",
+    "Soft targets",
+    "Yes or no",
+    "Six rows",
+    "Curve",
+    "Steps",
+)
 
 
 @dataclass(frozen=True)
@@ -89,28 +96,32 @@ def build(*, smoothing: float = 0.0, lr: float = 1.0, seed: int = 42) -> Workboo
     )
     book.guide(
         what="'Softmax' takes five outputs apart, with the gradient by hand and by differences. 'Soft "
-        "targets' has label smoothing and a mix of two pictures. 'Yes or no' is the binary loss, 'Six rows' "
-        "the worked example of fastai's book. 'Curve' and 'Steps' train three classes from two numbers.",
+        "targets' has label smoothing and a mix of two pictures. 'Yes or no' is the binary "
+        "loss, 'Six rows' the worked example of fastai's book. 'Curve' and 'Steps' train three "
+        "classes from two numbers.",
         change=[
             (
                 "shift: 0 to 800",
-                "Every output grows by 800. The probabilities stay, since the maximum is subtracted; the "
-                "column without that has nothing left to divide.",
+                "Every output grows by 800. The probabilities stay, since the maximum is "
+                "subtracted; the column without that has nothing left to divide.",
             ),
-            ("the output of dog: 2.597 to 10", "p of dog goes to 1, the loss to 0.00009, and no gradient is left."),
+            (
+                "the output of dog: 2.597 to 10",
+                "p of dog goes to 1, the loss to 0.00009, and no gradient is left.",
+            ),
             (
                 "target: 2 to 4",
                 "Fish: its probability is 0.008, the loss 4.80, and its gradient nearly -1.",
             ),
             (
                 "smoothing: 0 to 0.1",
-                "The target becomes 0.92 and four times 0.02: the loss rises to 0.562, and an output that "
-                "is far too sure is pulled back.",
+                "The target becomes 0.92 and four times 0.02: the loss rises to 0.562, and an "
+                "output that is far too sure is pulled back.",
             ),
             (
                 "lr: 1 to 5",
-                "The loss falls to 0.20, but that of the held-out points turns at 0.47 and rises to 0.85: the "
-                "probabilities become too sure.",
+                "The loss falls to 0.20, but that of the held-out points turns at 0.47 and "
+                "rises to 0.85: the probabilities become too sure.",
             ),
         ],
     )
@@ -141,7 +152,17 @@ def _softmax(sheet: Sheet, smoothing: float) -> None:
     loss = F.cross_entropy(z, torch.tensor(1), label_smoothing=smoothing)
     loss.backward()
     assert z.grad is not None
-    _worked(sheet, 8, CLASSES, z.detach(), 1, smoothing, loss.detach(), z.grad, names=("shift", "target", "smoothing"))
+    _worked(
+        sheet,
+        8,
+        CLASSES,
+        z.detach(),
+        1,
+        smoothing,
+        loss.detach(),
+        z.grad,
+        names=("shift", "target", "smoothing"),
+    )
     sheet.text(17, 0, "The classic slip, once: LOG is base 10", style="head")
     p = z.detach().softmax(0)[1]
     chosen = f"INDEX({block(9, 4, 5, 1)},target)"
@@ -149,7 +170,11 @@ def _softmax(sheet: Sheet, smoothing: float) -> None:
         (
             ("-LOG(p of the target), base 10", f"-LOG10({chosen})", -p.log10()),
             ("-LN(p of the target)", f"-LN({chosen})", -p.log()),
-            ("the two differ by ln 10", f"{at(19, 1)}/{at(18, 1)}", torch.tensor(10.0).double().log()),
+            (
+                "the two differ by ln 10",
+                f"{at(19, 1)}/{at(18, 1)}",
+                torch.tensor(10.0).double().log(),
+            ),
         ),
         start=18,
     ):
@@ -161,7 +186,17 @@ def _softmax(sheet: Sheet, smoothing: float) -> None:
     loss = F.cross_entropy(three, torch.tensor(2))
     loss.backward()
     assert three.grad is not None
-    _worked(sheet, 23, ("one", "two", "three"), three.detach(), 2, 0.0, loss.detach(), three.grad, names=("0", "3", "0"))
+    _worked(
+        sheet,
+        23,
+        ("one", "two", "three"),
+        three.detach(),
+        2,
+        0.0,
+        loss.detach(),
+        three.grad,
+        names=("0", "3", "0"),
+    )
 
 
 def _worked(
@@ -176,9 +211,20 @@ def _worked(
     *,
     names: tuple[str, str, str],
 ) -> None:
-    """Outputs to loss and gradient, a row a class; `names` are shift, target and smoothing in formulas."""
+    """Outputs to loss and gradient, a row a class; `names` are of shift, target and smoothing."""
     shift, which, smooth = names
-    titles = ("output z", "z - max", "exp(z - max)", "p", "target t", "-t · ln p", "gradient p - t", "by differences", "exp(z) alone", "p of that")
+    titles = (
+        "output z",
+        "z - max",
+        "exp(z - max)",
+        "p",
+        "target t",
+        "-t · ln p",
+        "gradient p - t",
+        "by differences",
+        "exp(z) alone",
+        "p of that",
+    )
     heads(sheet, top, 0, ("class", *titles))
     first, count = top + 1, len(labels)
     sheet.inputs(first, 1, z[:, None].tolist())
@@ -195,14 +241,17 @@ def _worked(
         sheet.formula(row, 4, f"{at(row, 3)}/SUM({column[3]})", p[i])
         goal = f"(1-{smooth})*IF({which}={i + 1},1,0)+{smooth}/{count}"
         sheet.formula(row, 5, goal, targets[i])
-        sheet.formula(row, 6, f"-{at(row, 5)}*({at(row, 2)}-LN(SUM({column[3]})))", -targets[i] * p[i].log())
+        sheet.formula(
+            row, 6, f"-{at(row, 5)}*({at(row, 2)}-LN(SUM({column[3]})))", -targets[i] * p[i].log()
+        )
         sheet.formula(row, 7, f"{at(row, 4)}-{at(row, 5)}", gradient[i])
         # the loss is ln(sum of exp) - sum of t · z; only one term of each moves with one output
-        moved = [
-            f"LN(SUM({column[3]})-{at(row, 3)}+EXP({at(row, 2)}{sign}h))-{at(row, 5)}*({at(row, 2)}{sign}h)"
+        plus, minus = (
+            f"LN(SUM({column[3]})-{at(row, 3)}+EXP({at(row, 2)}{sign}h))"
+            f"-{at(row, 5)}*({at(row, 2)}{sign}h)"
             for sign in "+-"
-        ]
-        sheet.formula(row, 8, central(*moved, "h"), gradient[i])
+        )
+        sheet.formula(row, 8, central(plus, minus, "h"), gradient[i])
         alone = f'IFERROR(EXP({at(row, 1)}+{shift}),"too large")'
         sheet.formula(row, 9, alone, z[i].exp())
         sheet.formula(row, 10, f'IFERROR({at(row, 9)}/SUM({column[9]}),"nothing")', p[i])
@@ -218,7 +267,12 @@ def _worked(
 def _soft_targets(sheet: Sheet) -> None:
     """Label smoothing over ten classes, and the mix of two pictures."""
     sheet.text(0, 0, "Targets that are not one class: ten classes", style="title")
-    sheet.text(1, 0, "Smoothing 0.1 makes of 1 and nine 0 the targets 0.91 and nine times 0.01. A mix of two pictures has the mix of their targets.")
+    sheet.text(
+        1,
+        0,
+        "Smoothing 0.1 makes of 1 and nine 0 the targets 0.91 and nine times 0.01. A mix of "
+        "two pictures has the mix of their targets.",
+    )
     settings(
         *(sheet, 3, 0),
         [
@@ -234,7 +288,21 @@ def _soft_targets(sheet: Sheet) -> None:
     smooth = 0.9 * hot[3] + 0.1 / MIXED
     mixed = 0.3 * hot[3] + 0.7 * hot[7]
     top = 9
-    heads(sheet, top - 1, 0, ("class", "output z", "p", "ln p", "smoothed target", "gradient", "mixed target", "gradient"))
+    heads(
+        sheet,
+        top - 1,
+        0,
+        (
+            "class",
+            "output z",
+            "p",
+            "ln p",
+            "smoothed target",
+            "gradient",
+            "mixed target",
+            "gradient",
+        ),
+    )
     column = [block(top, c, MIXED, 1) for c in range(8)]
     sheet.inputs(top, 1, z[:, None].tolist())
     p = z.softmax(0)
@@ -243,8 +311,12 @@ def _soft_targets(sheet: Sheet) -> None:
         sheet.number(row, 0, i, style="index")
         high = f"MAX({column[1]})"
         sheet.formula(row, 2, f"EXP({at(row, 3)})", p[i])
-        sheet.formula(row, 3, f"{at(row, 1)}-{high}-LN(SUMPRODUCT(EXP({column[1]}-{high})))", p[i].log())
-        is_first, is_second = (f"IF({name}={at(row, 0)},1,0)" for name in ("first_class", "second_class"))
+        sheet.formula(
+            row, 3, f"{at(row, 1)}-{high}-LN(SUMPRODUCT(EXP({column[1]}-{high})))", p[i].log()
+        )
+        is_first, is_second = (
+            f"IF({name}={at(row, 0)},1,0)" for name in ("first_class", "second_class")
+        )
         sheet.formula(row, 4, f"(1-soft_smoothing)*{is_first}+soft_smoothing/{MIXED}", smooth[i])
         sheet.formula(row, 6, f"share*{is_first}+(1-share)*{is_second}", mixed[i])
         for c, targets in ((5, smooth), (7, mixed)):
@@ -267,8 +339,26 @@ def _soft_targets(sheet: Sheet) -> None:
 def _yes_no(sheet: Sheet) -> None:
     """The binary loss of five cases, both ways to write it."""
     sheet.text(0, 0, "Yes or no: binary cross-entropy", style="title")
-    sheet.text(1, 0, "y is 1 where it is a cat; p is the probability that was said. The mean is torch's; base 10 beside it is the slip.")
-    heads(sheet, 3, 0, ("case", "y", "p", "-y·ln p - (1-y)·ln(1-p)", "-ln of p, or of 1-p", "by base 10", "gradient at the output: p - y"))
+    sheet.text(
+        1,
+        0,
+        "y is 1 where it is a cat; p is the probability that was said. The mean is torch's; "
+        "base 10 beside it is the slip.",
+    )
+    heads(
+        sheet,
+        3,
+        0,
+        (
+            "case",
+            "y",
+            "p",
+            "-y·ln p - (1-y)·ln(1-p)",
+            "-ln of p, or of 1-p",
+            "by base 10",
+            "gradient at the output: p - y",
+        ),
+    )
     y, p = torch.tensor(BINARY, dtype=torch.float64).T
     losses = F.binary_cross_entropy(p, y, reduction="none")
     sheet.inputs(4, 1, torch.tensor(BINARY, dtype=torch.float64).tolist())
@@ -281,24 +371,50 @@ def _yes_no(sheet: Sheet) -> None:
         yes, said = at(row, 1), at(row, 2)
         sheet.formula(row, 3, f"-{yes}*LN({said})-(1-{yes})*LN(1-{said})", losses[i])
         sheet.formula(row, 4, f"-LN(IF({yes}=1,{said},1-{said}))", losses[i])
-        sheet.formula(row, 5, f"-LOG10(IF({yes}=1,{said},1-{said}))", losses[i] / torch.tensor(10.0).double().log())
+        sheet.formula(
+            row,
+            5,
+            f"-LOG10(IF({yes}=1,{said},1-{said}))",
+            losses[i] / torch.tensor(10.0).double().log(),
+        )
         sheet.formula(row, 6, f"{said}-{yes}", outputs.grad[i])
         sheet.check(f"loss of case {i + 1}", at(row, 3), losses[i])
         sheet.check(f"gradient of case {i + 1}", at(row, 6), outputs.grad[i])
     row = 4 + len(BINARY)
     sheet.text(row, 0, "mean")
-    for c, value in ((3, losses.mean()), (4, losses.mean()), (5, losses.mean() / torch.tensor(10.0).double().log())):
+    for c, value in (
+        (3, losses.mean()),
+        (4, losses.mean()),
+        (5, losses.mean() / torch.tensor(10.0).double().log()),
+    ):
         sheet.formula(row, c, f"AVERAGE({block(4, c, len(BINARY), 1)})", value)
     sheet.check("mean loss", at(row, 3), F.binary_cross_entropy(p, y))
 
 
 def _six_rows(sheet: Sheet) -> None:
     """The worked example of the book: six rows of two outputs."""
-    sheet.text(0, 0, "The book's six rows: two classes, the loss of each, their mean", style="title")
+    sheet.text(
+        0, 0, "The book's six rows: two classes, the loss of each, their mean", style="title"
+    )
     generator = torch.Generator().manual_seed(42)
     z = (torch.randn((6, 2), generator=generator) * 2).double()
     labels = torch.tensor([0, 1, 0, 1, 1, 0])
-    heads(sheet, 2, 0, ("row", "z of 3", "z of 7", "target", "p of 3", "p of 7", "p of the target", "loss", "sigmoid of the difference"))
+    heads(
+        sheet,
+        2,
+        0,
+        (
+            "row",
+            "z of 3",
+            "z of 7",
+            "target",
+            "p of 3",
+            "p of 7",
+            "p of the target",
+            "loss",
+            "sigmoid of the difference",
+        ),
+    )
     sheet.inputs(3, 1, torch.cat([z, labels[:, None].double()], dim=1).tolist())
     p, losses = z.softmax(1), F.cross_entropy(z, labels, reduction="none")
     for i in range(6):
@@ -316,7 +432,12 @@ def _six_rows(sheet: Sheet) -> None:
     sheet.text(9, 0, "mean")
     sheet.formula(9, 7, f"AVERAGE({block(3, 7, 6, 1)})", losses.mean())
     sheet.check("mean loss", at(9, 7), F.cross_entropy(z, labels))
-    sheet.text(11, 0, "With two classes, softmax is the sigmoid of the difference of the outputs: the last column is p of 3 again.")
+    sheet.text(
+        11,
+        0,
+        "With two classes, softmax is the sigmoid of the difference of the outputs: the last "
+        "column is p of 3 again.",
+    )
 
 
 # --- a fit ------------------------------------------------------------------------------------------
@@ -330,7 +451,9 @@ _SIDE = 14
 
 
 def _data(sheet: Sheet, x: Tensor, labels: Tensor, lr: float) -> None:
-    sheet.text(0, 0, "Three classes from two numbers: 12 points to learn from, six held out", style="title")
+    sheet.text(
+        0, 0, "Three classes from two numbers: 12 points to learn from, six held out", style="title"
+    )
     sheet.text(2, 0, "lr")
     sheet.input(2, 1, lr, name="lr", note="above 0")
     heads(sheet, _ROWS - 1, 0, ("point", "x1", "x2", "class", "used to"))
@@ -346,13 +469,29 @@ def _place(step: int) -> int:
 
 
 def _steps(sheet: Sheet, x: Tensor, labels: Tensor, fit: Fit) -> None:
-    """A block a step: outputs, probabilities and losses of all points; weights, slopes, checks beside them."""
+    """A block a step: outputs, probabilities and losses of all points; weights and slopes beside."""
     sheet.text(0, 0, f"{STEPS} steps of descent, all points in each", style="title")
-    sheet.text(1, 0, "z = w · x + b for each class; slope of w = mean of (p - target) · x over the 12 points; w of the next step = w - lr · slope.")
+    sheet.text(
+        1,
+        0,
+        "z = w · x + b for each class; slope of w = mean of (p - target) · x over the 12 "
+        "points; w of the next step = w - lr · slope.",
+    )
     for k in range(STEPS + 1):
         top = _place(k)
         sheet.text(top, 0, f"step {k}", style="head")
-        outputs = ("z 0", "z 1", "z 2", "p 0", "p 1", "p 2", "p0 - t0", "p1 - t1", "p2 - t2", "loss")
+        outputs = (
+            "z 0",
+            "z 1",
+            "z 2",
+            "p 0",
+            "p 1",
+            "p 2",
+            "p0 - t0",
+            "p1 - t1",
+            "p2 - t2",
+            "loss",
+        )
         heads(sheet, top + 1, 0, ("point", "class", *outputs))
         heads(sheet, top + 1, _SIDE, ("w1", "w2", "b", "slope w1", "slope w2", "slope b"))
         z = x @ fit.weights[k].T + fit.biases[k]
@@ -370,7 +509,9 @@ def _steps(sheet: Sheet, x: Tensor, labels: Tensor, fit: Fit) -> None:
                 w1, w2, b = (at(top + 2 + c, _SIDE + j, fix="both") for j in range(3))
                 sheet.formula(row, 2 + c, f"{w1}*{points[0]}+{w2}*{points[1]}+{b}", z[i, c])
                 sheet.formula(row, 5 + c, f"EXP({at(row, 2 + c)}-{high})/{total}", p[i, c])
-                sheet.formula(row, 8 + c, f"{at(row, 5 + c)}-IF({at(row, 1)}={c},1,0)", p[i, c] - hot[i, c])
+                sheet.formula(
+                    row, 8 + c, f"{at(row, 5 + c)}-IF({at(row, 1)}={c},1,0)", p[i, c] - hot[i, c]
+                )
             sheet.formula(row, 11, f"-LN(INDEX({block(row, 5, 1, 3)},{at(row, 1)}+1))", losses[i])
         for c in range(3):
             row = top + 2 + c
@@ -384,7 +525,9 @@ def _steps(sheet: Sheet, x: Tensor, labels: Tensor, fit: Fit) -> None:
                 else:
                     sheet.number(row, _SIDE + j, 0)
                 inputs = block(_ROWS, 1 + j, TRAIN, 1, sheet=CURVE)
-                formula = f"SUMPRODUCT({errors},{inputs})/{TRAIN}" if j < 2 else f"SUM({errors})/{TRAIN}"
+                formula = (
+                    f"SUMPRODUCT({errors},{inputs})/{TRAIN}" if j < 2 else f"SUM({errors})/{TRAIN}"
+                )
                 sheet.formula(row, _SIDE + 3 + j, formula, fit.slopes[k, c, j])
                 name = f"w{j + 1}" if j < 2 else "b"
                 sheet.check(f"{name} of class {c} after step {k}", at(row, _SIDE + j), own)
@@ -402,6 +545,7 @@ def _curve(sheet: Sheet, fit: Fit) -> None:
             what = "held-out loss" if c else "loss"
             sheet.check(f"{what} after step {k}", at(row, 7 + c), fit.losses[k, c])
     series = [
-        (name, block(_ROWS, 7 + c, STEPS + 1, 1)) for c, name in enumerate(("learnt from", "held out"))
+        (name, block(_ROWS, 7 + c, STEPS + 1, 1))
+        for c, name in enumerate(("learnt from", "held out"))
     ]
     sheet.chart("Loss", series, x=block(_ROWS, 6, STEPS + 1, 1), place=(4, 10), size=(560, 340))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, SupportsFloat
@@ -36,9 +36,6 @@ Value = SupportsFloat | str | None
 """What an input may hold; None is an empty cell."""
 
 GUIDE, MADE = "Guide", "Made with"
-
-MOST_PER_SHEET = 400
-"""Lines of a Check block of one sheet; more would be a page that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,11 @@ class Workbook:
     def sheet(self, name: str) -> Sheet:
         """A new sheet. Raises: ValueError: the name is taken, or no spreadsheet allows it."""
         taken = {one.name.lower() for one in self.sheets} | {GUIDE.lower(), MADE.lower()}
-        if not 0 < len(name) <= 31 or re.search(r"[\[\]:*?/\\]|^'|'$", name) or name.lower() in taken:
+        if (
+            not 0 < len(name) <= 31
+            or re.search(r"[\[\]:*?/\\]|^'|'$", name)
+            or name.lower() in taken
+        ):
             raise ValueError(f"'{name}' is taken, or no name for a sheet.")
         made = Sheet(self, name)
         self.sheets.append(made)
@@ -123,7 +124,9 @@ class Workbook:
 
     def value(self, where: str) -> float | str | None:
         """Python's value of a cell or of a defined name: `lr`, `Fit!B2`."""
-        sheet, _, cell = self.names.get(where, where).replace("$", "").replace("'", "").rpartition("!")
+        sheet, _, cell = (
+            self.names.get(where, where).replace("$", "").replace("'", "").rpartition("!")
+        )
         for one in self.sheets:
             if one.name == sheet:
                 return one.value(cell)
@@ -181,7 +184,13 @@ class Sheet:
         self.blocks.append((row, column, len(values), len(values[0])))
 
     def number(
-        self, row: int, column: int, value: SupportsFloat, *, style: Style | None = None, format: str = ""
+        self,
+        row: int,
+        column: int,
+        value: SupportsFloat,
+        *,
+        style: Style | None = None,
+        format: str = "",
     ) -> None:
         """A constant of the data. Raises: ValueError: it is not finite."""
         number = float(value)
@@ -233,7 +242,7 @@ class Sheet:
         tolerance: float = 1e-6,
         place: tuple[int, int] | None = None,
     ) -> None:
-        """A line of the Check block under the sheet: the cell, Python's value, the difference, OK or WRONG.
+        """A line of the Check block under the sheet: cell, Python's value, difference, OK or WRONG.
 
         Args:
             cell: a cell of this sheet, or an expression.
@@ -245,7 +254,9 @@ class Sheet:
         self.checks.append(Check(label, cell, float(expected), tolerance, place))
         if place is not None:
             self._put(*place, Cell("number", float(expected), style="expected"))
-            self._put(place[0], place[1] + 1, Cell("inside", ""))  # its verdict, written with the checks
+            self._put(
+                place[0], place[1] + 1, Cell("inside", "")
+            )  # its verdict, written with the checks
 
     def chart(
         self,
@@ -309,9 +320,3 @@ class Sheet:
 def _plain(value: Any) -> float | str | None:
     """A number, text or nothing, as a cell holds it."""
     return value if value is None or isinstance(value, str) else float(value)
-
-
-def formulas_of(book: Workbook) -> Mapping[str, int]:
-    """How many formulas each sheet has, checks not counted."""
-    kinds = ("formula", "array")
-    return {one.name: sum(c.kind in kinds for c in one.cells.values()) for one in book.sheets}

@@ -31,8 +31,11 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "index": {"font_color": "#777777"},
     "expected": {"font_color": "#777777", "italic": True},
     "input": {
-        **{"bg_color": "#FFF2CC", "font_color": "#1F4E9E", "locked": False},
-        **{"border": 1, "border_color": "#D6B656"},
+        "bg_color": "#FFF2CC",
+        "font_color": "#1F4E9E",
+        "locked": False,
+        "border": 1,
+        "border_color": "#D6B656",
     },
     "verdict": {"bold": True, "align": "center"},
     "link": {"font_color": "#1F4E9E", "underline": 1},
@@ -56,7 +59,9 @@ def workbook_bytes(book: Workbook) -> bytes:
     """The file. Raises: MissingPackageError: XlsxWriter is not installed."""
     xlsxwriter = require("xlsxwriter", extra="sheets")
     buffer = io.BytesIO()
-    file = xlsxwriter.Workbook(buffer, {"in_memory": True, "default_format_properties": _FONT})
+    file = xlsxwriter.Workbook(
+        buffer, {"in_memory": True, "default_format_properties": dict(_FONT)}
+    )
     file.set_properties({"title": book.title, "created": WHEN})
     file.set_calc_mode("auto")
     writer = _Writer(file, book)
@@ -123,10 +128,18 @@ class _Writer:
         self._all_checks(page, row)
         page.write_string(row + 1, 0, "a cell of this colour", self.format("input"))
         page.write_string(
-            *(row + 1, 1, "is yours to change. Everything else follows from it by formulas; they are"),
+            *(
+                row + 1,
+                1,
+                "is yours to change. Everything else follows from it by formulas; they are",
+            ),
         )
         page.write_string(
-            *(row + 2, 1, "locked without a password (Review, Unprotect sheet). No macros, no solver."),
+            *(
+                row + 2,
+                1,
+                "locked without a password (Review, Unprotect sheet). No macros, no solver.",
+            ),
         )
         row += 4
         page.write_string(row, 0, "What the sheets hold", head)
@@ -164,7 +177,6 @@ class _Writer:
             for sheet in self.book.sheets
             for index in range(len(sheet.checks))
         )
-        # a formula may have 8,192 characters: one cell a sheet would be more cells, so names are short
         good = self._counted(ranges, "OK") if ranges else "0"
         said = f"OK: all {count} checks" if right == count else f"WRONG: {count - right} of {count}"
         changed = "changed input cells: the checks wait until they are as the file was made"
@@ -207,7 +219,9 @@ class _Writer:
         """The inputs as they are now, and how many cells differ from them."""
         page.set_column_pixels(0, 0, 200)
         page.write_string(0, 0, "The inputs as this file was made", self.format("title"))
-        page.write_string(1, 0, "A check holds for these. Copy a value back from here to undo a change.")
+        page.write_string(
+            1, 0, "A check holds for these. Copy a value back from here to undo a change."
+        )
         page.write_string(3, 0, "cells", self.format("head"))
         page.write_string(3, 1, "changed", self.format("head"))
         page.write_string(3, 2, "value", self.format("head"))
@@ -215,7 +229,9 @@ class _Writer:
         for sheet in self.book.sheets:
             for top, left, rows, columns in sheet.blocks:
                 name = block(top, left, rows, columns, sheet=sheet.name)
-                shown = name.replace("$", "") if rows * columns > 1 else self._called(sheet, top, left)
+                shown = (
+                    name.replace("$", "") if rows * columns > 1 else self._called(sheet, top, left)
+                )
                 page.write_string(row, 0, shown)
                 copy = block(row, 2, rows, columns)
                 page.write_formula(row, 1, f"=SUMPRODUCT(--({name}<>{copy}))", None, 0)
@@ -248,7 +264,9 @@ class _SheetWriter:
         self.fractions = {
             column
             for (_, column), cell in sheet.cells.items()
-            if isinstance(cell.value, float) and cell.kind != "input" and not cell.value.is_integer()
+            if isinstance(cell.value, float)
+            and cell.kind != "input"
+            and not cell.value.is_integer()
         }
         """Columns with numbers that are not whole."""
         self.tall: dict[int, int] = {}
@@ -291,7 +309,7 @@ class _SheetWriter:
 
     def _needed(self, decimals: int) -> dict[int, int]:
         need = dict.fromkeys(range(self.columns), 28)
-        for (row, column), cell in self.sheet.cells.items():
+        for (_, column), cell in self.sheet.cells.items():
             if cell.kind != "text" and cell.value is not None:
                 shown = _shown(cell, decimals)
                 need[column] = max(need[column], 7 * len(shown) + 9)
@@ -390,8 +408,10 @@ class _SheetWriter:
         return heads and len(str(cell.value)) < 40 and self._is_number(row + 1, column)
 
     def _is_number(self, row: int, column: int) -> bool:
-        cell = self.sheet.cells.get((row, column))
-        return cell is not None and isinstance(cell.value, float)
+        """Does a column go on with numbers here? Its first cells may be empty."""
+        found = (self.sheet.cells.get((line, column)) for line in range(row, row + 5))
+        first = next((cell for cell in found if cell is not None), None)
+        return first is not None and isinstance(first.value, float)
 
     def _note(self, row: int, column: int, cell: Cell) -> None:
         """What an input may be: said when it is chosen, and beside it where that is free."""
@@ -426,7 +446,10 @@ class _SheetWriter:
                 series["line"] = {"color": colour, "width": 1.75}
             made.add_series(series)
         made.set_title({"name": _words(chart.title), "name_font": {"size": 11}, "overlay": False})
-        x_axis: dict[str, Any] = {"name": _words(chart.x_title), "major_gridlines": {"visible": False}}
+        x_axis: dict[str, Any] = {
+            "name": _words(chart.x_title),
+            "major_gridlines": {"visible": False},
+        }
         made.set_x_axis(x_axis | self._ends(chart.x))
         y_axis: dict[str, Any] = {"name": _words(chart.y_title) if chart.y_title else ""}
         y_axis |= {"major_gridlines": {"visible": True, "line": {"color": "#DDDDDD"}}}
@@ -484,7 +507,9 @@ class _SheetWriter:
         checks = [check for check in self.sheet.checks if check.place is None]
         if not checks:
             return
-        top = 2 + max(max(self.rows, default=0), *(self._under(chart) for chart in self.sheet.charts), 0)
+        top = 2 + max(
+            max(self.rows, default=0), *(self._under(chart) for chart in self.sheet.charts), 0
+        )
         self.writer.lines[self.sheet.name] = top
         form, page = self.writer.format, self.page
         longest = max(len(check.label) for check in checks)

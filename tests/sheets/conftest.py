@@ -1,0 +1,32 @@
+"""Every workbook that a fast test needs, recalculated by one LibreOffice, whose start takes the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.sheets.recalculate import recalculate
+
+
+@dataclass(frozen=True)
+class Files:
+    """Workbooks by name: as they were written, and as LibreOffice computed them."""
+
+    written: dict[str, Path]
+    computed: dict[str, Path]
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    from tests.sheets import test_learning_by_hand, test_own_run, test_workbook
+
+    folder = tmp_path_factory.mktemp("sheets")
+    made = [
+        *test_workbook.files(folder),
+        *test_learning_by_hand.files(test_learning_by_hand.LIGHT, folder),
+        *test_own_run.files(folder),
+    ]
+    computed = recalculate(made, folder / "out")
+    return Files({path.stem: path for path in made}, {path.stem: path for path in computed})
