@@ -31,6 +31,8 @@ COMMANDS: dict[str, str] = {
     "summary": "Show a model layer by layer: activations and parameters.",
     "page": "Write a page with sliders: a fit, a rate, a kernel.",
     "sheet": "Write a workbook that learns in its cells, or of a run.",
+    "advise": "Say what to try next, in the course's order, and why.",
+    "diff": "Compare two runs: what was set, and what came of it.",
     "resize": "Copy a folder of pictures at a small size.",
     "samples": "List the embedded data sets, or write one as a folder.",
 }
