@@ -34,6 +34,7 @@ from drivetrain.models.language import create_language_model, language_descripti
 from drivetrain.models.resnet import ResidualBlock
 from drivetrain.optim import SCHEDULES, schedule
 from drivetrain.train.callback import EVENTS, Callback
+from drivetrain.train.callbacks.record import Record
 from drivetrain.train.callbacks.rnn_regularization import RNNRegularization
 from drivetrain.train.history import History
 
@@ -356,6 +357,7 @@ def made(cls: type) -> Any:
     """An object of `cls`; arguments without a default are filled in by their name."""
     values: dict[str, Any] = {
         "history": History(),
+        "record": Record(History()),
         "save": do_nothing,
         "write": do_nothing,
         "minutes": 60.0,

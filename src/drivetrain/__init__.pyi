@@ -1,4 +1,5 @@
 from drivetrain import (
+    clean as clean,
     collab as collab,
     eject as eject,
     errors as errors,

@@ -135,7 +135,9 @@ def test_ratings_are_not_taken_for_events_in_silence() -> None:
         in made.application.data.notes
     )
     for options in ({"rating": "rating"}, {"implicit": False}):
-        with pytest.raises(ConfigError, match=r"'bpr' learns from events\. To leave the ratings aside"):
+        with pytest.raises(
+            ConfigError, match=r"'bpr' learns from events\. To leave the ratings aside"
+        ):
             learner(columns, model="bpr", **options, **QUIET)
     with pytest.raises(ConfigError, match=r"There is no model 'asl' to fit\. Did you mean 'als'\?"):
         fit(columns, model="asl")

@@ -22,7 +22,7 @@ from tools import attack_corpus
 SECONDS, MEGABYTES = 2.0, 300.0
 SECONDS_OF_EJECT = 10.0
 """To write a script takes seconds of a sound run too."""
-EVERY, EVERY_LOAD = 100, 15
+EVERY, EVERY_LOAD = 160, 25
 """Of so many attacks the fast tests take one, through every door or `load`; `make test-all` takes all."""
 RARER = 12
 """So many times less often of tables, of which there are more."""

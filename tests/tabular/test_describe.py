@@ -17,6 +17,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from drivetrain import store
 from drivetrain.data.frame import Factor, Frame
 from drivetrain.errors import ConfigError, DataError
+from drivetrain.report.svg import round_numbers, safe, short
 from drivetrain.tabular.describe import Description, describe
 from drivetrain.tabular.description.alone import alone, groups_of
 from drivetrain.tabular.description.charts import (
@@ -28,7 +29,6 @@ from drivetrain.tabular.description.charts import (
     outcome_of,
 )
 from drivetrain.tabular.description.hints import row_hashes
-from drivetrain.tabular.description.svg import round_numbers, safe, short
 from drivetrain.tabular.description.views import date_view, number_view, word_view
 from drivetrain.tabular.target import Target, find_target
 from tests.tabular.tables import passengers, real, sales, write

@@ -2,6 +2,8 @@
 
     found = dt.clean.label_issues(targets, probs)       # of probabilities out of fold
     found.order[:20], found.num_flagged
+    pairs = dt.clean.near_texts(texts)                  # also near_pictures, near_rows
+    print(dt.clean.Duplicates.of(pairs, ids, parts=parts))
 
 Functions of arrays, whatever application they come from. Names are loaded on first use.
 """
@@ -13,16 +15,42 @@ from typing import TYPE_CHECKING
 from drivetrain._lazy import install
 
 if TYPE_CHECKING:
+    from drivetrain.clean.duplicates import Duplicates, NearPairs, joined, same_content
     from drivetrain.clean.journal import Journal
     from drivetrain.clean.labels import LabelIssues, label_issues
+    from drivetrain.clean.near_pictures import near_pictures
+    from drivetrain.clean.near_rows import near_rows
+    from drivetrain.clean.near_texts import near_texts
     from drivetrain.clean.patch import Change, Patch, merge
+    from drivetrain.clean.queue import Item, Queue
 
-__all__ = ["Change", "Journal", "LabelIssues", "Patch", "label_issues", "merge"]
+__all__ = [
+    "Change",
+    "Duplicates",
+    "Item",
+    "Journal",
+    "LabelIssues",
+    "NearPairs",
+    "Patch",
+    "Queue",
+    "joined",
+    "label_issues",
+    "merge",
+    "near_pictures",
+    "near_rows",
+    "near_texts",
+    "same_content",
+]
 
 _HOMES = {
+    "duplicates": ("Duplicates", "NearPairs", "joined", "same_content"),
     "journal": ("Journal",),
     "labels": ("LabelIssues", "label_issues"),
+    "near_pictures": ("near_pictures",),
+    "near_rows": ("near_rows",),
+    "near_texts": ("near_texts",),
     "patch": ("Change", "Patch", "merge"),
+    "queue": ("Item", "Queue"),
 }
 """Module -> the public names that it holds."""
 

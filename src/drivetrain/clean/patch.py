@@ -134,6 +134,16 @@ class Patch:
             }
         )
 
+    @classmethod
+    def of_setting(cls, given: Patch | Mapping[str, Any] | store.StrPath) -> Patch:
+        """A patch as data is given one: itself, its JSON as a run records it, or its file.
+
+        Raises: as `read`.
+        """
+        if isinstance(given, Patch):
+            return given
+        return cls.from_json(given) if isinstance(given, Mapping) else cls.read(given)
+
     def to_json(self) -> dict[str, Any]:
         """As it is written."""
         return {
@@ -156,7 +166,14 @@ class Patch:
 
         Raises: RunError: it is missing, or no JSON. DataError: it is no patch, or of a later version.
         """
-        value = store.read_json(path)
+        return cls.from_json(store.read_json(path), path)
+
+    @classmethod
+    def from_json(cls, value: Any, path: store.StrPath = "The patch") -> Patch:
+        """What `to_json` gave; `path` is named in errors.
+
+        Raises: DataError: as `read`.
+        """
         if not isinstance(value, dict) or value.get("format") != _FORMAT:
             raise DataError(f"{path} is no patch: expected a file that `drivetrain clean` wrote.")
         if value.get("version") != VERSION:

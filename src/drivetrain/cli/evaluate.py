@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, ratings, report, tables, texts
+from drivetrain.cli import common, pictures, ratings, tables, texts
 
 
 @click.command(short_help="Measure a model on labelled pictures, rows, texts or ratings.")
@@ -40,5 +40,5 @@ def command(run: Path, source: str, as_json: bool, seed: int | None, out: Path |
     is_table = application == "tabular"
     with common.stdout_kept():
         measured = tabular.load(run).evaluate(path) if is_table else vision.evaluate(run, path)
-    text = tables.measured(measured) if is_table else report.measured(measured)
+    text = tables.measured(measured) if is_table else pictures.measured(measured)
     common.answer(measured, text, as_json=as_json, copy=out)

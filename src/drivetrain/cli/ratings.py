@@ -203,7 +203,7 @@ def _data(
 
 def found(learner: Any) -> str:
     """What was found in the ratings and what was chosen, before training."""
-    from drivetrain.cli.report import set_aside
+    from drivetrain.cli.pictures import set_aside
 
     data, folder = learner.application.data, learner.run.folder
     counts = data.counts()

@@ -1,107 +1,78 @@
-"""What a training or a measurement found, as text for people."""
+"""`drivetrain report`: a run as one HTML file, or as slides."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from drivetrain.cli import layout
+import click
 
-MOST_SHOWN = 5
-"""So many files that were set aside are named; the rest is in the run's quarantine.jsonl."""
+from drivetrain.cli import common, exits, layout
 
-_NAMES = {
-    "accuracy": "accuracy",
-    "error_rate": "error rate",
-    "loss": "loss",
-    "majority_class": "majority class",
-    "nearest_mean_image": "nearest mean image",
-}
+PAGES = (".html", ".htm")
 
 
-def found(learner: Any) -> str:
-    """What was found in the source and what was chosen, before training."""
-    data = learner.application.data
-    counts = data.counts()
-    sealed = f", {counts['test']:,} sealed for a test" if counts["test"] else ""
-    rows = [
-        ("Source", str(data.source)),
-        ("Classes", layout.shorten(data.classes)),
-        ("Labels", data.task.labelled_by),
-        ("Pictures", f"{counts['train']:,} to train, {counts['valid']:,} to validate{sealed}"),
-    ]
-    parts = [layout.table(rows)]
-    aside = [entry.to_json() for entry in data.quarantined]
-    if aside:
-        parts.append(set_aside(aside, where=learner.run.folder / "quarantine.jsonl"))
-    parts.append(f"Chosen for you (how to change each: {learner.run.folder / 'run.json'})")
-    parts.append(f"{learner.choices}\n")
-    return "\n".join(parts)
+@click.command(short_help="Write a run as a page: what it reached, where it errs.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--slides", is_flag=True, help="The same as slides: arrow keys, one file, no server.")
+@common.options(
+    out="The file; by default RUN/report.html, or RUN/slides.html.",
+    seed="Changes nothing: the report is of the run as it is.",
+    short_out=True,
+)
+def command(run: Path, slides: bool, as_json: bool, seed: int | None, out: Path | None) -> None:
+    """Write RUN as one HTML file that opens anywhere, without a network.
+
+    It says what was asked, shows the data, how training went, the result beside simple rules, where the
+    model errs, what to do next, and every choice with its reason. Where the data is no longer there, it
+    says what the run alone says.
+
+    \b
+    drivetrain report runs/2026-01-31-photos
+    drivetrain report runs/2026-01-31-photos --slides -o talk.html
+    """
+    if out is not None and out.suffix.lower() not in PAGES:
+        raise click.UsageError(f"--out: the report is a file that ends in .html. Got {out}.")
+    from drivetrain.cli.program import COMMANDS
+    from drivetrain.report.build import build
+    from drivetrain.report.record import open_record
+
+    record = open_record(run)
+    with common.stdout_kept(), common.counter() as count:
+        evidence = _evidence(run, record.application, count)
+        found = build(record, evidence, commands=COMMANDS)
+    path = found.write(out or run / ("slides.html" if slides else "report.html"), as_slides=slides)
+    document = {"report": str(path), "bytes": path.stat().st_size, **found.to_json()}
+    lines = [found.head.verdict, ""]
+    lines += [layout.table([(fact.name, fact.value, fact.beside) for fact in found.head.facts])]
+    if found.advice:
+        lines += ["", "Next"]
+        lines += [f"  {place}. {one.what}" for place, one in enumerate(found.advice, 1)]
+    lines += ["", f"{path} ({path.stat().st_size / 1000:,.0f} kB): open it in a browser."]
+    if not slides:
+        lines.append(f"As slides: drivetrain report {shlex.quote(str(run))} --slides")
+    common.answer(document, "\n".join(lines), as_json=as_json)
 
 
-def set_aside(entries: Sequence[Mapping[str, str]], *, where: object = "") -> str:
-    """The files that were not used, with their reasons."""
-    shown = entries[:MOST_SHOWN]
-    lines = [f"{len(entries):,} set aside:"]
-    lines.append(layout.table([(e["id"], e["detail"]) for e in shown], indent=2))
-    if len(entries) > len(shown):
-        lines.append(
-            f"  … and {len(entries) - len(shown):,} more" + (f", in {where}" if where else "")
+def _evidence(run: Path, application: str, count: common.Counter) -> Any:
+    """What the application knows of a run; where its data or model is gone, why."""
+    from drivetrain.errors import DataError, RunError
+    from drivetrain.report.evidence import Evidence
+
+    try:
+        if application == "tabular":
+            from drivetrain.tabular.reporting import evidence
+        elif application == "text":
+            from drivetrain.text.reporting import evidence
+        elif application == "collab":
+            from drivetrain.collab.reporting import evidence
+        else:
+            from drivetrain.vision.reporting import evidence
+        return evidence(run, report=count)
+    except (DataError, RunError) as error:
+        exits.print_line(f"{error} The report says what the run alone says.")
+        note = (
+            f"The data was not looked at again, so that parts of this report are missing. {error}"
         )
-    return "\n".join(lines)
-
-
-def result(document: Mapping[str, Any]) -> str:
-    """The result of a training beside its baselines, where the run is, and what to type next."""
-    valid, items = document["metrics"]["valid"], document["items"]
-    run = shlex.quote(document["run"])  # so that the commands below can be typed as they stand
-    lines = [f"Result on {items['valid']:,} validation pictures"]
-    lines.append(_compared(valid, document["interval"], document["baselines"]))
-    epochs = "epoch" if document["epochs"] == 1 else "epochs"
-    spent = f"{document['epochs']} {epochs} in {layout.duration(document['seconds'])}"
-    lines += [
-        "",
-        f"{spent}. The run is in {document['run']}",
-        "Next",
-        f"  drivetrain predict {run} PICTURE...",
-        f"  drivetrain evaluate {run} --on FOLDER",
-        f"  drivetrain summary {run}",
-    ]
-    return "\n".join(lines)
-
-
-def measured(document: Mapping[str, Any]) -> str:
-    """The result of an evaluation."""
-    lines = [f"Result on {document['items']:,} pictures of {document['source']}"]
-    lines.append(
-        _compared(document["metrics"], document["interval"], document.get("baselines", {}))
-    )
-    if document["trained_on"]:
-        lines.append(
-            f"{document['trained_on']:,} of them trained the model: on new pictures it will do worse."
-        )
-    if document["quarantined"]:
-        lines.append(set_aside(document["quarantined"]))
-    return "\n".join(lines)
-
-
-def _compared(
-    metrics: Mapping[str, float], interval: Sequence[float], baselines: Mapping[str, Any]
-) -> str:
-    """Accuracy with its interval, the baselines' under it, then the other figures."""
-    rows = [("accuracy", layout.number(metrics["accuracy"]), _between(interval))]
-    for name, record in baselines.items():
-        label = f"  {_NAMES.get(name, name)}"
-        if "class" in record:
-            label += f" ({record['class']})"
-        rows.append((label, layout.number(record["accuracy"]), _between(record["interval"])))
-    for name, value in metrics.items():
-        if name != "accuracy":
-            rows.append((_NAMES.get(name, name), layout.number(value), ""))
-    return layout.table(rows, indent=2)
-
-
-def _between(interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"95% interval {layout.number(low)} to {layout.number(high)}"
+        return Evidence(notes=[note])

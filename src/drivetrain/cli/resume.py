@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, ratings, report, tables, texts
+from drivetrain.cli import common, exits, pictures, ratings, tables, texts
 
 
 @click.command(short_help="Continue a training that was stopped.")
@@ -41,6 +41,6 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     with said_as_damage(run / "run.json"):
         document = Run.open(run).read()["results"]
         of = {"tabular": tables.result, "text": texts.result, "collab": ratings.result}
-        say = of.get(application, report.result)
+        say = of.get(application, pictures.result)
         text = say(document)
     common.answer(document, text, as_json=as_json, copy=out)

@@ -67,6 +67,28 @@ class _ShareOrDate(click.ParamType):
         return share
 
 
+class _ShareOrPath(click.ParamType):
+    """A share of the items, or where items of their own lie."""
+
+    name = "share or file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """The share as a number; a path as it is written."""
+        text = str(value).strip()
+        try:
+            share = float(text)
+        except ValueError:
+            return text
+        if not 0 < share < 1:
+            return self.fail(
+                f"{text!r} is not a share between 0 and 1 such as 0.2, nor a file.", param, ctx
+            )
+        return share
+
+
+TEST = _ShareOrPath()
 _COUNT = _whole(low=1)
 _SHARE = _number(min=0, max=1, min_open=True, max_open=True)
 _WORD = _Either("a text", str)
@@ -76,6 +98,8 @@ DATA: dict[str, click.ParamType] = {
     "size": _COUNT,
     "resize": click.Choice(["crop", "squish", "pad"]),
     "valid": _SHARE,
+    "test": TEST,
+    "patch": _WORD,
     "num_workers": _whole(low=0),
     "cache_bytes": _whole(low=0),
 }
@@ -112,6 +136,8 @@ LEARNER: dict[str, click.ParamType] = {
 TABLE_SPLITS = ("stratified", "random", "time", "group")
 TABLE: dict[str, click.ParamType] = {
     "valid": _ShareOrDate(),
+    "test": TEST,
+    "patch": _WORD,
     "split": click.Choice(TABLE_SPLITS),
     "because": _WORD,
     "time": _WORD,
@@ -176,6 +202,8 @@ TEXT_DATA: dict[str, click.ParamType] = {
     "target_kind": click.Choice(["class", "number", "labels"]),
     "separator": _WORD,
     "valid": _ShareOrDate(),
+    "test": TEST,
+    "patch": _WORD,
     "split": TABLE["split"],
     "group": _WORD,
     "time": _WORD,
@@ -215,7 +243,7 @@ RATING_DATA: dict[str, click.ParamType] = {
     "item_facts": _WORD,
     "split": click.Choice(RATING_SPLITS),
     "valid": _ShareOrDate(),
-    "test": _SHARE,
+    "test": TEST,
     "rating_range": _Either("a pair such as [1, 5]", list),
     "duplicates": click.Choice(["last", "first", "mean"]),
     "delimiter": _WORD,
@@ -248,6 +276,7 @@ SETTINGS: dict[str, click.ParamType] = {
     **TEXTS,
     **RATINGS,
     "valid": TABLE["valid"],
+    "test": TEST,
     "split": SPLITS,
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,14 +82,9 @@ def command(
 
 
 def _ready(name: str, settings: dict[str, Any]) -> Any:
-    from importlib import import_module
-
     from drivetrain import sheets
-    from drivetrain._registry import lookup
 
-    _, target = lookup(sheets.SHEETS, name, what="workbook")
-    module, _, function = target.partition(":")
-    taken = inspect.signature(getattr(import_module(module), function)).parameters
+    taken = sheets.settings_of(name)
     reasons = {
         "seed": "draws nothing at random",
         "data": "reads no file",

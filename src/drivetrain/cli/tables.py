@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from drivetrain._registry import did_you_mean
-from drivetrain.cli import common, exits, layout, settings
+from drivetrain.cli import common, exits, gating, layout, settings
 
 SUFFIXES = (".parquet", ".pq", ".tsv", ".csv", ".csv.gz", ".tsv.gz", ".csv.zst")
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
@@ -53,7 +53,13 @@ def _names_pictures(path: Path) -> bool:
 
 
 def train(
-    path: Path, given: dict[str, Any], *, out: Path | None, as_json: bool, dry_run: bool
+    path: Path,
+    given: dict[str, Any],
+    *,
+    out: Path | None,
+    as_json: bool,
+    dry_run: bool,
+    accepted: Mapping[str, str],
 ) -> None:
     """Train as the settings say, into a run folder, and print what came out."""
     wrong = [n for n in given if n not in {*settings.TABLES, "seed", "callbacks", "drop", "kinds"}]
@@ -77,13 +83,19 @@ def train(
     if model == "net":
         if minutes is not None:
             raise click.UsageError("--minutes: of tables it is for the leaderboard. Give --epochs.")
-        _train_net(path, names, given, out, as_json, dry_run)
+        _train_net(path, names, given, out, as_json, dry_run, accepted)
     else:
-        _train_board(path, names, given, model, minutes, out, as_json)
+        _train_board(path, names, given, model, minutes, out, as_json, accepted)
 
 
 def _train_net(
-    path: Path, target: Any, given: dict[str, Any], out: Path | None, as_json: bool, dry_run: bool
+    path: Path,
+    target: Any,
+    given: dict[str, Any],
+    out: Path | None,
+    as_json: bool,
+    dry_run: bool,
+    accepted: Mapping[str, str],
 ) -> None:
     from drivetrain import tabular
     from drivetrain.cli.train import run_to_end
@@ -96,6 +108,7 @@ def _train_net(
         learner = tabular.learner(data, callbacks=given["callbacks"], announce=False, **own)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
+            gating.pass_table(data, learner.choices, accepted)
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -115,6 +128,7 @@ def _train_board(
     minutes: float | None,
     out: Path | None,
     as_json: bool,
+    accepted: Mapping[str, str],
 ) -> None:
     from drivetrain import tabular
     from drivetrain._registry import lookup
@@ -134,6 +148,7 @@ def _train_board(
         raise click.UsageError(f"'{next(iter(own))}': for one model; say which with --model.")
     with common.stdout_kept(), common.counter() as count:
         data = tabular.gather(path, target, report=count, **data_options)
+        gating.pass_table(data, data.choices, accepted)
         run = Run.create(out) if out else Run.create_dated("runs", path.stem)
         try:
             if not as_json:
@@ -336,7 +351,7 @@ def found(data: Any, folder: Path) -> str:
     parts = [layout.table(rows), f"Columns\n{data.schema}"]
     parts += [f"! {note}" for note in data.notes]
     if data.quarantined:
-        from drivetrain.cli.report import set_aside
+        from drivetrain.cli.pictures import set_aside
 
         aside = [entry.to_json() for entry in data.quarantined]
         parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout, settings, tables
+from drivetrain.cli import common, exits, gating, layout, settings, tables
 
 TASKS = ("text", "language")
 OTHERS = ("net", "tree", "forest", "boosting", "linear", "one_r", "majority", "leaderboard")
@@ -74,6 +74,7 @@ def train(
     out: Path | None,
     as_json: bool,
     dry_run: bool,
+    accepted: Mapping[str, str],
 ) -> None:
     """Train as the settings say, into a run folder, and print what came out."""
     from drivetrain.cli.train import run_to_end
@@ -89,6 +90,7 @@ def train(
         learner = _learner(path, dict(given), task, why, count)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
+            gating.pass_texts(learner.application.data, learner.choices, accepted)
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -125,7 +127,7 @@ def _learner(path: Path, given: dict[str, Any], task: str, why: str, count: Any)
 
 def found(learner: Any) -> str:
     """What was found in the texts and what was chosen, before training."""
-    from drivetrain.cli.report import set_aside
+    from drivetrain.cli.pictures import set_aside
 
     data, folder = learner.application.data, learner.run.folder
     counts = data.counts()

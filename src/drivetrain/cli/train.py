@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, ratings, report, settings, tables, texts
+from drivetrain.cli import common, exits, gating, pictures, ratings, settings, tables, texts
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -46,6 +47,19 @@ if TYPE_CHECKING:
     "--valid",
     type=settings.TABLE["valid"],
     help="Share of the items kept for validation; of a table also a date, from which on rows are.",
+)
+@click.option(
+    "--test",
+    type=settings.TEST,
+    metavar="SHARE|FILE",
+    help="Seal a share of the items for `drivetrain test`, or a file or folder of them; nothing "
+    "sees them before.",
+)
+@click.option(
+    "--patch",
+    type=click.Path(),
+    metavar="FILE",
+    help="Changes of labels that `drivetrain clean` wrote; the source stays as it is.",
 )
 @click.option(
     "--pattern", help="Labels are in the file names: a regular expression with one group."
@@ -90,7 +104,16 @@ if TYPE_CHECKING:
 @click.option(
     "--titles", metavar="TABLE", help="Of ratings: a table of items and what they are called."
 )
-@click.option("--because", help="Why a table with dates is to be split otherwise; it is recorded.")
+@click.option(
+    "--because",
+    help="Why a table with dates is to be split otherwise, or a finding let pass; it is recorded.",
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="NAME",
+    help="A critical finding of `drivetrain check` that is let pass, for the reason of --because.",
+)
 @click.option(
     "--pictures",
     "folder",
@@ -129,6 +152,7 @@ def command(
     seed: int | None,
     out: Path | None,
     text_columns: tuple[str, ...],
+    accept: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train a model on SOURCE and measure it on items it did not learn from.
@@ -161,6 +185,7 @@ def command(
     if seed is not None:
         given["seed"] = seed
     given["callbacks"] = callbacks
+    accepted = gating.accepted_of(accept, given)
     if text_columns:
         if "text_columns" in given:
             raise click.UsageError("'text_columns' is given twice: by --set and by --text.")
@@ -168,6 +193,8 @@ def command(
     path = common.find_source(source or _default_sample())
     why = ratings.is_ratings(path, task, {**given, "drop": drop, "kinds": kinds})
     if why is not None:
+        if accepted:
+            raise click.UsageError("--accept: nothing that is found in ratings stops a training.")
         given |= {"drop": drop, "kinds": kinds}
         ratings.train(
             path,
@@ -190,22 +217,23 @@ def command(
             out=out,
             as_json=as_json,
             dry_run=dry_run,
+            accepted=accepted,
         )
         return
     if tables.is_table(path, task, given):
         given |= {"drop": drop, "kinds": kinds}
-        tables.train(path, given, out=out, as_json=as_json, dry_run=dry_run)
+        tables.train(path, given, out=out, as_json=as_json, dry_run=dry_run, accepted=accepted)
         return
     _check_pictures(given, drop=drop, kind=kinds)
     if dry_run:
         memory = _dry_run(path, given)
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
-    learner = _learner(path, source or _default_sample(), given, out, began)
+    learner = _learner(path, source or _default_sample(), given, out, began, accepted)
     if not as_json:
-        click.echo(report.found(learner))
+        click.echo(pictures.found(learner))
     document = run_to_end(learner, learner.train)
-    common.answer(document, report.result(document), as_json=as_json)
+    common.answer(document, pictures.result(document), as_json=as_json)
 
 
 def run_to_end(learner: Learner, train: Any) -> dict[str, Any]:
@@ -235,13 +263,19 @@ def _check_pictures(given: dict[str, Any], **options: tuple[str, ...]) -> None:
 
 
 def _learner(
-    path: Path, name: str, given: dict[str, Any], out: Path | None, began: float
+    path: Path,
+    name: str,
+    given: dict[str, Any],
+    out: Path | None,
+    began: float,
+    accepted: Mapping[str, str],
 ) -> Learner:
     from drivetrain.train.run import Run
 
     minutes = given.pop("minutes", None)
     with common.stdout_kept(), common.counter() as count:
         learner = _untrained(path, given, count)
+        gating.pass_pictures(_data_of(learner), learner.choices, accepted)
         run = Run.create(out) if out else Run.create_dated("runs", Path(name).stem)
         if minutes is not None:
             from drivetrain.vision.learner import plan_within
@@ -252,6 +286,10 @@ def _learner(
             )
         learner.start_run(run)
     return learner
+
+
+def _data_of(learner: Any) -> VisionData:
+    return learner.application.data
 
 
 def _untrained(path: Path, given: dict[str, Any], count: common.Counter) -> Learner:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from drivetrain.collab.baselines import ItemMean, Popularity, TrainMean, UserItemMean
     from drivetrain.collab.bundle import load, open_bundle, verify
     from drivetrain.collab.bundling.exporting import export
+    from drivetrain.collab.checking import check
     from drivetrain.collab.data import CollabData, from_csv, from_table, gather
     from drivetrain.collab.events import fit
     from drivetrain.collab.factors import Factors
-    from drivetrain.collab.learner import learner, reopen, resume
+    from drivetrain.collab.learner import learner, reopen, resume, test
     from drivetrain.collab.looking.components import principal_components
     from drivetrain.collab.looking.look_up import look_up
     from drivetrain.collab.looking.reading import (
@@ -56,6 +57,7 @@ __all__ = [
     "TrainMean",
     "UserItemMean",
     "cap_ratings",
+    "check",
     "compare_districts",
     "compare_ratings",
     "concentration",
@@ -88,6 +90,7 @@ __all__ = [
     "resume",
     "simulate_districts",
     "simulate_feedback",
+    "test",
     "user_biases",
     "verify",
 ]
@@ -109,6 +112,7 @@ _HOMES = {
         "verify",
     ),
     "bundling.exporting": ("export",),
+    "checking": ("check",),
     "data": (
         "CollabData",
         "from_csv",
@@ -121,6 +125,7 @@ _HOMES = {
         "learner",
         "reopen",
         "resume",
+        "test",
     ),
     "looking.components": ("principal_components",),
     "looking.look_up": ("look_up",),

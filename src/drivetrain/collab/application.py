@@ -13,12 +13,14 @@ from drivetrain.collab.data import CollabData
 from drivetrain.collab.lists import interval_of as lists_interval, list_baselines, ranked, values_of
 from drivetrain.collab.measure import RatingResult, measure_ratings
 from drivetrain.collab.model import CollabModel, model_of
+from drivetrain.collab.sealing import opened, seal_of
 from drivetrain.collab.seen import Seen, write_seen
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.ratings import RatingTable
 from drivetrain.train.choice import Choices
 from drivetrain.train.learner import Learner
 from drivetrain.train.run import Run
+from drivetrain.train.sealed import Opened, Seal, sealed_record
 
 
 class CollabApplication:
@@ -70,7 +72,16 @@ class CollabApplication:
             "choices": self.choices.to_json(),
             "items": self.data.counts(),
             "notes": self.data.notes,
+            **sealed_record(self.seal()),
         }
+
+    def seal(self) -> Seal | None:
+        """What was sealed for a test; see `train.sealed`."""
+        return seal_of(self.data)
+
+    def open_sealed(self, learner: Learner) -> Opened:
+        """The sealed ratings, measured. `Learner.test` counts the look."""
+        return opened(self.model(learner), self.data)
 
     def loaders(self) -> Loaders:
         """The loaders of the ratings, as the settings say."""

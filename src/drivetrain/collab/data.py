@@ -250,6 +250,11 @@ def gather(
         raise ConfigError(
             f"There is no split '{split}'.{did_you_mean(split, SPLITS)} Known: {', '.join(SPLITS)}."
         )
+    if isinstance(test, bool) or not isinstance(test, int | float):
+        raise ConfigError(
+            f"`test` of ratings is a share of them, such as 0.1: ratings of a file of their own may be "
+            f"of users whom training has not. Measure those by `evaluate`. Got {test!r}."
+        )
     given = None if isinstance(valid, float | int) else [int(row) for row in valid]
     if given is not None and (split is not None or test):
         raise ConfigError(
@@ -285,7 +290,9 @@ def gather(
     if is_bare:
         notes.insert(0, f"The file has no header: its columns are {', '.join(opened.names)}.")
     if aside is not None:
-        notes.append(f"The ratings in '{aside}' are left aside: each row says that something happened.")
+        notes.append(
+            f"The ratings in '{aside}' are left aside: each row says that something happened."
+        )
     _say_columns(choices, columns)
     data = CollabData(
         source=opened.source,

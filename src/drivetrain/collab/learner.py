@@ -21,10 +21,13 @@ from drivetrain._registry import did_you_mean
 from drivetrain.collab.application import CollabApplication, CollabLearner
 from drivetrain.collab.data import CollabData, Report, gather, gather_again
 from drivetrain.collab.events import FITTED, bpr_learner
+from drivetrain.collab.model import load
+from drivetrain.collab.sealing import opened
 from drivetrain.errors import ConfigError, RunError
 from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
 from drivetrain.models.factorization import create_factorization, factorization_shapes
 from drivetrain.models.tabular import embedding_dim
+from drivetrain.train import sealed
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.unknown_rows import UnknownRows
 from drivetrain.train.choice import Choices
@@ -33,6 +36,7 @@ from drivetrain.train.keeping import callbacks_from
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, said_as_damage
+from drivetrain.train.sealed import TestResult
 
 MODELS = ("dot_bias", "dot", "net")
 """Names of models that predict ratings."""
@@ -273,6 +277,20 @@ RECORD: Mapping[str, Any] = {
     },
 }
 """What `run.json` has to say for a run of ratings to be opened again; see `train.run.check_form`."""
+
+
+def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
+    """Open the sealed ratings of a run, and count the look; see `train.sealed`.
+
+    Raises: RunError: no run, or nothing was sealed. DataError: the ratings are gone or have changed.
+        StorageError: the look cannot be written down; then nothing is said either.
+    """
+    run = Run.open(folder)
+    seal, record, model = sealed.seal_of(run), run.read(), load(folder)
+    with said_as_damage(run.folder / "run.json"):
+        data = gather_again(record["data"], report=report)
+    weights = store.weights_sha256(model.net.state_dict())
+    return sealed.look(seal, lambda: opened(model, data), run=run.folder, weights=weights)
 
 
 def resume(

@@ -9,6 +9,8 @@ and the guide in front says whether all of them agree, what to change, and what 
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from drivetrain.store import StrPath
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
 
-__all__ = ["SHEETS", "Workbook", "build", "write"]
+__all__ = ["SHEETS", "Workbook", "build", "settings_of", "write"]
 
 SHEETS: dict[str, tuple[str, str]] = {
     "descent": (
@@ -95,12 +97,24 @@ def build(what: str | Learner, **settings: Any) -> Workbook:
         the Learner's net is not one that cells can hold; which part, and what would do, is said.
     """
     if isinstance(what, str):
-        _, target = lookup(SHEETS, what, what="workbook")
-        module, _, name = target.partition(":")
-        return getattr(import_module(module), name)(**settings)
+        return _builder(what)(**settings)
     from drivetrain.sheets import own_run
 
     return own_run.build(what, **settings)
+
+
+def settings_of(name: str) -> tuple[str, ...]:
+    """The settings that a workbook takes, by their names.
+
+    Raises: UnknownNameError: there is no such workbook.
+    """
+    return tuple(inspect.signature(_builder(name)).parameters)
+
+
+def _builder(name: str) -> Callable[..., Workbook]:
+    _, target = lookup(SHEETS, name, what="workbook")
+    module, _, function = target.partition(":")
+    return getattr(import_module(module), function)
 
 
 def write(what: str | Learner, path: StrPath, **settings: Any) -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from drivetrain.tabular.bundling.exporting import export
     from drivetrain.tabular.bundling.guarded import GuardedRow, GuardedRows
     from drivetrain.tabular.bundling.predictor import TablePredictor
+    from drivetrain.tabular.checking import check
     from drivetrain.tabular.columns.kinds import Column, Schema
     from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
     from drivetrain.tabular.describe import Description, describe
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from drivetrain.tabular.explain import Explainer, explain
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
     from drivetrain.tabular.learner import learner, reopen, resume
-    from drivetrain.tabular.models import TabularModel, fit
+    from drivetrain.tabular.models import TabularModel, fit, test
     from drivetrain.tabular.preprocess import Preprocess
     from drivetrain.tabular.tune import tune
     from drivetrain.tabular.tuning.tuned import Tuned
@@ -48,6 +49,7 @@ __all__ = [
     "TabularModel",
     "TabularRegressor",
     "Tuned",
+    "check",
     "describe",
     "explain",
     "export",
@@ -61,6 +63,7 @@ __all__ = [
     "load",
     "reopen",
     "resume",
+    "test",
     "tune",
     "verify",
 ]
@@ -68,6 +71,7 @@ __all__ = [
 _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
     "bundle": ("load", "verify"),
+    "checking": ("check",),
     "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
     "describe": ("Description", "describe"),
     "estimator": ("TabularClassifier", "TabularRegressor"),
@@ -77,7 +81,7 @@ _HOMES = {
     "columns.kinds": ("Column", "Schema"),
     "leaderboard": ("Leaderboard", "leaderboard"),
     "learner": ("learner", "reopen", "resume"),
-    "models": ("TabularModel", "fit"),
+    "models": ("TabularModel", "fit", "test"),
     "bundling.predictor": ("TablePredictor",),
     "preprocess": ("Preprocess",),
     "tune": ("tune",),

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drivetrain.clean.patch import Patch
 from drivetrain.data.frame import Factor, Frame, Values
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
@@ -32,8 +33,10 @@ from drivetrain.errors import ConfigError, DataError
 from drivetrain.tabular.columns.dates import tells_time
 from drivetrain.tabular.columns.kinds import Schema, infer_schema, parse_frame
 from drivetrain.tabular.encoding import Positions, encoded
+from drivetrain.tabular.patching import patched
 from drivetrain.tabular.preprocess import Notes, Preprocess, learn, suggest_logs
 from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.sealing import SealedRows, check_test, seal_file, seal_share
 from drivetrain.tabular.streaming import (
     SAMPLE_ROWS,
     Streamed,
@@ -45,6 +48,7 @@ from drivetrain.tabular.streaming import (
 from drivetrain.tabular.target import Target, find_target
 from drivetrain.train.choice import Choices
 from drivetrain.train.memory import size
+from drivetrain.train.sealed import Seal
 
 Report = Callable[[str, int, int | None], None]
 """Is told (what is done, how many are done, how many there are)."""
@@ -111,6 +115,13 @@ class TabularData:
     stream: Streamed | None = None
     """Of a table larger than memory, how all its rows are read: then `frame` and all that goes with it
     is a sample of them, and `loaders` gives all. None for a table that is in memory."""
+    sealed: SealedRows | None = field(default=None, repr=False)
+    """Rows that stand in no part here, and wait for a test; None where nothing was sealed."""
+
+    @property
+    def seal(self) -> Seal | None:
+        """What is known of the sealed rows while they are closed; None where there are none."""
+        return None if self.sealed is None else self.sealed.seal
 
     def inner_split(self, *, seed: int, valid: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
         """The training rows split once more, in the manner of the split.
@@ -226,24 +237,31 @@ class TabularData:
         record = self.split.to_json(self.ids)
         if self.stream is not None:
             record |= {"of": "a sample", "rule": self.stream.rule.to_json()}
+        if self.sealed is not None:
+            own = self.sealed.path
+            record |= {"test": list(RowIds(self.sealed.ids))} if own is None else {"test_file": own}
         return record
 
     def counts(self) -> dict[str, int]:
         """Rows of each part, and those set aside; of a streamed table also those of the sample."""
         if self.stream is not None:
             sampled = {f"sample_{part}": len(self.rows[part]) for part in ("train", "valid")}
-            return {**self.stream.counts, **sampled}
+            apart = {} if self.sealed is None else {"test": self.sealed.seal.count}
+            return {**self.stream.counts, **apart, **sampled}
         return {
             "train": len(self.split.train),
             "valid": len(self.split.valid),
-            "test": len(self.split.test),
+            "test": len(self.split.test) if self.sealed is None else self.sealed.seal.count,
             "quarantined": len(self.quarantined),
         }
 
     def fingerprint(self) -> str:
         """SHA-256 over the source's content and how it was split."""
         split = hashlib.sha256(self.rows["train"].tobytes() + self.rows["valid"].tobytes())
-        known = json.dumps([self.report.sha256, split.hexdigest()])
+        apart = [] if self.sealed is None else [self.sealed.seal.fingerprint]
+        patch = self.recipe.get("patch")
+        changed = [] if patch is None else [json.dumps(patch, sort_keys=True)]
+        known = json.dumps([self.report.sha256, split.hexdigest(), *apart, *changed])
         return hashlib.sha256(known.encode()).hexdigest()
 
     @property
@@ -264,7 +282,9 @@ class TabularData:
         counts = self.counts()
         return (
             f"{self.source}: {counts['train'] + counts['valid']:,} rows; {counts['train']:,} train, "
-            f"{counts['valid']:,} validate.\n{self.schema}"
+            f"{counts['valid']:,} validate"
+            + (f", {counts['test']:,} sealed for a test" if counts["test"] else "")
+            + f".\n{self.schema}"
         )
 
 
@@ -296,6 +316,8 @@ def gather(
     target_kind: str | None = None,
     log_target: bool = False,
     valid: float | str | Sequence[int] = 0.2,
+    test: float | str | os.PathLike[str] | None = None,
+    patch: Patch | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     split: str | None = None,
     because: str | None = None,
     time: str | None = None,
@@ -327,6 +349,10 @@ def gather(
         log_target: learn log(1 + y) of a number.
         valid: share of the rows that validate; or a date, from which on they do; or their positions,
             counted from 0.
+        test: share of the rows that is sealed for a test, drawn as validation is, of what then remains;
+            or a file of such rows. They are in no part and in no statistics; see `tabular.sealing`.
+        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the file
+            and what is sealed stay as they are.
         split: `stratified`, `random`, `time` or `group`. By default rows with a date are split by time,
             and others stratified by class.
         because: why a table with dates is to be split otherwise; recorded with the run.
@@ -369,11 +395,29 @@ def gather(
     why = why_streamed(source, stream)
     opened = open_table(source, delimiter=delimiter, encoding=encoding, missing=missing)
     options |= {"stream": None if why is None else True, "sample_rows": sample_rows}
+    choices, apart = Choices(), None
+    if test is not None:
+        check_test(test, valid, is_streamed=why is not None)
+        options["test"] = test if isinstance(test, int | float) else _absolute(test)
     if why is None:
         first, table = None, opened.read()
         _check_names(table.column_names, names, drop, time, groups)
+        ids = opened.row_ids
+        if isinstance(test, int | float):
+            apart, table, ids = _without_sealed(table, ids, names, float(test), options)
+        if patch is not None:
+            changes = Patch.of_setting(patch)
+            table, ids, applied = patched(table, ids, names, changes)
+            options["patch"] = changes.to_json()
+            reason = " ".join(applied.notes())
+            choices.add("patch", len(changes), reason=reason, change="train without --patch")
         schema = infer_schema(table, kinds=dict(kinds or {}), target=names)
     else:
+        if patch is not None:
+            raise DataError(
+                f"{source} is read batch by batch, and a patch needs it in memory. Read it so: "
+                "--set stream=false"
+            )
         if sample_rows < FEWEST_SAMPLED:
             raise ConfigError(
                 f"`sample_rows` must be at least {FEWEST_SAMPLED}. Got {sample_rows}."
@@ -381,13 +425,12 @@ def gather(
         _check_names(opened.names, names, drop, time, groups)
         rule = early_rule(options)
         first = look(opened, names, rule, sample_rows=sample_rows, report=report)
-        table = first.table
+        table, ids = first.table, first.ids
         schema = infer_schema(table, kinds=dict(kinds or {}), target=names, cells=first.cells())
     helpers = [name for name in (time, groups) if name is not None]
     left_out = {*names, *drop, *([groups] if groups is not None else [])}
     features = tuple(c.name for c in schema.columns if c.kind in USED and c.name not in left_out)
     wanted = [c.name for c in schema.columns if c.name in {*features, *names, *helpers}]
-    ids = opened.row_ids if first is None else first.ids
     frame, notes = parse_frame(table, schema, names=wanted, row_ids=ids)
     del table
     if report is not None and first is None:
@@ -399,7 +442,17 @@ def gather(
         )
     quarantined = list(opened.report.quarantined)
     frame = _with_target(frame, names, quarantined)
-    choices = Choices()
+    own = options.get("test")
+    if isinstance(own, str):
+        words = {"delimiter": delimiter, "encoding": encoding, "missing": missing}
+        apart = seal_file(own, names, **words)
+    if apart is not None:
+        why_sealed = (
+            f"{apart.seal.how}: no part of training or of validation; drivetrain test opens them"
+        )
+        choices.add(
+            "test", apart.seal.count, reason=why_sealed, change="--test SHARE or --test FILE"
+        )
     found = _split(frame, names, schema, features, options, choices)
     by = time or next((name for name in features if schema[name].kind == "date"), None)
     streamed = None
@@ -472,7 +525,29 @@ def gather(
         times=times,
         groups=members,
         stream=streamed,
+        sealed=apart,
     )
+
+
+def _without_sealed(
+    table: Any,
+    ids: np.ndarray,
+    names: Sequence[str],
+    share: float,
+    options: Mapping[str, Any],
+) -> tuple[SealedRows, Any, np.ndarray]:
+    """The rows that are sealed, and the table without them, as if it had been read so."""
+    schema = infer_schema(table, kinds=options["kinds"], target=names)
+    left_out = {*names, *options["drop"]}
+    helpers = [options[name] for name in ("time", "groups") if options[name] is not None]
+    features = [c.name for c in schema.columns if c.kind in USED and c.name not in left_out]
+    wanted = [c.name for c in schema.columns if c.name in {*features, *names, *helpers}]
+    frame, _ = parse_frame(table, schema, names=wanted, row_ids=ids)
+    frame = _with_target(frame, names, [])
+    asked = {**options, "valid": share}
+    found = _split(frame, names, schema, features, asked, Choices())
+    chosen = frame.ids[np.array(found.valid, dtype=np.int64)]
+    return seal_share(table, ids, found, chosen, share)
 
 
 def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> TabularData:

@@ -34,6 +34,7 @@ from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, said_as_damage
+from drivetrain.train.sealed import Opened, Seal, sealed_record
 
 BASELINES = ("majority", "one_r", "tree", "forest")
 """Simple models that stand beside every result."""
@@ -84,6 +85,7 @@ class TabularApplication:
             "choices": self.choices.to_json(),
             "items": self.data.counts(),
             "notes": self.data.notes,
+            **sealed_record(self.data.seal),
         }
 
     def loaders(self) -> Loaders:
@@ -144,6 +146,15 @@ class TabularApplication:
                 interval = None if measured.interval is None else list(measured.interval)
                 self._baselines[name] = {measured.primary: measured.value, "interval": interval}
         return self._baselines
+
+    def seal(self) -> Seal | None:
+        """What was sealed for a test; see `train.sealed`."""
+        return self.data.seal
+
+    def open_sealed(self, learner: Learner) -> Opened:
+        """The sealed rows, measured. `Learner.test` counts the look."""
+        assert self.data.sealed is not None, "`seal` was asked first"
+        return self.model(learner).on_sealed(self.data.sealed)
 
     def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
         """The part of an ejected script that is about tables; see `tabular.ejecting.net`."""

@@ -64,17 +64,23 @@ def measure(target: Target, outputs: np.ndarray, targets: np.ndarray) -> Measure
         outputs: (N,) or (N, T) numbers, or (N, C) probabilities.
         targets: as `Target.values` gives them.
     """
-    if target.kind == "class":
-        preds = torch.from_numpy(np.log(np.maximum(outputs, TINY)))  # softmax takes them back
-    else:
-        preds = torch.from_numpy(np.ascontiguousarray(outputs))
-    found = metrics_of(target)
-    true = torch.from_numpy(np.ascontiguousarray(targets))
+    found, preds, true = prepared_metrics(target, outputs, targets)
     values = {}
     for one in found:
         one.update(preds, true)
         values[one.name] = float(one.compute())
     return Measured(values, metrics.interval_of(found[0]), len(targets))
+
+
+def prepared_metrics(
+    target: Target, outputs: np.ndarray, targets: np.ndarray
+) -> tuple[list[Any], torch.Tensor, torch.Tensor]:
+    """The metrics of a target, and what they are to be updated with; arguments as of `measure`."""
+    if target.kind == "class":
+        preds = torch.from_numpy(np.log(np.maximum(outputs, TINY)))  # softmax takes them back
+    else:
+        preds = torch.from_numpy(np.ascontiguousarray(outputs))
+    return metrics_of(target), preds, torch.from_numpy(np.ascontiguousarray(targets))
 
 
 def score(target: Target, outputs: np.ndarray, targets: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from drivetrain import store
 from drivetrain.data.frame import Frame
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError, DrivetrainError, RunError
-from drivetrain.tabular import fitting
+from drivetrain.tabular import fitting, sealing
 from drivetrain.tabular.answers import (
     ROWS,
     RowPrediction,
@@ -34,14 +34,16 @@ from drivetrain.tabular.answers import (
 )
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.columns.parsing import Unread
-from drivetrain.tabular.data import Report, TabularData, gather
+from drivetrain.tabular.data import Report, TabularData, gather, gather_again
 from drivetrain.tabular.estimators import Estimator, Prepared, unpack
 from drivetrain.tabular.fitting import Fitted
-from drivetrain.tabular.measure import Measured, measure
+from drivetrain.tabular.measure import Measured, measure, prepared_metrics
 from drivetrain.tabular.preprocess import Notes, Preprocess
 from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.sealing import SealedRows
 from drivetrain.tabular.streaming import add_notes, rechunked, settled
 from drivetrain.tabular.target import Target
+from drivetrain.train import sealed
 from drivetrain.train.run import (
     Run,
     check_form,
@@ -50,6 +52,7 @@ from drivetrain.train.run import (
     versions,
     write_model,
 )
+from drivetrain.train.sealed import Opened, TestResult, sealed_record
 
 
 class Labelled(NamedTuple):
@@ -249,6 +252,13 @@ class TabularModel:
         frame, targets = self.data.part(part)
         return measure(self.target, self.estimator.predict(self.prepared(frame)), targets)
 
+    def on_sealed(self, rows: SealedRows) -> Opened:
+        """The sealed rows, measured; `test` and `Learner.test` count the look."""
+        frame, targets, said = self.labelled(rows.table)
+        outputs = self.estimator.predict(self.prepared(frame))
+        found, preds, true = prepared_metrics(self.target, outputs, targets)
+        return sealing.measured(found, preds, true, rows.table, said.left_out)
+
     def prepared(self, frame: Frame) -> Prepared:
         """A frame in the forms that estimators want."""
         return Prepared(self.preprocess, frame)
@@ -400,6 +410,24 @@ def load(folder: store.StrPath) -> TabularModel:
     return open_model(tensors, described, path)
 
 
+def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
+    """Open the sealed rows of a run, and count the look; see `train.sealed`.
+
+    Raises: RunError: no run, or nothing was sealed. DataError: the table is gone or has changed.
+        StorageError: the look cannot be written down; then nothing is said either.
+    """
+    run = Run.open(folder)
+    seal, record, model = sealed.seal_of(run), run.read(), load(folder)
+    with said_as_damage(run.folder / "run.json"):
+        rows = gather_again(record["data"], report=report).sealed
+    if rows is None:
+        raise RunError(
+            f"{run.folder / 'run.json'} says no longer which rows were sealed. Restore it."
+        )
+    weights = store.weights_sha256(model.estimator.pack()[0])
+    return sealed.look(seal, lambda: model.on_sealed(rows), run=run.folder, weights=weights)
+
+
 def open_model(
     tensors: Mapping[str, Tensor], described: Mapping[str, Any], path: Path
 ) -> TabularModel:
@@ -479,6 +507,7 @@ def run_record(data: TabularData | None, model: str, settings: Mapping[str, Any]
             "choices": data.choices.to_json(),
             "items": data.counts(),
             "notes": data.notes,
+            **sealed_record(data.seal),
         }
     return record
 

@@ -15,13 +15,14 @@ from drivetrain._lazy import install
 if TYPE_CHECKING:
     from drivetrain.text.answers import TextPrediction, TextPredictions
     from drivetrain.text.bundle import load, verify
+    from drivetrain.text.checking import check
     from drivetrain.text.corpus import texts_of_files, tokenize_corpus, train_on_corpus
     from drivetrain.text.data import TextData, from_csv, from_folder, from_table, from_texts, gather
     from drivetrain.text.duplicates import find_duplicates
     from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
     from drivetrain.text.general import general_model
     from drivetrain.text.language import language_learner, load_writer
-    from drivetrain.text.learner import export, gradual_unfreeze, learner, reopen, resume
+    from drivetrain.text.learner import export, gradual_unfreeze, learner, reopen, resume, test
     from drivetrain.text.lengths import length_statistics, vocabulary_coverage
     from drivetrain.text.looking import (
         confidently_wrong,
@@ -44,6 +45,7 @@ __all__ = [
     "TextModel",
     "TextPrediction",
     "TextPredictions",
+    "check",
     "confidently_wrong",
     "confused_pairs",
     "explain_page",
@@ -73,6 +75,7 @@ __all__ = [
     "rules_table",
     "save_encoder",
     "similarity",
+    "test",
     "texts_of_files",
     "tokenize_corpus",
     "train_on_corpus",
@@ -85,13 +88,14 @@ __all__ = [
 _HOMES = {
     "answers": ("TextPrediction", "TextPredictions"),
     "bundle": ("load", "verify"),
+    "checking": ("check",),
     "corpus": ("texts_of_files", "tokenize_corpus", "train_on_corpus"),
     "data": ("TextData", "from_csv", "from_folder", "from_table", "from_texts", "gather"),
     "duplicates": ("find_duplicates",),
     "encoder": ("load_encoder", "open_encoder", "save_encoder"),
     "general": ("general_model",),
     "language": ("language_learner", "load_writer"),
-    "learner": ("export", "gradual_unfreeze", "learner", "reopen", "resume"),
+    "learner": ("export", "gradual_unfreeze", "learner", "reopen", "resume", "test"),
     "lengths": ("length_statistics", "vocabulary_coverage"),
     "looking": ("confidently_wrong", "confused_pairs", "most_lost", "nearest_decision"),
     "model": ("TextModel",),

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from drivetrain import store
+from drivetrain.clean.patch import Patch
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.padded import LengthLoader, PaddedData
@@ -34,6 +35,7 @@ from drivetrain.data.task import Task
 from drivetrain.data.tokens import TokenArray
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.text.base import PAIR_MARK, Tokenizer
+from drivetrain.text.cleaning import patched
 from drivetrain.text.goal import Goal, find_goal
 from drivetrain.text.reading import (
     PAIR,
@@ -49,8 +51,10 @@ from drivetrain.text.reading import (
     read_table,
     usual_template,
 )
+from drivetrain.text.sealing import check_test, seal_of, split_without, with_elsewhere
 from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.choice import Choices
+from drivetrain.train.sealed import Seal
 
 Report = Callable[..., None]
 """Told what is done, how many, and of how many."""
@@ -129,6 +133,11 @@ class TextData:
             "test": len(self.split.test),
             "quarantined": len(self.quarantined),
         }
+
+    @property
+    def seal(self) -> Seal | None:
+        """What is known of the test part, which is closed; None where there is none."""
+        return seal_of(self)
 
     def rows(self, part: str) -> np.ndarray:
         """(N,) int64, where the texts of a part stand."""
@@ -228,10 +237,12 @@ def gather(
     target_kind: str | None = None,
     separator: str | None = None,
     valid: float = 0.2,
+    test: float | str | os.PathLike[str] | None = None,
     split: str | None = None,
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
+    patch: Patch | Mapping[str, Any] | store.StrPath | None = None,
     tokens: str | Mapping[str, Any] = "word",
     seed: int = 42,
     delimiter: str | None = None,
@@ -252,10 +263,14 @@ def gather(
         target_kind: `class`, `labels` or `number`; by default as the labels look.
         separator: stands between several labels in one cell, such as ";".
         valid: share for validation.
+        test: share that is sealed for a test, drawn as validation is; or a file or folder of such texts;
+            None: the source's own part `test`, if it has one. See `text.sealing`.
         split: `stratified`, `random`, `group` or `time`; by default stratified for classes.
         group: a column; texts that share its value stay on one side.
         time: a column of times; the last texts validate.
         split_column: a column that says train, valid or test.
+        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the
+            source stays as it is, and so do texts of a test part.
         tokens: kind of tokenizer, or options of `train_tokenizer`: `{"kind": "bpe", "vocab_size": 8000}`.
         seed: of the split.
         delimiter, encoding: of a CSV.
@@ -280,6 +295,8 @@ def gather(
         "encoding": encoding,
         "labelled": labelled,
     }
+    if test is not None:
+        options["test"] = os.path.abspath(test) if isinstance(test, str | os.PathLike) else test
     path = check_source(source)
     choices = Choices()
     columns: Columns | None = None
@@ -317,7 +334,15 @@ def gather(
         )
     if report is not None:
         report("texts read", len(found.texts), len(found.texts))
-    parted = _split(found, options, choices)
+    changes = None if patch is None else Patch.of_setting(patch)
+    if changes is not None and test is None:
+        found, _ = _patched(found, None, changes, options, choices)
+    if test is None:
+        parted = _split(found, options, choices)
+    else:
+        parted = _split_sealed(found, columns, options, choices)
+        if changes is not None:  # which texts are sealed is no matter of a patch
+            found, parted = _patched(found, parted, changes, options, choices)
     goal = None
     if labelled:
         name = ", ".join(columns.target) if columns is not None else "class"
@@ -392,6 +417,26 @@ def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> 
 
 
 # --- parts ----------------------------------------------------------------------------------------
+
+
+def _patched(
+    found: Texts, split: Split | None, patch: Patch, options: dict[str, Any], choices: Choices
+) -> tuple[Texts, Any]:
+    """The texts as a patch leaves them, and a split of them that was made before; recorded."""
+    sealed = set() if split is None else set(split.test)
+    found, applied = patched(found, patch, sealed)
+    options["patch"] = patch.to_json()
+    reason = " ".join(applied.notes())
+    choices.add("patch", len(patch), reason=reason, change="train without --patch")
+    if split is None:
+        return found, None
+    kept = [at for at, is_kept in enumerate(applied.kept) if is_kept]
+    place = {old: new for new, old in enumerate(kept)}
+    train, valid, test = (
+        tuple(place[row] for row in rows if row in place)
+        for rows in (split.train, split.valid, split.test)
+    )
+    return found, Split(train, valid, test, split.method)
 
 
 def _is_table(path: str) -> bool:
@@ -493,6 +538,29 @@ def _split(found: Texts, options: Mapping[str, Any], choices: Choices) -> Split:
     reason = "as asked" if how else "texts have no classes that could be shared out"
     choices.add("split", "random", reason=reason, change=change)
     return random_split(len(found.texts), valid=valid, seed=seed)
+
+
+def _split_sealed(
+    found: Texts, columns: Columns | None, options: Mapping[str, Any], choices: Choices
+) -> Split:
+    """The split where texts are sealed for a test: they are drawn first, or come from elsewhere."""
+    test = options["test"]
+    has_parts = found.parts is not None or options["split_column"] is not None
+    check_test(test, has_parts=has_parts, labelled=options["labelled"])
+    if isinstance(test, str):
+        parted = _split(found, options, choices)
+        if parted.test:
+            raise ConfigError(
+                "The source has a test part of its own, and `test` names another. Leave one of them out."
+            )
+        words = {name: options[name] for name in ("compose", "delimiter", "encoding")}
+        parted = with_elsewhere(found, parted, test, columns, **words)
+    else:
+        drawn = _split(found, {**options, "valid": test}, Choices())
+        parted = split_without(found, drawn.valid, lambda rest: _split(rest, options, choices))
+    reason = "no part of training or of validation; drivetrain test opens them"
+    choices.add("test", len(parted.test), reason=reason, change="--test SHARE or --test FILE")
+    return parted
 
 
 def _of_parts(

@@ -32,8 +32,10 @@ from drivetrain.text.baselines import baselines
 from drivetrain.text.data import Report, TextData, gather, gather_again
 from drivetrain.text.encoder import SavedEncoder, load_encoder, open_encoder, save_encoder
 from drivetrain.text.measure import measure
-from drivetrain.text.model import TextModel
+from drivetrain.text.model import TextModel, load
 from drivetrain.text.pretrained import is_transformer, starting_transformer
+from drivetrain.text.sealing import opened
+from drivetrain.train import sealed
 from drivetrain.train.callback import Callback
 from drivetrain.train.choice import Choices
 from drivetrain.train.factory import chosen_loss, chosen_optimizer
@@ -42,6 +44,7 @@ from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, said_as_damage
+from drivetrain.train.sealed import Opened, Seal, TestResult, sealed_record
 
 if TYPE_CHECKING:
     from drivetrain.interpret.token_page import Explanation
@@ -104,7 +107,16 @@ class TextApplication:
             "choices": self.choices.to_json(),
             "items": self.data.counts(),
             "notes": self.data.notes,
+            **sealed_record(self.data.seal),
         }
+
+    def seal(self) -> Seal | None:
+        """What was sealed for a test; see `train.sealed`."""
+        return self.data.seal
+
+    def open_sealed(self, learner: Learner) -> Opened:
+        """The sealed texts, measured. `Learner.test` counts the look."""
+        return opened(self.model(learner), self.data)
 
     def loaders(self) -> Loaders:
         """The loaders of the texts, as the settings say."""
@@ -529,6 +541,20 @@ def check_no_pairs(data: TextData) -> None:
             "`compose='pair'` is for transformers, such as model='minilm'. Leave it out, and two columns "
             "become one text: 'TEXT1: …; TEXT2: …'."
         )
+
+
+def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
+    """Open the sealed texts of a run, and count the look; see `train.sealed`.
+
+    Raises: RunError: no run, or nothing was sealed. DataError: the texts are gone or have changed.
+        StorageError: the look cannot be written down; then nothing is said either.
+    """
+    run = Run.open(folder)
+    seal, record, model = sealed.seal_of(run), run.read(), load(folder)
+    with said_as_damage(run.folder / "run.json"):
+        data = gather_again(record["data"], report=report)
+    weights = store.weights_sha256(model.model.state_dict())
+    return sealed.look(seal, lambda: opened(model, data), run=run.folder, weights=weights)
 
 
 def write_data(run: Run, data: TextData) -> None:

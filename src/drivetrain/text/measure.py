@@ -55,6 +55,21 @@ def measure(goal: Goal, outputs: np.ndarray, targets: np.ndarray) -> Measured:
         outputs: (N, C) probabilities, or (N,) numbers in the target's unit.
         targets: as `Goal.encode` gives them.
     """
+    found, preds, true = prepared_metrics(goal, outputs, targets)
+    values = {}
+    for one in found:
+        one.update(preds, true)
+        values[one.name] = float(one.compute())
+    interval = metrics.interval_of(found[0])
+    if interval is not None and not all(map(np.isfinite, interval)):
+        interval = None
+    return Measured(values, interval, len(targets))
+
+
+def prepared_metrics(
+    goal: Goal, outputs: np.ndarray, targets: np.ndarray
+) -> tuple[list[Any], torch.Tensor, torch.Tensor]:
+    """The metrics of a goal, and what they are to be updated with; arguments as of `measure`."""
     true = torch.from_numpy(np.ascontiguousarray(targets))
     if goal.kind == "class":
         preds = torch.from_numpy(np.log(np.maximum(outputs, TINY)))  # softmax takes them back
@@ -64,12 +79,4 @@ def measure(goal: Goal, outputs: np.ndarray, targets: np.ndarray) -> Measured:
     else:
         preds = torch.from_numpy(outputs.astype(np.float64))
         true = torch.from_numpy(goal.shown(targets))
-    found = [metrics.metric(name) for name in NAMES[goal.kind]]
-    values = {}
-    for one in found:
-        one.update(preds, true)
-        values[one.name] = float(one.compute())
-    interval = metrics.interval_of(found[0])
-    if interval is not None and not all(map(np.isfinite, interval)):
-        interval = None
-    return Measured(values, interval, len(targets))
+    return [metrics.metric(name) for name in NAMES[goal.kind]], preds, true

@@ -35,10 +35,11 @@ from drivetrain.metrics import metric as metric_by_name
 from drivetrain.models.device import default_device, threads
 from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
 from drivetrain.randomness import preserved, seeded
-from drivetrain.train import journal, keeping, loop, optimizing, saving
+from drivetrain.train import journal, keeping, loop, optimizing, saving, sealed
 from drivetrain.train.application import Application
 from drivetrain.train.batches import bare, to_device
 from drivetrain.train.callback import Callback, named
+from drivetrain.train.callbacks.batch_log import BatchLog
 from drivetrain.train.callbacks.checkpoint import Checkpoint
 from drivetrain.train.callbacks.first_batch import CheckFirstBatch
 from drivetrain.train.callbacks.interrupt import Interrupt
@@ -363,6 +364,16 @@ class Learner:
                 self.model, loader, self.loss_fn, metrics=self.metrics, device=self.device
             )
 
+    def test(self) -> sealed.TestResult:
+        """Open the items that were sealed for a test, and write down that they were looked at.
+
+        No loader gives them out: this is the only way to them. See `train.sealed`.
+        Raises: ConfigError: nothing was sealed. DataError: the items have changed since. StorageError:
+            the look cannot be written down; then nothing is said either.
+        """
+        with threads(self.num_threads), preserved():
+            return sealed.test(self)
+
     def predictions(self, loader: Iterable[Any] | None = None) -> Predictions:
         """The record of one evaluation, item by item; by default on the validation loader."""
         source = self.loaders.valid if loader is None else loader
@@ -634,8 +645,9 @@ class Learner:
 
     def _own_callbacks(self, callbacks: Sequence[Callback]) -> list[Callback]:
         """Those that every fit has, unless the person brings one of the kind."""
+        record = Record(self.history)
         own: list[Callback] = [
-            Record(self.history),
+            record,
             CheckFirstBatch(),
             NonFiniteGuard(),
             OptimizerMode(),
@@ -644,7 +656,7 @@ class Learner:
         if self.progress:
             own.append(Progress())
         if self.run is not None:
-            own += [RunLog(self.run.log), Checkpoint()]
+            own += [RunLog(self.run.log), BatchLog(record, self.run.log), Checkpoint()]
         given = {type(one) for one in [*self.callbacks, *callbacks]} & REPLACED
         return [one for one in own if type(one) not in given]
 

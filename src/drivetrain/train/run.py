@@ -3,6 +3,7 @@
     run.json           task, model, journal, settings, choices, versions, fingerprint, results
     split.json         which item trained, validated, is sealed
     log.jsonl          one row an epoch
+    looks.jsonl        when its sealed test part was opened; see `train.sealed`
     quarantine.jsonl   items set aside, with reasons
     checkpoints/       the newest two and the best; see `train.checkpoints`
     model/             the model that predicts: model.safetensors, model.json
@@ -39,7 +40,10 @@ FORMAT = 1
 SPLIT_VALUES = 4_000_000
 """Values of `split.json`, which names every item and its hash."""
 
-OWN = ("run.json", "split.json", "log.jsonl", "quarantine.jsonl", "model", "checkpoints", LOCK)
+OWN = (
+    *("run.json", "split.json", "log.jsonl", "looks.jsonl", "quarantine.jsonl", "model"),
+    *("checkpoints", LOCK),
+)
 """What a run reads and writes in its folder."""
 
 MOST_LETTERS = 80
@@ -289,7 +293,7 @@ def check_plain(folder: Path) -> None:
                 raise RunError(f"{each} is a link. Put the file or folder itself in its place.")
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
                 raise RunError(f"{each} is a pipe, a socket or a device. Remove it.")
-            if each.name == "log.jsonl" and status.st_nlink > 1:
+            if each.name in ("log.jsonl", "looks.jsonl") and status.st_nlink > 1:
                 raise RunError(
                     f"{each} is a file of another folder too (a hard link), where what is appended would "
                     "stand as well. Put a copy in its place."

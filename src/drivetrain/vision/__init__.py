@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from drivetrain.vision.answers import Prediction
     from drivetrain.vision.augment import Augment, AugmentSettings
     from drivetrain.vision.bundle import load, verify
+    from drivetrain.vision.checking import check
     from drivetrain.vision.data import VisionData, from_csv, from_folder, from_names
     from drivetrain.vision.decode import PictureError, open_picture
-    from drivetrain.vision.learner import evaluate, export, learner, reopen, resume
+    from drivetrain.vision.learner import evaluate, export, learner, reopen, resume, test
     from drivetrain.vision.normalise import Normalise
     from drivetrain.vision.predictor import Predictor
     from drivetrain.vision.resize import resize_folder
@@ -28,6 +29,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "VisionData",
+    "check",
     "evaluate",
     "export",
     "from_csv",
@@ -39,6 +41,7 @@ __all__ = [
     "reopen",
     "resize_folder",
     "resume",
+    "test",
     "verify",
 ]
 
@@ -46,9 +49,10 @@ _HOMES = {
     "answers": ("Prediction",),
     "augment": ("Augment", "AugmentSettings"),
     "bundle": ("load", "verify"),
+    "checking": ("check",),
     "data": ("VisionData", "from_csv", "from_folder", "from_names"),
     "decode": ("PictureError", "open_picture"),
-    "learner": ("evaluate", "export", "learner", "reopen", "resume"),
+    "learner": ("evaluate", "export", "learner", "reopen", "resume", "test"),
     "normalise": ("Normalise",),
     "predictor": ("Predictor",),
     "resize": ("resize_folder",),

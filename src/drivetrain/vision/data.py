@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from drivetrain._registry import did_you_mean, lookup
+from drivetrain.clean.patch import Patch
 from drivetrain.data.items import Item, Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders
 from drivetrain.data.split import Split, split_by_part, stratified_split
@@ -31,7 +32,9 @@ from drivetrain.data.task import Task
 from drivetrain.errors import ConfigError, DataError, StorageError
 from drivetrain.store import file_sha256
 from drivetrain.train.choice import Choices
+from drivetrain.train.sealed import Seal
 from drivetrain.vision.augment import Augment, AugmentSettings
+from drivetrain.vision.cleaning import patched
 from drivetrain.vision.decode import (
     RESIZE_METHODS,
     PictureError,
@@ -42,6 +45,7 @@ from drivetrain.vision.decode import (
 )
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
+from drivetrain.vision.sealing import seal_of, with_test
 from drivetrain.vision.sources import Found, find_by_name, find_in_csv, find_in_folder
 
 SMALL = 64
@@ -137,6 +141,8 @@ class VisionData:
     """(N, 3, H, W) uint8 of train and valid, where they fit in memory; rows of test are not there."""
     rows: dict[int, int] = field(default_factory=dict, repr=False)
     """Row of `pixels` of each item."""
+    seal: Seal | None = None
+    """What is known of the test part, which is closed; None where there is none."""
 
     def loaders(
         self,
@@ -231,6 +237,8 @@ def gather(
     size: int | tuple[int, int] | None = None,
     resize: str = "crop",
     valid: float = 0.2,
+    test: float | str | os.PathLike[str] | None = None,
+    patch: Patch | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     seed: int = 42,
     num_workers: int | None = None,
     cache_bytes: int = CACHE_BYTES,
@@ -244,6 +252,10 @@ def gather(
         resize: `crop` (lose the ends of the longer side), `squish` (change proportions) or `pad` (add
             a black border).
         valid: share for validation, of every class alike, where the source has no such part.
+        test: share of every class that is sealed for a test, or a folder or CSV of pictures for it; None:
+            the source's own part `test`, if it has one. See `vision.sealing`.
+        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the files
+            and what is sealed stay as they are.
         seed: of the split.
         num_workers: threads that decode; None for one a core.
         cache_bytes: decoded pictures are kept in memory up to so many bytes.
@@ -253,6 +265,12 @@ def gather(
     _check_options(resize, valid, num_workers)
     choices = Choices()
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
+    found = with_test(found, test, seed)
+    changes = None if patch is None else Patch.of_setting(patch)
+    if changes is not None:
+        found, applied = patched(found, changes)
+        reason = " ".join(applied.notes())
+        choices.add("patch", len(changes), reason=reason, change="train without --patch")
     typical = _typical_side(found)
     height, width = _size(size, typical, choices)
     opened = [i for i, item in enumerate(found.items) if not _is_test(found, i)]
@@ -280,6 +298,10 @@ def gather(
     split = _split(items, parts, valid, seed, choices)
     items, split, extra = _without_unknown(items, split, classes)
     hashes = _hashes([item for index, item in enumerate(items) if index in rows], workers)
+    seal = seal_of([items[i] for i in split.test], workers, _how_sealed(test))
+    if test is not None and seal is not None:
+        reason = f"{seal.how}: no part of training or of validation; drivetrain test opens them"
+        choices.add("test", seal.count, reason=reason, change="--test SHARE or --test FOLDER")
     choices.add(
         "resize",
         resize,
@@ -313,13 +335,28 @@ def gather(
             "resize": resize,
             "valid": valid,
             "seed": seed,
+            **({} if test is None else {"test": _test_record(test)}),
+            **({} if changes is None else {"patch": changes.to_json()}),
         },
         hashes=hashes,
         num_workers=workers,
         are_small=typical <= SMALL,
         pixels=pixels,
         rows=rows,
+        seal=seal,
     )
+
+
+def _test_record(test: float | str | os.PathLike[str]) -> float | str:
+    return os.path.abspath(os.fspath(test)) if isinstance(test, str | os.PathLike) else test
+
+
+def _how_sealed(test: float | str | os.PathLike[str] | None) -> str:
+    if test is None:
+        return "the part test of the source"
+    if isinstance(test, str | os.PathLike):
+        return f"the pictures in {os.path.basename(os.path.abspath(test))}"
+    return f"{test:.4g} of every class"
 
 
 def gather_again(recipe: Mapping[str, Any], **options: Any) -> VisionData:

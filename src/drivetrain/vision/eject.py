@@ -206,6 +206,18 @@ class _Writer:
 
     def _finding(self, aside: dict[str, str]) -> None:
         data = self.data
+        if data.recipe.get("patch") is not None:
+            raise EjectError(
+                "Labels were changed by a patch, and a script would read those of the source. Change the "
+                "source itself (drivetrain clean RUN --in-place), and train there; or eject with "
+                "`--level loop`, whose script leaves the finding to Drivetrain."
+            )
+        if data.recipe.get("test") is not None:
+            raise EjectError(
+                "Pictures are sealed for a test by `test`, and a script would find them with the others. "
+                "Move them into a folder test/ beside train/, and train there; or eject with `--level "
+                "loop`, whose script leaves the finding to Drivetrain."
+            )
         uses: dict[str, Any] = {"item_keys": item_keys}
         head, label, part = (
             self._listing() if data.recipe["from"] == "csv" else self._walking(aside)

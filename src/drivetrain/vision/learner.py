@@ -30,6 +30,7 @@ from drivetrain.errors import ConfigError, DataError, RunError
 from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
 from drivetrain.models import BuiltModel, create_model
 from drivetrain.models.build import shapes_of
+from drivetrain.train import sealed
 from drivetrain.train.budget import Budget
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.time_budget import TimeBudget
@@ -40,6 +41,7 @@ from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run, check_form, read_model, read_split, said_as_damage
+from drivetrain.train.sealed import Opened, Seal, TestResult, sealed_record
 from drivetrain.vision import budget as budgets, exporting, predictor as prediction
 from drivetrain.vision.augment import AugmentSettings
 from drivetrain.vision.baselines import accuracy_record, majority_class, nearest_mean_image
@@ -53,6 +55,7 @@ from drivetrain.vision.data import (
     gather_again,
 )
 from drivetrain.vision.predictor import Predictor, channels_last
+from drivetrain.vision.sealing import opened
 
 PHOTO_MODEL = "tf_efficientnet_lite0"
 SMALL_MODEL = "resnet_tiny"
@@ -107,7 +110,16 @@ class VisionApplication:
             "plan": self.plan,
             "choices": self.choices.to_json(),
             "items": self.data.counts(),
+            **sealed_record(self.data.seal),
         }
+
+    def seal(self) -> Seal | None:
+        """What was sealed for a test; see `train.sealed`."""
+        return self.data.seal
+
+    def open_sealed(self, learner: Learner) -> Opened:
+        """The sealed pictures, measured. `Learner.test` counts the look."""
+        return opened(self.predictor(learner), self.data)
 
     def loaders(self) -> Loaders:
         """The loaders of the pictures, as the settings say."""
@@ -422,6 +434,21 @@ def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str,
         names = [name for name in train if isinstance(name, str)] if isinstance(train, list) else []
         known = {name: str(hashes[name]) for name in names if name in hashes}
     return load(folder).evaluate(source, known=known)
+
+
+def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
+    """Open the sealed pictures of a run, and count the look; see `train.sealed`.
+
+    Raises: RunError: no run, or nothing was sealed. DataError: the pictures are gone or have changed.
+        StorageError: the look cannot be written down; then nothing is said either.
+    """
+    run = Run.open(folder)
+    seal, record = sealed.seal_of(run), run.read()
+    with said_as_damage(run.folder / "run.json"):
+        data = gather_again(record["data"], report=report)
+    predictor = load(folder)
+    weights = store.weights_sha256(predictor.model.state_dict())
+    return sealed.look(seal, lambda: opened(predictor, data), run=run.folder, weights=weights)
 
 
 METHODS = ("fit", "fit_one_cycle", "fine_tune")

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from drivetrain import __version__
 from drivetrain.interpret import text
 from drivetrain.interpret.text import cut
+from drivetrain.report.svg import safe
 from drivetrain.tabular.description.charts import Bar, Chart, Outcome
 from drivetrain.tabular.description.hints import CAUTION
-from drivetrain.tabular.description.svg import drawn, safe
+from drivetrain.tabular.description.svg import drawn
 from drivetrain.tabular.description.views import DateView, NumberView, WordView, figure, percent
 
 if TYPE_CHECKING:

@@ -6,13 +6,12 @@ meaning: each bar says its figures when it is pointed at, and the page has them 
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from drivetrain.interpret.text import cut
+from drivetrain.report.svg import rectangles, round_numbers, rule, safe, short, svg, words
 from drivetrain.tabular.description.charts import Bar, Chart, Outcome, distinct_texts
 from drivetrain.tabular.description.views import figure, percent
 
@@ -26,19 +25,6 @@ _TALL = 96
 """Height of the bars."""
 _NAMES, _LINE = 116, 19
 """Room for the names of levels, and the height of one."""
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-"""Control characters, and those that turn the direction of writing: names come from strangers."""
-
-
-def safe(words: object) -> str:
-    """Text that is text in HTML and SVG, in an attribute as well, whatever it holds.
-
-    >>> safe('<b a="1">')
-    '&lt;b a=&quot;1&quot;&gt;'
-    """
-    return html.escape(_UNSAFE.sub("\ufffd", str(words)))
 
 
 def drawn(chart: Chart, outcome: Outcome | None, *, keys: Mapping[str, str] | None = None) -> str:
@@ -49,33 +35,6 @@ def drawn(chart: Chart, outcome: Outcome | None, *, keys: Mapping[str, str] | No
         keys: level -> the CSS class of its bar, where it has a colour of its own.
     """
     return _bins(chart, outcome) if chart.form == "bins" else _levels(chart, outcome, keys)
-
-
-def _svg(height: float, title: str, inside: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{safe(title)}">'
-        f"{''.join(inside)}</svg>"
-    )
-
-
-def _words(x: float, y: float, words: str, anchor: str = "start", kind: str = "") -> str:
-    at = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    of = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{at}{of}>{safe(words)}</text>'
-
-
-def _path(boxes: Sequence[tuple[float, float, float, float]], kind: str) -> str:
-    """Rectangles (x, y, width, height) as one path; those without height are left out."""
-    drawn = "".join(
-        f"M{x:.1f} {y:.1f}h{wide:.1f}v{high:.2f}h{-wide:.1f}z"
-        for x, y, wide, high in boxes
-        if high > 0 and wide > 0
-    )
-    return f'<path class="{kind}" d="{drawn}"/>' if drawn else ""
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def _tip(bar: Bar, outcome: Outcome | None) -> str:
@@ -113,18 +72,18 @@ def _bins(chart: Chart, outcome: Outcome | None) -> str:
     for tick in _ticks(largest):
         y = floor - tick / largest * _TALL
         inside += [
-            _rule(_LEFT, y, WIDTH - _RIGHT, y),
-            _words(_LEFT - 4, y + 3, short(tick), "end", "soft"),
+            rule(_LEFT, y, WIDTH - _RIGHT, y),
+            words(_LEFT - 4, y + 3, short(tick), "end", "soft"),
         ]
     inside += _stacks(bars, lefts, step - gap, floor, _TALL / largest, outcome)
     inside += _marks(chart, bars, lefts, step, floor)
     height = floor + 18
     if outcome is not None and outcome.kind == "class":
         inside += _strip(bars, lefts, step - gap, height + 4, 22)
-        inside.append(_words(_LEFT - 4, height + 18, "share", "end", "soft"))
+        inside.append(words(_LEFT - 4, height + 18, "share", "end", "soft"))
         height += 30
     elif outcome is not None:
-        inside.append(_words(_LEFT, height + 11, f"mean {cut(outcome.name, 28)}", kind="cap"))
+        inside.append(words(_LEFT, height + 11, f"mean {cut(outcome.name, 28)}", kind="cap"))
         inside += _means(bars, [left + (step - gap) / 2 for left in lefts], height + 18, 44)
         height += 70
     inside += [
@@ -135,7 +94,7 @@ def _bins(chart: Chart, outcome: Outcome | None) -> str:
     ]
     split = f" by {outcome.name}" if outcome is not None else ""
     name = f"log(1 + {chart.name})" if chart.is_log else chart.name
-    return _svg(height, f"Histogram of {name}{split}, {len(bars)} bins", inside)
+    return svg(WIDTH, height, f"Histogram of {name}{split}, {len(bars)} bins", inside)
 
 
 def _stacks(
@@ -152,7 +111,7 @@ def _stacks(
             (left, floor - bar.rows * scale, wide, bar.rows * scale)
             for bar, left in zip(bars, lefts, strict=True)
         ]
-        return [_path(boxes, "bar")]
+        return [rectangles(boxes, "bar")]
     found, below = [], np.zeros(len(bars))
     for place in range(len(outcome.classes)):
         counts = np.array([bar.by_class[place] for bar in bars])
@@ -160,14 +119,14 @@ def _stacks(
             (left, floor - (under + count) * scale, wide, count * scale)
             for left, under, count in zip(lefts, below.tolist(), counts.tolist(), strict=True)
         ]
-        found.append(_path(boxes, f"c{place}"))
+        found.append(rectangles(boxes, f"c{place}"))
         below = below + counts
     rest = np.array([bar.rows for bar in bars]) - below  # rows without a target
     boxes = [
         (left, floor - (under + count) * scale, wide, count * scale)
         for left, under, count in zip(lefts, below.tolist(), rest.tolist(), strict=True)
     ]
-    return [*found, _path(boxes, "none")]
+    return [*found, rectangles(boxes, "none")]
 
 
 def _strip(
@@ -191,7 +150,7 @@ def _strip(
                 share = bar.by_class[place] / sum(bar.by_class)
                 boxes.append((left, top + tall * (1 - below[i] - share), wide, tall * share))
                 below[i] += share
-            drawn.append(_path(boxes, f"c{place}"))
+            drawn.append(rectangles(boxes, f"c{place}"))
         found.append(f'<g class="faint">{"".join(drawn)}</g>' if is_faint else "".join(drawn))
     return found
 
@@ -207,16 +166,16 @@ def _means(bars: Sequence[Bar], middles: Sequence[float], top: float, tall: floa
         return []
     scale = tall / (high - low) if high > low else 0.0
     places = [top + tall - (mean - low) * scale for mean in means]
-    inside = [_rule(_LEFT, top, WIDTH - _RIGHT, top)]
-    inside.append(_rule(_LEFT, top + tall, WIDTH - _RIGHT, top + tall))
+    inside = [rule(_LEFT, top, WIDTH - _RIGHT, top)]
+    inside.append(rule(_LEFT, top + tall, WIDTH - _RIGHT, top + tall))
     line = " ".join(f"{x:.1f},{y:.1f}" for (x, _), y in zip(known, places, strict=True))
     inside.append(f'<polyline class="line" points="{line}"/>')
     for (x, bar), y in zip(known, places, strict=True):
         faint = " faint" if bar.rows < FEW_ROWS else ""
         inside.append(f'<circle class="dot{faint}" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>')
     if high > low:
-        inside.append(_words(_LEFT - 4, top + 3, short(high), "end", "soft"))
-    inside.append(_words(_LEFT - 4, top + tall + 3, short(low), "end", "soft"))
+        inside.append(words(_LEFT - 4, top + 3, short(high), "end", "soft"))
+    inside.append(words(_LEFT - 4, top + tall + 3, short(low), "end", "soft"))
     return inside
 
 
@@ -225,14 +184,14 @@ def _marks(
 ) -> list[str]:
     """The axis below: values where bins begin, or below the middle of bins of one value each."""
     y = floor + 13
-    inside = [_rule(_LEFT, floor, WIDTH - _RIGHT, floor, "axis")]
+    inside = [rule(_LEFT, floor, WIDTH - _RIGHT, floor, "axis")]
     end = WIDTH - _RIGHT
     if chart.kind == "date":
-        inside.append(_words(_LEFT, y, str(bars[0].low)))
+        inside.append(words(_LEFT, y, str(bars[0].low)))
         if len(bars) > 3:
             middle = len(bars) // 2
-            inside.append(_words(lefts[middle], y, str(bars[middle].low), "middle"))
-        return [*inside, _words(end, y, str(bars[-1].high), "end")]
+            inside.append(words(lefts[middle], y, str(bars[middle].low), "middle"))
+        return [*inside, words(end, y, str(bars[-1].high), "end")]
     lows = [float(bar.low) for bar in bars if bar.low is not None]
     is_ones = not chart.is_log and all(
         bar.label == f"{low:,.0f}" for bar, low in zip(bars, lows, strict=True)
@@ -240,14 +199,14 @@ def _marks(
     if is_ones:  # below the middle: the bar stands for this one number
         every = next((n for n in (1, 2, 5) if len(bars) <= 8 * n), 10)
         chosen = [i for i, low in enumerate(lows) if low % every == 0]
-        return inside + [_words(lefts[i] + step / 2, y, f"{lows[i]:.0f}", "middle") for i in chosen]
+        return inside + [words(lefts[i] + step / 2, y, f"{lows[i]:.0f}", "middle") for i in chosen]
     first, last = lows[0], float(bars[-1].high or 0.0)
     values = round_numbers(first, last)
     for value, label in zip(values, labels_of(values), strict=True):
         at = _LEFT + (value - first) / (last - first) * (end - _LEFT)
         room = 3.1 * len(label)
         anchor = "end" if at + room > WIDTH else "start" if at < room else "middle"
-        inside += [_rule(at, floor, at, floor + 3, "axis"), _words(at, y, label, anchor)]
+        inside += [rule(at, floor, at, floor + 3, "axis"), words(at, y, label, anchor)]
     return inside
 
 
@@ -269,9 +228,9 @@ def _levels(chart: Chart, outcome: Outcome | None, keys: Mapping[str, str] | Non
     inside = []
     for bar, name, y, number in zip(bars, names, lines, numbers, strict=True):
         kind = "" if bar.role == "level" else "soft"
-        inside.append(_words(left - 6, y + 12, name, "end", kind))
+        inside.append(words(left - 6, y + 12, name, "end", kind))
         wide = bar.rows * scale
-        inside.append(_words(left + wide + 5, y + 12, number, kind="soft"))
+        inside.append(words(left + wide + 5, y + 12, number, kind="soft"))
     kinds = [(keys or {}).get(bar.label, "bar") if bar.role == "level" else "none" for bar in bars]
     for kind in dict.fromkeys(kinds):
         boxes = [
@@ -279,7 +238,7 @@ def _levels(chart: Chart, outcome: Outcome | None, keys: Mapping[str, str] | Non
             for bar, y, its in zip(bars, lines, kinds, strict=True)
             if its == kind and bar.rows
         ]
-        inside.append(_path(boxes, kind))
+        inside.append(rectangles(boxes, kind))
     if outcome is not None:
         inside += _beside(bars, lines, left + room + 8, right, outcome)
     inside += [
@@ -288,7 +247,7 @@ def _levels(chart: Chart, outcome: Outcome | None, keys: Mapping[str, str] | Non
         for bar, y in zip(bars, lines, strict=True)
     ]
     split = f" by {outcome.name}" if outcome is not None else ""
-    return _svg(lines[-1] + _LINE + 4, f"Rows of each value of {chart.name}{split}", inside)
+    return svg(WIDTH, lines[-1] + _LINE + 4, f"Rows of each value of {chart.name}{split}", inside)
 
 
 def _beside(
@@ -297,7 +256,7 @@ def _beside(
     """To the right of each bar the target in it: shares of the classes, or the mean."""
     wide = right - left
     if outcome.kind == "class":
-        inside = [_words(left, 12, f"share by {cut(outcome.name, 14)}", kind="cap")]
+        inside = [words(left, 12, f"share by {cut(outcome.name, 14)}", kind="cap")]
         for is_faint in (False, True):
             drawn = []
             for place in range(len(outcome.classes)):
@@ -308,10 +267,10 @@ def _beside(
                         before = sum(bar.by_class[:place]) / known
                         share = bar.by_class[place] / known
                         boxes.append((left + wide * before, y + 2, wide * share, _LINE - 5))
-                drawn.append(_path(boxes, f"c{place}"))
+                drawn.append(rectangles(boxes, f"c{place}"))
             inside.append(f'<g class="faint">{"".join(drawn)}</g>' if is_faint else "".join(drawn))
         return inside
-    inside = [_words(left, 12, f"mean {cut(outcome.name, 18)}", kind="cap")]
+    inside = [words(left, 12, f"mean {cut(outcome.name, 18)}", kind="cap")]
     means = [bar.mean for bar in bars if bar.mean is not None]
     known = outcome.numbers[~np.isnan(outcome.numbers)]
     low, high = min([0.0, *means]), max([0.0, *means])
@@ -319,14 +278,14 @@ def _beside(
         return inside
     scale = (wide - 44) / (high - low)  # beside the figure at the end
     middle = left + 2 + (float(known.mean()) - low) * scale
-    inside.append(_rule(middle, lines[0], middle, lines[-1] + _LINE, "mean"))
+    inside.append(rule(middle, lines[0], middle, lines[-1] + _LINE, "mean"))
     for bar, y in zip(bars, lines, strict=True):
         if bar.mean is not None:
             at = left + 2 + (bar.mean - low) * scale
             faint = " faint" if bar.rows < FEW_ROWS else ""
-            inside.append(_rule(left + 2, y + 9, at, y + 9, f"stem{faint}"))
+            inside.append(rule(left + 2, y + 9, at, y + 9, f"stem{faint}"))
             inside.append(f'<circle class="dot{faint}" cx="{at:.1f}" cy="{y + 9:.1f}" r="3"/>')
-            inside.append(_words(right, y + 12, short(bar.mean), "end", "soft"))
+            inside.append(words(right, y + 12, short(bar.mean), "end", "soft"))
     return inside
 
 
@@ -341,43 +300,7 @@ def _ticks(largest: int) -> list[float]:
     return [step * i for i in range(1, int(largest // step) + 1)]
 
 
-def round_numbers(low: float, high: float) -> list[float]:
-    """Three to seven round numbers from low to high, or these two where they are too close together.
-
-    >>> round_numbers(16, 92), round_numbers(0.0, 0.35)
-    ([20.0, 40.0, 60.0, 80.0], [0.0, 0.1, 0.2, 0.3])
-    """
-    width = high / 2 - low / 2  # of the largest floats, twice that is infinite
-    if not width > 1e-12 * max(abs(low), abs(high)):
-        return [low, high]
-    power = int(np.floor(np.log10(width / 2.5)))
-    for step in (1, 2, 5, 10, 20, 50):
-        size = step * 10.0**power
-        first, last = np.ceil(low / size - 1e-9), np.floor(high / size + 1e-9)
-        if last - first <= 6:
-            # divided where that is exact: 3 / 10 is 0.3, and 3 * 0.1 is not
-            tens = 10.0**-power if power < 0 else 1.0
-            ticks = np.arange(first, last + 1) * step + 0.0  # no -0
-            return (ticks / tens if power < 0 else ticks * 10.0**power).tolist()
-    return [low, high]
-
-
 def labels_of(values: Sequence[float]) -> list[str]:
     """Numbers on an axis in few letters that tell them apart."""
     labels = [short(value) for value in values]
     return labels if len(set(labels)) == len(labels) else distinct_texts(np.array(values))
-
-
-def short(number: float) -> str:
-    """A number in few letters; thousands from ten of them on, so that years stay years.
-
-    >>> short(950), short(2014), short(12_000), short(3_400_000), short(0.25)
-    ('950', '2014', '12k', '3.4M', '0.25')
-    """
-    size = abs(number)
-    if 1000 <= size < 9999.5:
-        return f"{number:.0f}"
-    for unit, of in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if of <= size < of * 1000:
-            return f"{number / of:.3g}{unit}"
-    return f"{number:.3g}"

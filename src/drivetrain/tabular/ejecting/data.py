@@ -73,6 +73,18 @@ class TableWriter:
                 "(--set stream=false) where the table fits into memory; or eject a net with `--level "
                 "loop`, whose script leaves the reading to Drivetrain."
             )
+        if reads and data.recipe.get("patch") is not None:
+            raise EjectError(
+                "Labels were changed by a patch, and a script would read those of the table. Write the "
+                "table anew (drivetrain clean RUN --in-place), and train on it; or eject with `--level "
+                "loop`, whose script leaves the reading to Drivetrain."
+            )
+        if reads and data.sealed is not None and data.sealed.path is None:
+            raise EjectError(
+                "Rows of the table are sealed for a test, and a script would read them with the others. "
+                "Give them as a file of their own (--test FILE); or eject with `--level loop`, whose "
+                "script leaves the reading to Drivetrain."
+            )
         self.reading = find_reading(data, names) if reads else Reading(False, {})
         self.scales = True
         """Whether `numbers` holds what scales a column; else what stands for missing ones."""

@@ -85,6 +85,11 @@ class _Writer:
         self.help = "where the texts lie"
         assert self.data.goal is not None, "texts with targets"
         self.goal = self.data.goal
+        if self.data.recipe.get("patch") is not None:
+            raise EjectError(
+                "Labels were changed by a patch, and a script would read those of the source. Write the "
+                "labels into the source, and train on that."
+            )
         self.is_transformer = application.network == "transformer"
         if self.is_transformer and level != "all":
             raise EjectError(

@@ -53,6 +53,12 @@ def reading_of(data: TextData, lifter: Lifter, texts: Sequence[str] | None = Non
             "The texts came from memory, and a script reads them from a file. Write them into a CSV or "
             "Parquet file, and train from that."
         )
+    if data.recipe.get("test") is not None:
+        raise EjectError(
+            "Texts are sealed for a test by `test`, and a script would read them with the others. Give "
+            "them a folder test/ beside train/, or a column that says test, and train from that; or "
+            "eject with `--level loop`, whose script leaves the reading to Drivetrain."
+        )
     if any(one.reason == "class-not-in-training" for one in data.quarantined):
         if data.split.method != "folders":
             raise EjectError(

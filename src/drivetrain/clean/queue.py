@@ -1,0 +1,303 @@
+"""The items to look at, worst first: whose label a model doubts, and how each of them is shown.
+
+    queue = Queue.of(items, predictions)                # predictions in the order of the items
+    queue.rows[:20]                                     # the most doubtful first
+    queue.chosen(flagged=True, label="cat")             # what a filter leaves
+
+Probabilities of items that a model has trained on say little: it has learnt their labels, wrong ones
+too. So flags are given within each kind, items that were seen and items that were not, and what is
+out of fold (`probs`) takes the place of the model's own. Of items with one content the first is shown,
+with how many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivetrain import store
+from drivetrain.clean.labels import label_issues
+from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.train.predictions import Predictions
+
+KINDS = ("picture", "text", "row")
+"""How an item is shown."""
+EXCERPT = 400
+"""Letters of a text that stand in the list; the page asks for the rest."""
+LONGEST_CELL = 200
+HIGH_LOSS = 0.9
+"""Share of the losses that are below a high one."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled thing, as an application has it."""
+
+    hash: str
+    """SHA-256 of its content, in hex; see `text_hash` and `row_hash`."""
+    name: str
+    """Of the file or row, for people."""
+    label: str
+    """What the source says."""
+    part: str = ""
+    """train or valid."""
+    text: str | None = None
+    cells: tuple[tuple[str, str], ...] | None = None
+    """Column and value, in the table's order."""
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`; what has no text and no cells is a picture."""
+        return "text" if self.text is not None else "row" if self.cells is not None else "picture"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An item's place in the queue."""
+
+    item: Item
+    suggested: str | None = None
+    """The likeliest label that it has not; None where the target is a number."""
+    probability: float | None = None
+    """Of the label that it has."""
+    suggested_probability: float | None = None
+    loss: float | None = None
+    margin: float | None = None
+    """Probability of the label less that of the suggested one: low is doubtful."""
+    is_flagged: bool = False
+    """Probably wrong, by confident learning."""
+    is_high: bool = False
+    """Its loss is among the highest tenth."""
+    was_seen: bool = False
+    """The model has trained on it, so that what it says of it says little."""
+    copies: int = 1
+    """Items with this content."""
+    also: tuple[str, ...] = ()
+    """Other labels that the copies have."""
+    near: tuple[str, ...] = ()
+    """Hashes of items that are nearly the same."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain, with a text cut to its beginning."""
+        item = self.item
+        text = None if item.text is None else item.text[:EXCERPT]
+        cells = None
+        if item.cells is not None:
+            cells = [[name[:LONGEST_CELL], value[:LONGEST_CELL]] for name, value in item.cells]
+        return {
+            "hash": item.hash,
+            "name": item.name,
+            "label": item.label,
+            "part": item.part,
+            "kind": item.kind,
+            "text": text,
+            "is_cut": item.text is not None and len(item.text) > EXCERPT,
+            "cells": cells,
+            "suggested": self.suggested,
+            "probability": self.probability,
+            "suggested_probability": self.suggested_probability,
+            "loss": self.loss,
+            "margin": self.margin,
+            "flagged": self.is_flagged,
+            "high": self.is_high,
+            "seen": self.was_seen,
+            "copies": self.copies,
+            "also": list(self.also),
+            "near": list(self.near),
+        }
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an application gives to be cleaned: `vision.cleaning`, `text.cleaning`, `tabular.cleaning`."""
+
+    items: tuple[Item, ...]
+    predictions: Predictions
+    """Of the items, in their order."""
+    source: Path
+    """Where they come from."""
+    picture: Callable[[str], bytes] | None = None
+    """Hash of an item -> a PNG of it."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Items, the most doubtful first."""
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    """Labels that may be given; empty where the target is a number."""
+    total: int
+    """Items before those with one content were made one."""
+    by_hash: Mapping[str, Row] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_hash", {row.item.hash: row for row in self.rows})
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Item],
+        predictions: Predictions,
+        *,
+        probs: np.ndarray | None = None,
+        seen: Sequence[bool] | None = None,
+        near: Sequence[tuple[int, int]] = (),
+    ) -> Queue:
+        """Order items by how much their labels are doubted.
+
+        Args:
+            items: N items.
+            predictions: of the same, in their order.
+            probs: (N, C) probabilities out of fold; by default those of `predictions`.
+            seen: (N,) whether the model has trained on an item; by default, that it has where its part
+                is train and `probs` are not given.
+            near: pairs of positions that are nearly the same; see `clean.near_pictures` and its like.
+
+        Raises: ShapeError: not as many predictions as items. DataError: probabilities that are none.
+        """
+        if len(predictions) != len(items):
+            raise ShapeError(f"A queue got {len(items)} items and {len(predictions)} predictions.")
+        is_class = bool(predictions.classes) and not predictions.targets.is_floating_point()
+        if seen is None:
+            seen = [probs is None and item.part == "train" for item in items]
+        losses = predictions.losses.double().numpy()
+        rows = [
+            Row(item, loss=_finite(loss), was_seen=bool(known))
+            for item, loss, known in zip(items, losses, seen, strict=True)
+        ]
+        order = np.argsort(-np.nan_to_num(losses, nan=np.inf), kind="stable")
+        if is_class and predictions.targets.ndim == 1 and len(items):
+            chances = predictions.probs.double().numpy() if probs is None else np.asarray(probs)
+            targets = predictions.targets.numpy().astype(np.int64)
+            rows, margin = _doubted(rows, targets, chances, predictions.classes)
+            order = np.lexsort((-losses, margin))
+        rows = _with_high(rows)
+        for one, other in near:
+            rows[one] = replace(rows[one], near=(*rows[one].near, items[other].hash))
+            rows[other] = replace(rows[other], near=(*rows[other].near, items[one].hash))
+        classes = predictions.classes if is_class and predictions.targets.ndim == 1 else ()
+        return cls(_each_once([rows[at] for at in order.tolist()]), classes, len(items))
+
+    def chosen(
+        self,
+        *,
+        flagged: bool = False,
+        high: bool = False,
+        near: bool = False,
+        label: str | None = None,
+        part: str | None = None,
+    ) -> list[Row]:
+        """The rows that all filters let pass, in their order.
+
+        Raises: ConfigError: a label that is none.
+        """
+        if label is not None and self.classes and label not in self.classes:
+            raise ConfigError(f"Unknown label {label!r}. Known: {', '.join(self.classes)}.")
+        return [
+            row
+            for row in self.rows
+            if (row.is_flagged or not flagged)
+            and (row.is_high or not high)
+            and (row.near or row.copies > 1 or not near)
+            and label in (None, row.item.label)
+            and part in (None, row.item.part)
+        ]
+
+    def head(self, count: int) -> Queue:
+        """The first `count` rows as a queue of their own."""
+        return Queue(self.rows[:count], self.classes, self.total)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, plain."""
+        return {
+            "classes": list(self.classes),
+            "total": self.total,
+            "items": [row.to_json() for row in self.rows],
+        }
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text's UTF-8, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def row_hash(cells: Mapping[str, str | None]) -> str:
+    """SHA-256 of a row's cells as JSON, in hex: column -> value as text, without the target.
+
+    The order of the columns does not matter, so that a table may be laid out anew.
+
+    >>> row_hash({"age": "22", "sex": None}) == row_hash({"sex": None, "age": "22"})
+    True
+    """
+    plain = store.to_json(dict(sorted(cells.items())))
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _doubted(
+    rows: Sequence[Row], targets: np.ndarray, chances: np.ndarray, classes: Sequence[str]
+) -> tuple[list[Row], np.ndarray]:
+    """Rows with what the probabilities say of them, and the margins (N,)."""
+    found = list(rows)
+    margin = np.zeros(len(rows))
+    was_seen = np.array([row.was_seen for row in rows])
+    for kind in (False, True):
+        at = np.flatnonzero(was_seen == kind)
+        if not len(at):
+            continue
+        issues = label_issues(targets[at], chances[at])
+        margin[at] = issues.margin
+        for place, index in enumerate(at.tolist()):
+            suggested = int(issues.suggested[place])
+            has_other = len(classes) > 1
+            found[index] = replace(
+                found[index],
+                suggested=classes[suggested] if has_other else None,
+                probability=float(chances[index, targets[index]]),
+                suggested_probability=float(chances[index, suggested]) if has_other else None,
+                margin=float(issues.margin[place]),
+                is_flagged=bool(issues.flagged[place]),
+            )
+    return found, margin
+
+
+def _with_high(rows: Sequence[Row]) -> list[Row]:
+    losses = [row.loss for row in rows if row.loss is not None]
+    if not losses:
+        return list(rows)
+    bound = float(np.quantile(losses, HIGH_LOSS))
+    return [replace(row, is_high=row.loss is None or row.loss > bound) for row in rows]
+
+
+def _each_once(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Of rows with one content the first, which knows of the others."""
+    heads: dict[str, list[Row]] = {}
+    for row in rows:
+        heads.setdefault(row.item.hash, []).append(row)
+    found = []
+    for same in heads.values():
+        first = same[0]
+        also = tuple(sorted({row.item.label for row in same} - {first.item.label}))
+        near = tuple(dict.fromkeys(h for row in same for h in row.near if h != first.item.hash))
+        found.append(
+            replace(
+                first,
+                copies=len(same),
+                also=also,
+                near=near,
+                is_flagged=any(row.is_flagged for row in same),
+            )
+        )
+    return tuple(found)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

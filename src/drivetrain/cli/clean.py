@@ -1,0 +1,347 @@
+"""`drivetrain clean`: look at doubtful labels in the browser, and write what was decided."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drivetrain.cli import common, layout
+
+if TYPE_CHECKING:
+    from drivetrain.clean.desk import Desk
+    from drivetrain.clean.journal import Journal
+    from drivetrain.clean.queue import Material, Queue
+
+FOLDER = "clean"
+"""Of a run: the journal, and what the server notes."""
+MOST_ITEMS = 2000
+LISTED = 20
+
+
+@click.command(short_help="Look at doubtful labels, correct them, and write a patch.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--by", help="Who decides; by default your name on this machine.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Of the page; by default a free one.")
+@click.option("--no-browser", is_flag=True, help="Print the page's address, and open nothing.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=MOST_ITEMS,
+    show_default=True,
+    help="Items of the page: the worst.",
+)
+@click.option("--list", "listed", type=click.IntRange(min=1), help="Print the worst so many items.")
+@click.option("--apply", "is_applied", is_flag=True, help="Write what was decided as a patch.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The patch; by default RUN/clean.patch.json.",
+)
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Change the source itself by what was decided; what is removed goes to a dated trash.",
+)
+@click.option("--undo", "is_undone", is_flag=True, help="Take the last --in-place back.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--seed", type=common.SEED, help="Changes nothing: nothing is drawn at random.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
+def command(
+    run: Path,
+    by: str | None,
+    port: int | None,
+    no_browser: bool,
+    limit: int,
+    listed: int | None,
+    is_applied: bool,
+    out: Path | None,
+    in_place: bool,
+    is_undone: bool,
+    as_json: bool,
+    seed: int | None,
+) -> None:
+    """Open a page in the browser with the items of RUN whose labels are most doubtful, worst first.
+
+    Give them another label, leave them out, or keep them, by key or by mouse. Every decision is on the
+    disk before the page says "saved". The source stays as it is until you say --in-place.
+
+    \b
+    drivetrain clean runs/2026-01-31-photos
+    drivetrain clean runs/2026-01-31-photos --list 20
+    drivetrain clean runs/2026-01-31-photos --apply -o photos.patch.json
+    drivetrain train photos/ --patch photos.patch.json
+    """
+    del seed
+    asked = [listed is not None, is_applied, in_place, is_undone]
+    if sum(asked) > 1:
+        raise click.UsageError("Say one of --list, --apply, --in-place and --undo.")
+    if out is not None and not is_applied:
+        raise click.UsageError("-o is where --apply writes its patch.")
+    if is_undone:
+        _undo(run, as_json)
+    elif is_applied:
+        _apply(run, out, as_json)
+    elif in_place:
+        _change(run, as_json)
+    elif listed is not None:
+        queue = _queue(_material(run)).head(listed)
+        common.answer(queue.to_json(), _listed(queue), as_json=as_json)
+    else:
+        _serve(run, by, port, limit, as_json=as_json, is_opened=not no_browser)
+
+
+def _apply(run: Path, out: Path | None, as_json: bool) -> None:
+    from drivetrain.clean.patch import Patch
+
+    journal = _journal(run)
+    patch = Patch.of(journal.decisions(), _names(run))
+    path = patch.write(out or run / "clean.patch.json")
+    left_out = sum(change.label is None for change in patch.changes.values())
+    document = {
+        "patch": str(path),
+        "relabelled": len(patch) - left_out,
+        "left_out": left_out,
+        "damaged": journal.damaged,
+    }
+    text = (
+        f"{path}: {len(patch) - left_out:,} items with another label, {left_out:,} left out. "
+        f"Train with it: drivetrain train SOURCE --patch {path}"
+    )
+    if journal.damaged:
+        text += f"\n{journal.damaged:,} edits of the journal are damaged and are not in it."
+    common.answer(document, text, as_json=as_json)
+
+
+def _change(run: Path, as_json: bool) -> None:
+    from drivetrain.clean import inplace
+    from drivetrain.clean.patch import Patch
+
+    with _held(run):
+        patch = Patch.of(_journal(run).decisions(), _names(run))
+        with common.stdout_kept():
+            done = inplace.apply(patch, _source(run))
+    text = (
+        f"{done.source}: {done.relabelled:,} relabelled, {done.removed:,} moved to {done.trash}. "
+        f"Take it back: drivetrain clean {run} --undo"
+        if done.relabelled or done.removed
+        else f"{done.source}: nothing to change."
+    )
+    common.answer(done.to_json(), "\n".join([text, *done.notes]), as_json=as_json)
+
+
+def _undo(run: Path, as_json: bool) -> None:
+    from drivetrain.clean import inplace
+
+    with _held(run):
+        done = inplace.undo(_source(run))
+    text = f"{done.source}: as before, {done.relabelled + done.removed:,} changes taken back."
+    common.answer(done.to_json(), text, as_json=as_json)
+
+
+def _serve(
+    run: Path, by: str | None, port: int | None, limit: int, *, as_json: bool, is_opened: bool
+) -> None:
+    from drivetrain.clean.desk import Desk
+    from drivetrain.clean.notes import Notes
+
+    with _held(run):
+        journal = _journal(run)
+        material = _material(run)
+        queue = _queue(material)
+        desk = Desk(
+            queue.head(limit),
+            journal,
+            by=_who() if by is None else by,
+            title=run.resolve().name,
+            run=hashlib.sha256(os.fsencode(run.resolve())).hexdigest()[:16],
+            picture=material.picture,
+        )
+        _write_names(run, queue)
+        notes = Notes(run / FOLDER)
+        server = _server(desk, notes, port)
+        with server, notes:
+            _say(server, desk, as_json=as_json)
+            opened = _opened(server.start_url) if is_opened else nullcontext()
+            with opened, suppress(KeyboardInterrupt):
+                server.serve_forever(poll_interval=0.2)
+    done = len(desk.journal.decisions())
+    click.echo(f"{done:,} decided. Write them: drivetrain clean {run} --apply", err=True)
+
+
+def _server(desk: Desk, notes: Any, port: int | None) -> Any:
+    """On the port asked for; else on that of the last time, where a browser may still hold edits."""
+    from drivetrain.clean.server import Server
+    from drivetrain.errors import StorageError
+
+    if port is not None:
+        server = Server(desk, port=port, log=notes.add)
+    else:
+        try:
+            server = Server(desk, port=notes.last_port(), log=notes.add)
+        except StorageError:  # somebody else has it now
+            server = Server(desk, log=notes.add)
+    notes.keep_port(server.port)
+    return server
+
+
+def _say(server: Any, desk: Desk, *, as_json: bool) -> None:
+    flagged = sum(row.is_flagged for row in desk.queue.rows)
+    text = (
+        f"{len(desk.queue):,} items, worst first; {flagged:,} labels are probably wrong. Open once, on "
+        f"this machine:\n{server.start_url}\nCtrl-C ends it; everything that is saved stays."
+    )
+    document = {
+        "url": server.start_url,
+        "port": server.port,
+        "items": len(desk.queue),
+        "flagged": flagged,
+    }
+    common.answer(document, text, as_json=as_json)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[None]:
+    """Open the page in the person's browser, by a file that only they can read.
+
+    An argument of a program can be read by everybody on the machine, and the address is a secret.
+    """
+    from drivetrain import store
+
+    with tempfile.TemporaryDirectory(prefix="drivetrain-") as folder:  # mode 0700
+        file = Path(folder) / "open.html"
+        store.write_text(
+            file,
+            '<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+            f'<meta http-equiv="refresh" content="0;url={url}"><title>Drivetrain</title>',
+        )
+        file.chmod(0o600)
+        webbrowser.open(file.as_uri())
+        yield
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[None]:
+    """The run's journal for this process alone. Raises: RunError: somebody cleans it already."""
+    from drivetrain import store
+    from drivetrain.errors import RunError, StorageError
+    from drivetrain.locks import FolderLock
+    from drivetrain.train.run import Run
+
+    Run.open(run)
+    folder = _plain(run)
+    try:
+        store.make_folders(folder)
+    except OSError as error:
+        raise StorageError(f"Could not make {folder}: {error.strerror or error}.") from error
+    try:
+        lock = FolderLock(folder)
+    except RunError as error:
+        raise RunError(
+            f"{run} is being cleaned by another process. Use its page, or stop it."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _plain(run: Path) -> Path:
+    """The folder of the journal. Raises: RunError: a link stands in its place, or in that of a file."""
+    from drivetrain.errors import RunError
+
+    folder = run / FOLDER
+    for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+        if path.is_symlink():
+            raise RunError(f"{path} is a link. Put the file or folder itself in its place.")
+    return folder
+
+
+def _journal(run: Path) -> Journal:
+    from drivetrain.clean.journal import Journal
+    from drivetrain.train.run import Run
+
+    Run.open(run)
+    return Journal(_plain(run) / "journal.jsonl")
+
+
+def _names(run: Path) -> Mapping[str, str]:
+    """What items were called when they were last looked at: for people who read a patch."""
+    from drivetrain import store
+
+    path = _plain(run) / "names.json"
+    found = store.read_json(path) if path.exists() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_names(run: Path, queue: Queue) -> None:
+    from drivetrain import store
+
+    names = {row.item.hash: row.item.name for row in queue.rows}
+    store.write_json(_plain(run) / "names.json", names)
+
+
+def _material(run: Path) -> Material:
+    from drivetrain.errors import RunError
+    from drivetrain.train.run import Run
+
+    Run.open(run)
+    application = common.application_of(run)
+    with common.stdout_kept(), common.counter() as count:
+        if application == "collab":
+            raise RunError(
+                f"{run} is a run of ratings, which are no labels: there is nothing to clean."
+            )
+        if application == "tabular":
+            from drivetrain.tabular import cleaning as tables
+
+            return tables.material_of(run)
+        if application == "text":
+            from drivetrain import text
+            from drivetrain.text import cleaning as texts
+
+            return texts.material_of(text.reopen(run, callbacks=(), progress=False, report=count))
+        from drivetrain import vision
+        from drivetrain.vision import cleaning as pictures
+
+        return pictures.material_of(vision.reopen(run, callbacks=(), progress=False, report=count))
+
+
+def _queue(material: Material) -> Queue:
+    from drivetrain.clean.queue import Queue
+
+    return Queue.of(material.items, material.predictions)
+
+
+def _source(run: Path) -> Any:
+    from drivetrain.clean.inplace import Source
+    from drivetrain.train.run import Run
+
+    return Source.of(Run.open(run).read())
+
+
+def _listed(queue: Queue) -> str:
+    rows = []
+    for row in queue.rows:
+        doubt = "" if row.suggested is None else f"{row.suggested} {row.suggested_probability:.0%}"
+        loss = "" if row.loss is None else f"{row.loss:.3g}"
+        rows.append((row.item.name, row.item.label, doubt, loss, "probably wrong" * row.is_flagged))
+    return layout.table([("item", "labelled", "suggested", "loss", ""), *rows])
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""

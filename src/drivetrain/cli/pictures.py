@@ -1,0 +1,107 @@
+"""What a training or a measurement found, as text for people."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drivetrain.cli import layout
+
+MOST_SHOWN = 5
+"""So many files that were set aside are named; the rest is in the run's quarantine.jsonl."""
+
+_NAMES = {
+    "accuracy": "accuracy",
+    "error_rate": "error rate",
+    "loss": "loss",
+    "majority_class": "majority class",
+    "nearest_mean_image": "nearest mean image",
+}
+
+
+def found(learner: Any) -> str:
+    """What was found in the source and what was chosen, before training."""
+    data = learner.application.data
+    counts = data.counts()
+    sealed = f", {counts['test']:,} sealed for a test" if counts["test"] else ""
+    rows = [
+        ("Source", str(data.source)),
+        ("Classes", layout.shorten(data.classes)),
+        ("Labels", data.task.labelled_by),
+        ("Pictures", f"{counts['train']:,} to train, {counts['valid']:,} to validate{sealed}"),
+    ]
+    parts = [layout.table(rows)]
+    aside = [entry.to_json() for entry in data.quarantined]
+    if aside:
+        parts.append(set_aside(aside, where=learner.run.folder / "quarantine.jsonl"))
+    parts.append(f"Chosen for you (how to change each: {learner.run.folder / 'run.json'})")
+    parts.append(f"{learner.choices}\n")
+    return "\n".join(parts)
+
+
+def set_aside(entries: Sequence[Mapping[str, str]], *, where: object = "") -> str:
+    """The files that were not used, with their reasons."""
+    shown = entries[:MOST_SHOWN]
+    lines = [f"{len(entries):,} set aside:"]
+    lines.append(layout.table([(e["id"], e["detail"]) for e in shown], indent=2))
+    if len(entries) > len(shown):
+        lines.append(
+            f"  … and {len(entries) - len(shown):,} more" + (f", in {where}" if where else "")
+        )
+    return "\n".join(lines)
+
+
+def result(document: Mapping[str, Any]) -> str:
+    """The result of a training beside its baselines, where the run is, and what to type next."""
+    valid, items = document["metrics"]["valid"], document["items"]
+    run = shlex.quote(document["run"])  # so that the commands below can be typed as they stand
+    lines = [f"Result on {items['valid']:,} validation pictures"]
+    lines.append(_compared(valid, document["interval"], document["baselines"]))
+    epochs = "epoch" if document["epochs"] == 1 else "epochs"
+    spent = f"{document['epochs']} {epochs} in {layout.duration(document['seconds'])}"
+    lines += [
+        "",
+        f"{spent}. The run is in {document['run']}",
+        "Next",
+        f"  drivetrain predict {run} PICTURE...",
+        f"  drivetrain evaluate {run} --on FOLDER",
+        f"  drivetrain summary {run}",
+    ]
+    return "\n".join(lines)
+
+
+def measured(document: Mapping[str, Any]) -> str:
+    """The result of an evaluation."""
+    lines = [f"Result on {document['items']:,} pictures of {document['source']}"]
+    lines.append(
+        _compared(document["metrics"], document["interval"], document.get("baselines", {}))
+    )
+    if document["trained_on"]:
+        lines.append(
+            f"{document['trained_on']:,} of them trained the model: on new pictures it will do worse."
+        )
+    if document["quarantined"]:
+        lines.append(set_aside(document["quarantined"]))
+    return "\n".join(lines)
+
+
+def _compared(
+    metrics: Mapping[str, float], interval: Sequence[float], baselines: Mapping[str, Any]
+) -> str:
+    """Accuracy with its interval, the baselines' under it, then the other figures."""
+    rows = [("accuracy", layout.number(metrics["accuracy"]), _between(interval))]
+    for name, record in baselines.items():
+        label = f"  {_NAMES.get(name, name)}"
+        if "class" in record:
+            label += f" ({record['class']})"
+        rows.append((label, layout.number(record["accuracy"]), _between(record["interval"])))
+    for name, value in metrics.items():
+        if name != "accuracy":
+            rows.append((_NAMES.get(name, name), layout.number(value), ""))
+    return layout.table(rows, indent=2)
+
+
+def _between(interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"95% interval {layout.number(low)} to {layout.number(high)}"

@@ -1,0 +1,260 @@
+"""What to do next: short, by rules on what was found, each with its evidence.
+
+The order is that of the course: first a model that learns the training items at all, then more and
+cleaner data, then augmentation and regularisation, a smaller model last.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivetrain.interpret.text import number, share
+from drivetrain.report.errors import Findings
+from drivetrain.report.evidence import Evidence
+from drivetrain.report.outcome import all_baselines
+from drivetrain.report.record import Record, called
+
+MOST = 6
+SURE = 0.9
+"""An answer of this probability that is wrong hints at a wrong label."""
+FEW_VALID = 200
+"""Validation items below which an interval is wide whatever the model is."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do."""
+
+    what: str
+    why: str
+    """The evidence, in numbers."""
+    command: str = ""
+    """A line to type, where there is one."""
+
+
+def advice(
+    record: Record,
+    evidence: Evidence,
+    found: Findings | None,
+    *,
+    commands: Collection[str] | None = None,
+) -> list[Advice]:
+    """At most `MOST` things to do, the most important first.
+
+    Args:
+        commands: verbs that there are; lines of others are left out. None: all.
+    """
+    run = shlex.quote(str(record.folder))
+    told = [*_unfinished(record, run), *_baseline(record, evidence), *_curves(record)]
+    if found is not None:
+        told += [*_labels(found, evidence, run), *_classes(found), *_slices(found, evidence)]
+        told += _calibration(found, run)
+    told += [*_data(record, evidence), *_last(record, run)]
+    kept = [one for one in told if commands is None or _known(one.command, commands)]
+    return kept[:MOST]
+
+
+def _known(command: str, commands: Collection[str]) -> bool:
+    words = command.split()
+    return len(words) < 2 or words[0] != "drivetrain" or words[1] in commands
+
+
+def _unfinished(record: Record, run: str) -> list[Advice]:
+    if record.result is not None:
+        return []
+    why = "The run has no result yet."
+    return [Advice("Finish the training.", why, f"drivetrain resume {run}")]
+
+
+def _baseline(record: Record, evidence: Evidence) -> list[Advice]:
+    result = record.result
+    others = [] if result is None else all_baselines(result, evidence)
+    if result is None or not others:
+        return []
+    sign = 1 if result.higher_is_better else -1
+    best = max(others, key=lambda score: sign * score.value)
+    beats = result.beats(best)
+    if beats or (beats is None and result.may_beat(best)):
+        return []
+    values = f"{called(result.metric)} {number(result.own.value)} against {number(best.value)}"
+    if beats is None:
+        return [
+            Advice(
+                f"Do not rely on it before it beats “{called(best.name)}”.",
+                f"{values}: too close to tell, so the simple rule may be as good.",
+            )
+        ]
+    return [
+        Advice(
+            f"Take “{called(best.name)}” for now, and look for what keeps the model from learning.",
+            f"{values}: a rule that simple should not win.",
+        )
+    ]
+
+
+def _curves(record: Record) -> list[Advice]:
+    rows = [
+        (r["train_loss"], r["valid_loss"])
+        for r in record.epochs
+        if isinstance(r.get("train_loss"), float) and isinstance(r.get("valid_loss"), float)
+    ]
+    if len(rows) < 3:
+        return []
+    train, valid = np.array(rows, dtype=np.float64).T
+    best = int(valid.argmin())
+    last = len(valid) - 1
+    if best < last and valid[last] > 1.05 * valid[best] and train[last] < train[best]:
+        return [
+            Advice(
+                "It learns the training items by heart: more data first, then stronger augmentation, "
+                "then more weight decay or dropout; a smaller model last.",
+                f"The validation loss was lowest after epoch {best + 1} ({number(valid[best])}) and is "
+                f"{number(valid[last])} now, while the training loss went on falling.",
+            )
+        ]
+    falls = valid[last] < 0.97 * valid[last - 1] and train[last] < train[last - 1]
+    if falls:
+        return [
+            Advice(
+                "Train longer.",
+                f"In the last epoch the validation loss still fell from {number(valid[last - 1])} to "
+                f"{number(valid[last])}. Twice as many: `--epochs {2 * len(rows)}`.",
+            )
+        ]
+    if train[last] > 0.9 * train[0] and train[last] >= 0.9 * valid[last]:
+        return [
+            Advice(
+                "Make it learn the training items first: a higher rate, more epochs, or a larger model.",
+                f"The training loss went from {number(train[0])} to {number(train[last])} only.",
+            )
+        ]
+    return []
+
+
+def _labels(found: Findings, evidence: Evidence, run: str) -> list[Advice]:
+    known = found.classified
+    if known is None or not known.wrong.any():
+        return []
+    sure = known.probs.max(axis=1)
+    count = int((known.wrong & (sure >= SURE)).sum())
+    if not count:
+        return []
+    wrong = int(known.wrong.sum())
+    return [
+        Advice(
+            f"Look at the {evidence.noun} that it is sure of and wrong on: their labels may be wrong.",
+            f"Of {wrong:,} mistakes {count:,} were made with a probability of {SURE:.0%} or more.",
+            f"drivetrain clean {run}",
+        )
+    ]
+
+
+def _classes(found: Findings) -> list[Advice]:
+    if found.confusion is None or len(found.confusion.classes) < 3:
+        return []
+    pairs = found.confusion.most_confused(1)
+    wrong = found.confusion.num_wrong
+    if not pairs or wrong < 10 or pairs[0].num_items < 0.2 * wrong:
+        return []
+    pair = pairs[0]
+    return [
+        Advice(
+            f"Tell “{pair.true}” and “{pair.taken_for}” apart: more of both, or one class for both.",
+            f"{pair.num_items:,} of all {wrong:,} mistakes are this one pair ({pair.share:.0%} of "
+            f"“{pair.true}”).",
+        )
+    ]
+
+
+def _slices(found: Findings, evidence: Evidence) -> list[Advice]:
+    if found.slices is None or not found.slices.found:
+        return []
+    worst = found.slices.found[0]
+    return [
+        Advice(
+            f"Look at the {evidence.noun} with {worst.name}: get more, or find out what is different.",
+            f"{found.slices.measure} {number(worst.error)} on {worst.num_items:,} of them, "
+            f"{number(worst.rest)} on the rest.",
+        )
+    ]
+
+
+def _calibration(found: Findings, run: str) -> list[Advice]:
+    known = found.reliability
+    if known is None or known.num_items < 50:
+        return []
+    apart = known.promised - known.right
+    bins = [b for b in known.bins if not b.keeps and b.num_items >= 10]
+    if known.error < 0.05 or not bins or abs(apart) < 0.03:
+        return []
+    word = "surer than it is right" if apart > 0 else "less sure than it is right"
+    return [
+        Advice(
+            "Do not take its probabilities at their word; a bundle has them corrected.",
+            f"It is {word}: {known.promised:.1%} promised, {known.right:.1%} right.",
+            f"drivetrain export {run} -o BUNDLE",
+        )
+    ]
+
+
+def _data(record: Record, evidence: Evidence) -> list[Advice]:
+    told = []
+    items = record.value.get("items")
+    counts = (
+        {k: v for k, v in items.items() if isinstance(v, int)} if isinstance(items, dict) else {}
+    )
+    used = counts.get("train", 0) + counts.get("valid", 0)
+    aside = counts.get("quarantined", 0)
+    if aside and aside > 0.01 * max(used, 1):
+        told.append(
+            Advice(
+                f"Look why {aside:,} {evidence.noun} were set aside.",
+                f"They are {share(aside, used + aside)} of all; quarantine.jsonl in the run names each "
+                "with its reason.",
+            )
+        )
+    train = np.array(evidence.counts.get("train", []))
+    if len(train) > 1 and train.min() < 0.1 * train.max():
+        few = evidence.classes[int(train.argmin())]
+        told.append(
+            Advice(
+                f"Get more {evidence.noun} of “{few}”.",
+                f"It has {int(train.min()):,} to train on, the commonest class {int(train.max()):,}.",
+            )
+        )
+    valid = counts.get("valid", 0)
+    result = record.result
+    if 0 < valid < FEW_VALID and result is not None and result.own.low is not None:
+        told.append(
+            Advice(
+                f"Validate on more {evidence.noun} before you compare models.",
+                f"{valid:,} leave the {called(result.metric)} open between {number(result.own.low)} and "
+                f"{number(result.own.high)}.",
+            )
+        )
+    return told
+
+
+def _last(record: Record, run: str) -> list[Advice]:
+    items = record.value.get("items")
+    sealed = items.get("test", 0) if isinstance(items, dict) else 0
+    if record.result is None:
+        return []
+    if isinstance(sealed, int) and sealed:
+        return [
+            Advice(
+                "When you have decided, and only then, open the sealed test set.",
+                f"{sealed:,} items were kept from everything on this page. Each look at them is counted.",
+                f"drivetrain test {run}",
+            )
+        ]
+    return [
+        Advice(
+            "Seal a test set next time.",
+            "What is chosen by looking at the validation items looks better on them than it is.",
+        )
+    ]

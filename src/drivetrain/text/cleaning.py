@@ -1,0 +1,114 @@
+"""Texts as the cleaning page shows them, and as a patch changes them.
+
+material = material_of(text.reopen("runs/reviews"))
+found, applied = patched(read_folder("reviews/"), Patch.read("reviews.patch.json"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from drivetrain.clean.patch import Applied, Patch
+from drivetrain.clean.queue import Item, Material, text_hash
+from drivetrain.data.loaders import BatchLoader
+from drivetrain.data.padded import PaddedData
+from drivetrain.errors import DataError
+from drivetrain.train.predictions import Predictions
+
+if TYPE_CHECKING:
+    from drivetrain.text.reading import Texts
+    from drivetrain.train.learner import Learner
+
+
+class ByLength:
+    """A data set with its shortest texts first: batches of one length, which padding makes no longer."""
+
+    def __init__(self, data: PaddedData) -> None:
+        self.data = data
+        self.order = torch.as_tensor(data.lengths).argsort(stable=True)
+        """(N,) int64."""
+        self.ids = [(data.ids or [])[at] for at in self.order.tolist()] if data.ids else None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: Tensor) -> Any:
+        return self.data.__getitems__(self.order[indices])
+
+
+def material_of(learner: Learner) -> Material:
+    """The training and validation texts of a Learner, with what it says of each; sealed ones are not.
+
+    Raises: DataError: the texts have no labels.
+    """
+    application: Any = learner.application
+    data = application.data
+    if data.goal is None:
+        raise DataError("A language model's texts have no labels that could be wrong.")
+    size, longest = application.settings["batch_size"], application.settings.get("max_len")
+    found: list[Predictions] = []
+    items: list[Item] = []
+    for part in ("valid", "train"):
+        rows = data.rows(part)
+        by_length = ByLength(data.padded(part, max_len=longest))
+        found.append(learner.predictions(BatchLoader(by_length, batch_size=size)))
+        for place in by_length.order.tolist():
+            row = int(rows[place])
+            text = data.texts[row]
+            label = label_of(data.labels[row])
+            items.append(Item(text_hash(text), data.ids[row], label, part, text=text))
+    predictions = Predictions(
+        [item.name for item in items],
+        torch.cat([one.targets for one in found]),
+        torch.cat([one.outputs for one in found]),
+        torch.cat([one.losses for one in found]),
+        data.classes if data.goal.kind == "class" else (),
+    )
+    return Material(tuple(items), predictions, Path(str(data.source)))
+
+
+def label_of(label: Any) -> str:
+    """A label as a person reads it; several as a list."""
+    if isinstance(label, str):
+        return label
+    if isinstance(label, set | frozenset | list | tuple):
+        return ", ".join(sorted(map(str, label)))
+    return str(label)
+
+
+def patched(found: Texts, patch: Patch, sealed: Collection[int] = ()) -> tuple[Texts, Applied]:
+    """The texts of a source as a patch leaves them; the source, and a test part, stay as they are.
+
+    Args:
+        sealed: rows that are of the test as well.
+    """
+    parts = found.parts or [None] * len(found.texts)
+    before = [label_of(label) for label in found.labels]
+    hashes = [
+        "" if at in sealed or is_test(part) else text_hash(text)
+        for at, (text, part) in enumerate(zip(found.texts, parts, strict=True))
+    ]
+    applied = patch.apply(hashes, before)
+    kept = [at for at, is_kept in enumerate(applied.kept) if is_kept]
+    labels = [
+        found.labels[at] if applied.labels[at] == before[at] else applied.labels[at] for at in kept
+    ]
+    return replace(
+        found,
+        texts=[found.texts[at] for at in kept],
+        ids=[found.ids[at] for at in kept],
+        labels=labels,
+        parts=None if found.parts is None else [parts[at] for at in kept],
+        columns={name: [values[at] for at in kept] for name, values in found.columns.items()},
+    ), applied
+
+
+def is_test(part: str | None) -> bool:
+    """Whether a source's own word for a part means the test."""
+    return str(part).strip().lower() == "test"

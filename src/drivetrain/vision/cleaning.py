@@ -1,0 +1,107 @@
+"""Pictures as the cleaning page shows them, and as a patch changes them.
+
+material = material_of(vision.reopen("runs/birds"))
+found, applied = patched(find_in_folder("photos/"), Patch.read("birds.patch.json"))
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from drivetrain.clean.patch import Applied, Patch
+from drivetrain.clean.queue import Item, Material
+from drivetrain.data.loaders import BatchLoader
+from drivetrain.store import file_sha256
+from drivetrain.train.predictions import Predictions
+from drivetrain.vision.decode import load_upright
+from drivetrain.vision.normalise import Normalise
+
+if TYPE_CHECKING:
+    from drivetrain.train.learner import Learner
+    from drivetrain.vision.sources import Found
+
+SIDE = 720
+"""Pixels of the longer side at which a picture is shown."""
+
+
+def material_of(learner: Learner) -> Material:
+    """The training and validation pictures of a Learner, with what it says of each.
+
+    Sealed pictures are not among them.
+    """
+    application: Any = learner.application
+    data, info = application.data, application.built.info
+    found = []
+    items: list[Item] = []
+    paths: dict[str, Path] = {}
+    for part in ("valid", "train"):
+        members = [data.items[index] for index in getattr(data.split, part)]
+        loader = BatchLoader(
+            data.pictures(part),
+            batch_size=application.settings["batch_size"],
+            transform=Normalise(info.mean, info.std),
+        )
+        found.append(learner.predictions(loader))
+        for member in members:
+            hash_ = data.hashes[member.id]
+            items.append(Item(hash_, member.id, member.label, part))
+            paths.setdefault(hash_, member.path)
+    return Material(
+        tuple(items), joined(found), Path(data.source), picture=lambda hash_: png(paths[hash_])
+    )
+
+
+def joined(found: Sequence[Predictions]) -> Predictions:
+    """Several records of one model as one."""
+    return Predictions(
+        [name for one in found for name in one.ids],
+        torch.cat([one.targets for one in found]),
+        torch.cat([one.outputs for one in found]),
+        torch.cat([one.losses for one in found]),
+        found[0].classes,
+    )
+
+
+def png(path: Path) -> bytes:
+    """A picture as a PNG made anew, upright and no larger than it is shown.
+
+    No byte of the file reaches the browser, whatever it pretends to be.
+    Raises: PictureError: the file cannot be used.
+    """
+    image = load_upright(path)
+    image.thumbnail((SIDE, SIDE))
+    held = io.BytesIO()
+    image.save(held, "PNG", compress_level=1)
+    return held.getvalue()
+
+
+def patched(found: Found, patch: Patch) -> tuple[Found, Applied]:
+    """The pictures of a source as a patch leaves them; its files stay as they are.
+
+    Those of a test part are not looked at, and a file that cannot be read is no item of the patch:
+    opening it says what is wrong.
+    """
+    parts = [""] * len(found.items) if found.parts is None else found.parts
+    hashes = [
+        "" if part == "test" else _hash(item.path)
+        for item, part in zip(found.items, parts, strict=True)
+    ]
+    applied = patch.apply(hashes, [item.label for item in found.items])
+    kept = [at for at, is_kept in enumerate(applied.kept) if is_kept]
+    items = [replace(found.items[at], label=applied.labels[at]) for at in kept]
+    return replace(
+        found, items=items, parts=None if found.parts is None else [parts[at] for at in kept]
+    ), applied
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError:
+        return ""

@@ -1,0 +1,158 @@
+"""Histograms, worst items, large matrices, and what is to be done next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as arrays
+
+from drivetrain.report.advice import MOST, advice
+from drivetrain.report.errors import MOST_CLASSES, errors, findings, worst_positions
+from drivetrain.report.evidence import Evidence
+from drivetrain.report.question import BINS, binned
+from drivetrain.train.predictions import Predictions
+from tests.report.hostile import evidence_of, record_of
+
+CALM = ("cat", "dog", "eel", "fox")
+
+
+@given(
+    arrays.arrays(
+        np.float64, st.integers(1, 80), elements=st.floats(-1e6, 1e6, allow_subnormal=False)
+    )
+)
+def test_every_value_is_in_one_bin(values: np.ndarray) -> None:
+    edges, counts = binned(values)
+    assert sum(counts) == len(values)
+    assert len(edges) == len(counts) + 1 <= 2 * BINS + 2
+    assert np.all(np.diff(edges) > 0)
+
+
+def test_few_whole_numbers_have_a_bin_each() -> None:
+    edges, counts = binned(np.array([1.0, 2, 2, 5]))
+    assert edges == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5] and counts == [1, 2, 0, 0, 1]
+    assert binned(np.array([3.0, 3.0])) == (pytest.approx(np.linspace(2.5, 3.5, BINS + 1)), [
+        2 * (place == BINS // 2) for place in range(BINS)
+    ])  # fmt: skip
+
+
+def test_the_worst_are_the_wrong_ones_by_their_loss() -> None:
+    found = findings(evidence_of(names=CALM))
+    assert found is not None and found.classified is not None
+    places = worst_positions(found, 1000)
+    assert len(places) == found.classified.wrong.sum() > 5
+    losses = found.predictions.losses[places]
+    assert torch.equal(losses, losses.sort(descending=True).values)
+
+
+def test_of_many_classes_the_most_confused_are_drawn_and_all_are_counted() -> None:
+    names = tuple(f"class {place}" for place in range(60))
+    evidence = evidence_of(names=names, count=600)
+    found = findings(evidence)
+    assert found is not None
+    section = errors(found, evidence)
+    assert section is not None
+    matrix = section.blocks[0]
+    assert f"Shown are the {MOST_CLASSES} of 60 classes with the most mistakes." in matrix.html
+    assert matrix.html.count("<rect class=") <= MOST_CLASSES**2
+
+
+def test_two_classes_have_a_line_to_draw_and_numbers_a_cloud() -> None:
+    evidence = evidence_of(names=("no", "yes"))
+    found = findings(evidence)
+    assert found is not None and found.thresholds is not None
+    section = errors(found, evidence)
+    assert section is not None
+    assert "Where to draw the line for “yes”" in [block.title for block in section.blocks]
+
+    targets = torch.linspace(0, 10, 50)
+    numbers = Predictions([str(i) for i in range(50)], targets, targets + 1, torch.ones(50))
+    found = findings(Evidence(predictions=numbers, target="price"))
+    assert found is not None
+    section = errors(found, Evidence(predictions=numbers, target="price"))
+    assert section is not None
+    assert [b.title for b in section.blocks] == [
+        "Predicted and true",
+        "How far off",
+        "The 12 worst",
+    ]
+    assert "On the whole it is too high, by 1." in section.blocks[0].html
+
+
+def test_several_labels_an_item_leave_what_is_not_for_them() -> None:
+    labels = Predictions(["a", "b"], torch.ones(2, 3), torch.zeros(2, 3), torch.ones(2), CALM[:3])
+    evidence = Evidence(predictions=labels, classes=CALM[:3], facts={"x": np.arange(2.0)})
+    found = findings(evidence)
+    assert found is not None
+    section = errors(found, evidence)
+    assert section is not None and [block.title for block in section.blocks] == ["The 2 worst"]
+
+
+# --- what to do next ------------------------------------------------------------------------------
+
+
+def told(record: object, evidence: Evidence | None = None, **options: object) -> list[str]:
+    evidence = evidence or Evidence(noun="pictures")
+    found = advice(record, evidence, findings(evidence), **options)  # type: ignore[arg-type]
+    return [f"{one.what} {one.why}" for one in found]
+
+
+def test_a_rule_that_is_as_good_comes_first_and_a_worse_one_is_not_named(tmp_path: Path) -> None:
+    record = record_of(tmp_path / "run", names=CALM)
+    assert not any("beats" in line for line in told(record))
+    close = {
+        **record.value["results"],
+        "baselines": {"rule": {"accuracy": 0.74, "interval": [0.65, 0.81]}},
+    }
+    again = replace(record, value={**record.value, "results": close})
+    assert told(again)[0].startswith(
+        "Do not rely on it before it beats “rule”. accuracy 0.7500 against"
+    )
+
+
+def curve(*rows: tuple[float, float]) -> tuple[dict[str, float], ...]:
+    return tuple({"epoch": e, "train_loss": t, "valid_loss": v} for e, (t, v) in enumerate(rows))
+
+
+@pytest.mark.parametrize(
+    ("rows", "first"),
+    [
+        ([(1.0, 1.0), (0.5, 0.8), (0.2, 1.0)], "It learns the training items by heart: more data"),
+        ([(1.0, 1.0), (0.8, 0.8), (0.6, 0.6)], "Train longer. In the last epoch the validation"),
+        ([(1.0, 1.0), (0.98, 0.99), (0.97, 0.98)], "Make it learn the training items first:"),
+    ],
+)
+def test_the_curves_say_which_way(
+    tmp_path: Path, rows: list[tuple[float, float]], first: str
+) -> None:
+    record = replace(record_of(tmp_path / "run", names=CALM), epochs=curve(*rows))
+    assert told(record)[0].startswith(first)
+
+
+def test_labels_slices_data_and_the_sealed_set_have_their_turn(tmp_path: Path) -> None:
+    evidence = evidence_of(names=CALM, count=400)
+    weak = np.where(findings(evidence).classified.wrong, "night", "day")  # type: ignore[union-attr]
+    from drivetrain.data.frame import Factor
+
+    evidence = replace(
+        evidence, facts={"light": Factor.of(weak.tolist())}, counts={"train": [100, 90, 80, 4]}
+    )
+    record = replace(record_of(tmp_path / "run", names=CALM), epochs=())
+    lines = told(record, evidence)
+    assert len(lines) <= MOST
+    text = "\n".join(lines)
+    assert "Look at the pictures with light = night: get more, or" in text
+    assert "Get more pictures of “fox”. It has 4 to train on, the commonest class 100." in text
+    assert "Look why 20 pictures were set aside." in text
+
+
+def test_a_verb_that_there_is_not_is_not_recommended(tmp_path: Path) -> None:
+    record = replace(record_of(tmp_path / "run", names=CALM), epochs=())
+    every = advice(record, Evidence(), None)
+    assert [one.command.split()[1] for one in every if one.command] == ["test"]
+    assert not any(one.command for one in advice(record, Evidence(), None, commands={"train"}))
