@@ -481,7 +481,7 @@ CHANGES: dict[str, dict[str, float | str]] = {
 
 
 LIGHT = ("quadratic", "decay")
-"""Small enough for every run of the tests; the others are built and recalculated in the slow ones."""
+"""Small enough to be recalculated together with own nets; the others have a start of their own."""
 
 
 def files(names: Iterable[str], folder: Path) -> list[Path]:
@@ -518,7 +518,6 @@ def test_every_step_is_torchs_as_made_and_as_changed(name: str, files: Any) -> N
     compare(name, files.computed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", of_rows([name for name in COMPARISONS if name not in LIGHT]))
 def test_every_step_of_the_large_ones_is_torchs(name: str, heavy: dict[str, Path]) -> None:
     compare(name, heavy)
