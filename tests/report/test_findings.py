@@ -156,3 +156,15 @@ def test_a_verb_that_there_is_not_is_not_recommended(tmp_path: Path) -> None:
     every = advice(record, Evidence(), None)
     assert [one.command.split()[1] for one in every if one.command] == ["test"]
     assert not any(one.command for one in advice(record, Evidence(), None, commands={"train"}))
+
+
+def test_a_test_set_that_was_opened_is_not_to_be_opened_as_if_it_were_not(tmp_path: Path) -> None:
+    from drivetrain import store
+
+    record = replace(record_of(tmp_path / "run", names=CALM), epochs=())
+    assert told(record, Evidence())[-1].startswith("When you have decided, and only then, open")
+    for times in ("once", "2 times"):
+        store.append_line(record.folder / "looks.jsonl", {"look": 1})
+        last = advice(record, Evidence(), None)[-1]
+        assert last.what == "Choose nothing by the sealed test set any more."
+        assert last.why.startswith(f"It was opened {times}: ") and last.command == ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from drivetrain import store
 from drivetrain.interpret.text import number, share
 from drivetrain.report.errors import Findings
 from drivetrain.report.evidence import Evidence
@@ -244,6 +245,15 @@ def _last(record: Record, run: str) -> list[Advice]:
     sealed = items.get("test", 0) if isinstance(items, dict) else 0
     if record.result is None:
         return []
+    looks = len(store.read_lines(record.folder / "looks.jsonl"))
+    if looks:
+        times = "once" if looks == 1 else f"{looks:,} times"
+        return [
+            Advice(
+                "Choose nothing by the sealed test set any more.",
+                f"It was opened {times}: what is changed to please it is no longer judged by it.",
+            )
+        ]
     if isinstance(sealed, int) and sealed:
         return [
             Advice(
