@@ -11,7 +11,6 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "drivetrain"
 WRITERS = {
     "_disk.py": "the operations themselves",
     "locks.py": "the lock's own file, of which only the lock matters",
-    "cli/clean.py": "the folder for the page's address, for temporary files",
     "cli/exits.py": "the traceback in the folder for temporary files",
     "samples/folder.py": "a sample can be made again at any time",
     "tabular/encoding.py": "encoded rows in the cache can be made again at any time",
