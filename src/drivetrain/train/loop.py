@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.randomness import preserved, set_all_generators, set_generators
@@ -35,6 +34,7 @@ from drivetrain.train.callback import (
 )
 from drivetrain.train.conflicts import report_conflicts
 from drivetrain.train.state import FitState, LossFn
+from drivetrain.train.stepping import clear_gradients, take_step
 
 
 def fit(state: FitState) -> None:
@@ -124,24 +124,11 @@ def make_step(state: FitState, on: Handlers) -> None:
     """Move the weights by the gradients that are in the parameters, and clear those."""
     for handle in on.before_step:
         handle(state)
-    state.optimizer.step()
+    take_step(state.optimizer)
     for handle in on.after_step:
         handle(state)
     clear_gradients(state.optimizer)
     state.pending = False
-
-
-def clear_gradients(optimizer: Optimizer) -> None:
-    """`optimizer.zero_grad()`, without the range it opens for torch's profiler at each call.
-
-    That costs more than a small model's layer. An optimizer with a `zero_grad` of its own is asked.
-    """
-    if type(optimizer).zero_grad is not Optimizer.zero_grad:
-        optimizer.zero_grad()
-        return
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = None
 
 
 def validate(state: FitState, on: Handlers) -> None:
