@@ -303,6 +303,21 @@ def test_ratings_from_elsewhere_are_measured(trained: Any, tmp_path: Path) -> No
         trained.evaluate({"user": ["u001"], "item": ["i001"]})
 
 
+def test_ratings_that_the_model_learnt_from_are_counted(trained: Any) -> None:
+    made = planted(60, 30).columns
+    count = len(trained.history.ratings)
+    assert trained.evaluate(made)["trained_on"] == count < len(made["user"])
+    users = [*made["user"], "zed"]
+    swapped = {**made, "user": ["zed"] * len(made["user"])}
+    assert trained.evaluate(swapped)["trained_on"] == 0
+    doubled = {
+        "user": users,
+        "item": [*made["item"], made["item"][0]],
+        "rating": [*made["rating"], 3.0],
+    }
+    assert trained.evaluate(doubled)["trained_on"] == count
+
+
 # --- real -----------------------------------------------------------------------------------------
 
 

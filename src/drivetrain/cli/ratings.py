@@ -405,6 +405,10 @@ def measured(document: Mapping[str, Any]) -> str:
             f"Of {unknown['users']:,} of them training does not know the user, of "
             f"{unknown['items']:,} the item."
         )
+    if document["trained_on"]:
+        lines.append(
+            f"! {document['trained_on']:,} of them trained the model: on new ratings it will do worse."
+        )
     lines += [f"! {note}" for note in document["notes"]]
     return "\n".join(lines)
 

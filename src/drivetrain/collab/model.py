@@ -231,13 +231,19 @@ class CollabModel:
         )
 
     def recommend(self, user: Any, k: int = 10, **options: Any) -> Any:
-        """What a user may like; see `collab.recommend.recommend` for the options."""
+        """What a user may like; see `collab.recommend.recommend` for the options.
+
+        Args:
+            user: a name that training saw.
+            k: how many items.
+        """
         from drivetrain.collab.recommend import recommend
 
         return recommend(self, user, k, **options)
 
     def evaluate(self, source: Any) -> dict[str, Any]:
-        """Metrics on ratings from elsewhere: `{source, items, metrics, interval, unknown, notes}`.
+        """Metrics on ratings from elsewhere: `{source, items, metrics, interval, unknown, trained_on,
+        notes}`, `trained_on` being how many are pairs that the model learnt from.
 
         Raises: DataError: there are no ratings in it. ConfigError: the model predicts none.
         """
@@ -274,6 +280,7 @@ class CollabModel:
             "metrics": {name: measured[name]["value"] for name in ("rmse", "mse", "mae")},
             "interval": [measured["rmse"]["low"], measured["rmse"]["high"]],
             "unknown": {"users": int((users == 0).sum()), "items": int((items == 0).sum())},
+            "trained_on": self.history.count_of(users, items),
             "notes": [*table.report.notes, *rows.notes],
         }
 

@@ -71,6 +71,13 @@ class Seen:
         start, end = self.items.offsets[user : user + 2]
         return self.items.values[start:end], self.ratings[start:end]
 
+    def count_of(self, users: np.ndarray, items: np.ndarray) -> int:
+        """How many of the pairs (N,), (N,) of codes are among these; the unknown user and item never."""
+        keys = self.items.owners().astype(np.int64) * self.num_items + self.items.values
+        known = (users > 0) & (items > 0)
+        asked = users[known].astype(np.int64) * self.num_items + items[known]
+        return int(np.isin(asked, keys).sum())
+
     def table(self) -> RatingTable:
         """The ratings as a table, by user."""
         users = self.items.owners()
