@@ -90,6 +90,25 @@ def test_merging_does_not_depend_on_the_order_and_keeps_what_nobody_contradicts(
         assert {(change.label, change.was) for change in different} == given_ and len(given_) > 1
 
 
+def test_several_files_are_one_patch_where_they_agree(tmp_path: Path) -> None:
+    mine = Patch({item(0): Change("owl", "hawk", "a.jpg"), item(1): Change(None, "hawk")})
+    hers = Patch({item(0): Change("owl", "hawk", "a.jpg"), item(2): Change("kite", "owl")})
+    files = [mine.write(tmp_path / "mine.json"), str(hers.write(tmp_path / "hers.json"))]
+    assert Patch.of_setting(files) == Patch({**mine.changes, **hers.changes})
+    assert Patch.of_setting((files[0],)) == mine
+    his = Patch({item(0): Change("kite", "hawk", "a.jpg"), item(1): Change("owl", "hawk")})
+    with pytest.raises(DataError) as caught:
+        Patch.of_setting([*files, his])
+    first = min(item(0), item(1))
+    name, said = (
+        ("a.jpg", "'kite' or 'owl'") if first == item(0) else (item(1)[:12], "left out or 'owl'")
+    )
+    assert str(caught.value) == (
+        f"{name} is decided differently in these patches: {said}. 1 more are. Take all but one of the "
+        "changes out of the patches, or decide it once more with `drivetrain clean`."
+    )
+
+
 def test_a_patch_of_decisions_has_what_changes() -> None:
     decisions = {
         item(2): Decision("relabel", "owl", "hawk", "ada", 1),

@@ -13,6 +13,7 @@ Patches of several people merge; where they disagree, neither is taken, and both
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,14 +136,28 @@ class Patch:
         )
 
     @classmethod
-    def of_setting(cls, given: Patch | Mapping[str, Any] | store.StrPath) -> Patch:
-        """A patch as data is given one: itself, its JSON as a run records it, or its file.
+    def of_setting(cls, given: Setting | Sequence[Setting]) -> Patch:
+        """A patch as data is given one: itself, its JSON as a run records it, its file, or several.
 
-        Raises: as `read`.
+        Raises: DataError: several decide differently of an item; see `merge`. As `read`.
         """
         if isinstance(given, Patch):
             return given
-        return cls.from_json(given) if isinstance(given, Mapping) else cls.read(given)
+        if isinstance(given, Mapping):
+            return cls.from_json(given)
+        if isinstance(given, str | os.PathLike):
+            return cls.read(given)
+        agreed, apart = merge(cls.of_setting(one) for one in given)
+        if apart:
+            item, changes = next(iter(apart.items()))
+            name = next((change.name for change in changes if change.name), item[:12])
+            said = " or ".join("left out" if c.label is None else f"'{c.label}'" for c in changes)
+            others = f" {len(apart) - 1:,} more are." if len(apart) > 1 else ""
+            raise DataError(
+                f"{name} is decided differently in these patches: {said}.{others} Take all but one of "
+                "the changes out of the patches, or decide it once more with `drivetrain clean`."
+            )
+        return agreed
 
     def to_json(self) -> dict[str, Any]:
         """As it is written."""
@@ -185,6 +200,10 @@ class Patch:
         if not isinstance(changes, dict):
             raise DataError(f"{path} is a patch without its `changes`. Restore it from a copy.")
         return cls({item: _change_of(item, change, path) for item, change in changes.items()})
+
+
+Setting = Patch | Mapping[str, Any] | store.StrPath
+"""A patch, its JSON, or its file."""
 
 
 def merge(patches: Iterable[Patch]) -> tuple[Patch, dict[str, tuple[Change, ...]]]:
