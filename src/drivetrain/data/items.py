@@ -20,6 +20,8 @@ class Item:
     """Where its bytes are."""
     label: str
     """What the person says it is."""
+    others: tuple[str, ...] = ()
+    """Further labels, where there are several targets: `label` is that of the first."""
 
 
 @dataclass(frozen=True)

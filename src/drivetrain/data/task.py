@@ -35,10 +35,14 @@ class Task:
     """How items are split, in words."""
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     """What is done to an input before the model sees it, learnt on the training items only."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The labels of each target by its name, where there are several; else empty, and not in JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON."""
         fields = asdict(self)  # copies, also of what stands inside `preprocessing`
+        targets = {name: list(labels) for name, labels in fields.pop("targets").items()}
+        fields |= {"targets": targets} if targets else {}
         return fields | {
             "classes": list(self.classes),
             "preprocessing": dict(fields["preprocessing"]),
@@ -48,11 +52,15 @@ class Task:
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         """The Task that `to_json` wrote.
 
+        Args:
+            data: what `to_json` gave.
+
         Raises: RunError: a field is missing or unknown.
         """
         try:
-            return cls(**{**data, "classes": tuple(data["classes"])})
-        except (KeyError, TypeError) as error:
+            targets = {name: tuple(labels) for name, labels in data.get("targets", {}).items()}
+            return cls(**{**data, "classes": tuple(data["classes"]), "targets": targets})
+        except (AttributeError, KeyError, TypeError) as error:
             raise RunError(
                 f"The task is not one that this version of Drivetrain wrote: {error}."
             ) from error

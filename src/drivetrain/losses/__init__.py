@@ -9,6 +9,7 @@ people, and is another object.
 - `binary`: yes or no for each score: cross-entropy, focal, `mnist_loss`.
 - `numbers`: squared, absolute, Huber and quantile error.
 - `masks`: a class for each pixel, judged by overlap: Dice.
+- `several`: several targets of an item, each with classes of its own: the sum of their cross-entropies.
 - `tokens`: the next token at each position of a text.
 - `table`: all of them by name, with options; as a record that a run can store.
 - `choice`: the loss for a kind of target, with the reason.
@@ -31,6 +32,7 @@ from drivetrain.losses.common import LossFunction, Reduction
 from drivetrain.losses.items import per_item
 from drivetrain.losses.masks import dice
 from drivetrain.losses.numbers import huber, mae, mse, quantile
+from drivetrain.losses.several import summed_cross_entropy
 from drivetrain.losses.table import LOSSES, loss, loss_from_record, loss_record
 from drivetrain.losses.tokens import token_cross_entropy
 
@@ -58,5 +60,6 @@ __all__ = [
     "per_item",
     "quantile",
     "soft_cross_entropy",
+    "summed_cross_entropy",
     "token_cross_entropy",
 ]

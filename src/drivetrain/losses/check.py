@@ -23,6 +23,7 @@ from drivetrain.losses.classes import cross_entropy, focal, soft_cross_entropy
 from drivetrain.losses.common import LossFunction, same_shape, weights_for
 from drivetrain.losses.masks import dice
 from drivetrain.losses.numbers import huber, mae, mse, quantile
+from drivetrain.losses.several import check_widths, summed_cross_entropy
 from drivetrain.losses.table import loss_name, unwrapped
 from drivetrain.losses.tokens import token_cross_entropy
 
@@ -34,6 +35,11 @@ def check_pair(loss_fn: LossFunction, preds: Any, targets: Any) -> None:
 
     Knows the losses here and torch's (functions, modules, and `partial`s of them); about a loss of
     your own it says nothing.
+
+    Args:
+        loss_fn: the loss.
+        preds: the model's outputs for the batch.
+        targets: of the same batch.
 
     Raises: ShapeError: the wrong shape, type or range, with what to do instead.
     """
@@ -127,6 +133,14 @@ def _way_to_classes(preds: Tensor, targets: Tensor, expected: tuple[int, ...]) -
     return ""
 
 
+def _check_summed(name: str, preds: Tensor, targets: Tensor, options: Options) -> None:
+    sizes = options["sizes"]
+    check_widths(preds, targets, sizes)
+    parts = zip(preds.split(list(sizes), dim=1), targets.unbind(dim=1), strict=True)
+    for scores, codes in parts:
+        _check_classes(name, scores, codes, {})
+
+
 def _check_torch_classes(name: str, preds: Tensor, targets: Tensor, options: Options) -> None:
     # torch's own also takes a probability per class.
     if targets.is_floating_point() and targets.shape == preds.shape and preds.ndim >= 2:
@@ -205,6 +219,7 @@ _CHECKS: Mapping[Any, Callable[[str, Tensor, Tensor, Options], None]] = MappingP
         F.cross_entropy: _check_torch_classes,
         nn.CrossEntropyLoss: _check_torch_classes,
         soft_cross_entropy: _check_soft,
+        summed_cross_entropy: _check_summed,
         dice: _check_dice,
         binary_cross_entropy_with_logits: _check_binary,
         F.binary_cross_entropy_with_logits: _check_binary,

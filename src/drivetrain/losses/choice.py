@@ -60,6 +60,9 @@ def kind_of_targets(targets: Tensor) -> Kind:
     numbers, except rows (B, C) of two or more: nothing but 0 and 1 is yes or no, and shares from 0 to 1
     that sum to 1 are shares of the classes.
 
+    Args:
+        targets: (B,) or (B, …) of a batch.
+
     >>> kind_of_targets(torch.tensor([0, 2, 1])), kind_of_targets(torch.tensor([0.3, 1.7]))
     ('class', 'number')
     """
@@ -132,6 +135,9 @@ def loss_table(probs: Sequence[float] = (0.99, 0.51, 0.01)) -> list[tuple[float,
     """Rows (probability given to the true class, cross-entropy): what being wrong costs.
 
     Right and sure costs next to nothing, right and unsure costs, wrong and sure costs most.
+
+    Args:
+        probs: given to the true class, in (0, 1].
 
     >>> [(prob, round(loss, 4)) for prob, loss in loss_table()]
     [(0.99, 0.0101), (0.51, 0.6733), (0.01, 4.6052)]

@@ -13,7 +13,9 @@ from torch import Tensor
 from drivetrain.errors import ConfigError, ShapeError
 
 LossFunction = Callable[..., Tensor]
+"""`(predictions, targets) -> ()`, the mean over the batch."""
 Reduction = Literal["mean", "none"]
+"""The mean over the batch, or the value of each item."""
 Weights = Sequence[float] | Tensor
 
 

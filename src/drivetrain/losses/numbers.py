@@ -34,6 +34,11 @@ def mae(preds: Tensor, targets: Tensor, *, reduction: Reduction = "mean") -> Ten
 
     The arguments and errors are those of `mse`.
 
+    Args:
+        preds: (B, …) float.
+        targets: of the shape of `preds`.
+        reduction: "mean", or "none" for the value of each item.
+
     >>> mae(torch.tensor([0.9, 0.4, 0.2]), torch.tensor([1, 0, 1]))
     tensor(0.4333)
     """

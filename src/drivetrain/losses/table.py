@@ -74,6 +74,9 @@ def loss_record(loss_fn: LossFunction) -> dict[str, Any]:
     """Name and options of a loss as plain JSON: `{"name": "focal", "options": {"gamma": 2.0}}`.
 
     A loss that is not from `LOSSES` has its name alone: only its owner can build it again.
+
+    Args:
+        loss_fn: one of `LOSSES`, with or without options; or one of your own.
     """
     bare, options = unwrapped(loss_fn)
     name = loss_name(bare)
@@ -84,6 +87,9 @@ def loss_record(loss_fn: LossFunction) -> dict[str, Any]:
 
 def loss_from_record(record: Mapping[str, Any]) -> LossFunction:
     """The loss that `loss_record` wrote down.
+
+    Args:
+        record: name and options.
 
     Raises: ConfigError: it was a loss of somebody's own, or an option does not fit.
         UnknownNameError: no such loss.

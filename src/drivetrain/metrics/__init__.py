@@ -97,7 +97,12 @@ class Metric(Protocol):
         ...
 
     def update(self, preds: Tensor, targets: Tensor) -> None:
-        """Count a batch in: the model's outputs and the targets as the loss gets them."""
+        """Count a batch in: the model's outputs and the targets as the loss gets them.
+
+        Args:
+            preds: (B, …), not yet probabilities.
+            targets: (B,) or (B, …).
+        """
         ...
 
     def compute(self) -> float:
@@ -134,6 +139,7 @@ METRICS: Mapping[str, Callable[..., BaseMetric]] = MappingProxyType(
         "top_5_accuracy": TopK,
     }
 )
+"""Name -> the class that it makes one of, with options by name; see `metric`."""
 
 # What others call them; answered as a slip, so that each has one name here.
 _ELSEWHERE = MappingProxyType(
@@ -203,6 +209,9 @@ def record_of(found: Metric) -> dict[str, Any]:
     """Plain JSON that says which metric this is. `metric(record)` makes it again, if it is one of ours;
     of an object of your own only its name is known.
 
+    Args:
+        found: one of ours, or an object of your own.
+
     >>> record_of(metric("kappa", weights="quadratic"))
     {'name': 'kappa', 'options': {'weights': 'quadratic', 'ignore_index': None}}
     """
@@ -216,6 +225,10 @@ def record_of(found: Metric) -> dict[str, Any]:
 
 def interval_of(found: Metric, confidence: float = 0.95) -> tuple[float, float] | None:
     """(low, high) around the metric's value; None where the metric cannot say.
+
+    Args:
+        found: a metric that has counted items.
+        confidence: of the interval, in (0, 1).
 
     Raises: ConfigError: a confidence outside (0, 1).
     """

@@ -39,6 +39,10 @@ class Pearson(BaseMetric):
     def update(self, preds: Tensor, targets: Tensor) -> None:
         """Count a batch in.
 
+        Args:
+            preds: the model's outputs.
+            targets: as the loss gets them.
+
         Raises: ShapeError: not one number for each item.
         """
         both = _one_each(self.name, preds, targets).double()  # (2, B)
@@ -94,6 +98,10 @@ class Spearman(BaseMetric):
 
     def update(self, preds: Tensor, targets: Tensor) -> None:
         """Keep a batch.
+
+        Args:
+            preds: the model's outputs.
+            targets: as the loss gets them.
 
         Raises: ShapeError: not one number for each item.
         """

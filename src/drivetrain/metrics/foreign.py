@@ -59,7 +59,12 @@ class ForeignMetric:
         self._is_empty = True
 
     def update(self, preds: Tensor, targets: Tensor) -> None:
-        """Hand a batch on, without its graph."""
+        """Hand a batch on, without its graph.
+
+        Args:
+            preds: the model's outputs.
+            targets: as the loss gets them.
+        """
         preds, targets = preds.detach(), targets.detach()
         if self._can_move and getattr(self.wrapped, "device", preds.device) != preds.device:
             self.wrapped.to(preds.device)
@@ -87,7 +92,11 @@ class ForeignMetric:
         return float(value)
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """None: another library's numbers do not say how sure they are."""
+        """None: another library's numbers do not say how sure they are.
+
+        Args:
+            confidence: changes nothing.
+        """
         return None
 
     def record(self) -> dict[str, Any]:

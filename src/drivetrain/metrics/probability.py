@@ -148,6 +148,10 @@ class CalibrationError(BaseMetric):
     def update(self, preds: Tensor, targets: Tensor) -> None:
         """Count a batch in.
 
+        Args:
+            preds: the model's outputs.
+            targets: as the loss gets them.
+
         Raises: ShapeError: outputs and targets that do not fit.
         """
         kind, preds, targets, counted = self._read(preds, targets)

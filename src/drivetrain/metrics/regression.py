@@ -112,6 +112,10 @@ class R2(BaseMetric):
     def update(self, preds: Tensor, targets: Tensor) -> None:
         """Count a batch in.
 
+        Args:
+            preds: the model's outputs.
+            targets: as the loss gets them.
+
         Raises: ShapeError: the shapes differ.
         """
         guesses, values = _pair(self.name, preds, targets)

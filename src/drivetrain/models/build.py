@@ -7,7 +7,7 @@ same name, settings and seed give the same weights to the last bit.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,10 +21,14 @@ from drivetrain.models.table import MODELS, ModelInfo, model_info
 from drivetrain.models.timm_body import TimmBody, fit_channels, load_strictly
 from drivetrain.models.weights import PACKAGES, Weights, find_weights
 from drivetrain.nn import PictureHead
+from drivetrain.nn.heads import PictureHeads
 from drivetrain.randomness import seeded
 
 MOST = 1_000_000
 """Classes and channels that a description may ask for."""
+
+MOST_HEADS = 1_000
+"""Heads that a description may ask for."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class BuiltModel:
 def create_model(
     name: str,
     *,
-    num_classes: int,
+    num_classes: int | Sequence[int],
     in_channels: int = 3,
     pretrained: bool | str | Path = True,
     dropout: float = 0.5,
@@ -56,7 +60,7 @@ def create_model(
 
     Args:
         name: a name of `drivetrain.models.MODELS`, or any that timm knows.
-        num_classes: scores a picture gets, 1 or more.
+        num_classes: scores a picture gets, 1 or more; or those of each head, where it has several.
         in_channels: 3 for colour pictures, 1 for grey ones.
         pretrained: True takes trained weights where this machine has them, and trains from scratch
             where it has none; False takes none; a path takes them from that safetensors file.
@@ -78,7 +82,7 @@ def create_model(
         note=_note(info, weights, is_wanted=pretrained is not False),
         description={
             "name": name,
-            "num_classes": num_classes,
+            "num_classes": num_classes if isinstance(num_classes, int) else list(num_classes),
             "in_channels": in_channels,
             "dropout": dropout,
         },
@@ -103,7 +107,12 @@ def build_from(description: Mapping[str, Any]) -> PictureModel:
             "Take it from the folder that the model was saved in."
         )
     name, num_classes, in_channels, dropout = (description[key] for key in expected)
-    for key, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+    counts = num_classes if isinstance(num_classes, list) and num_classes else [num_classes]
+    if len(counts) > MOST_HEADS:
+        raise ConfigError(
+            f"A model's description got {len(counts)} heads, expected 1 to {MOST_HEADS}."
+        )
+    for key, value in (*(("num_classes", one) for one in counts), ("in_channels", in_channels)):
         if type(value) is not int or not 1 <= value <= MOST:
             raise ConfigError(
                 f"A model's description got {key} {str(value)[:40]}, expected 1 to {MOST}."
@@ -127,7 +136,7 @@ def shapes_of(description: Mapping[str, Any]) -> dict[str, tuple[torch.dtype, tu
 
 
 def _random_model(
-    info: ModelInfo, num_classes: int, in_channels: int, dropout: float, seed: int
+    info: ModelInfo, num_classes: int | Sequence[int], in_channels: int, dropout: float, seed: int
 ) -> PictureModel:
     if in_channels < 1:
         raise ConfigError(f"`create_model` got in_channels {in_channels}, expected 1 or more.")
@@ -135,8 +144,16 @@ def _random_model(
         body = _make_body(info, in_channels)
     # A draw of its own, so that the head does not depend on what the body drew.
     with seeded(seed, "init", "head"):
-        head = PictureHead(cast(Body, body).num_features, num_classes, dropout=dropout)
-    return PictureModel(body, head)
+        features = cast(Body, body).num_features
+        first = num_classes if isinstance(num_classes, int) else num_classes[0]
+        head = PictureHead(features, first, dropout=dropout)
+    if isinstance(num_classes, int):
+        return PictureModel(body, head)
+    heads = [head]  # the first is the one that a model of one target has
+    for place, count in enumerate(num_classes[1:], start=1):
+        with seeded(seed, "init", "head", place):
+            heads.append(PictureHead(features, count, dropout=dropout))
+    return PictureModel(body, PictureHeads(heads))
 
 
 def _make_body(info: ModelInfo, in_channels: int) -> nn.Module:

@@ -41,6 +41,7 @@ class Summary:
     """The layers in the order they ran. `str` gives the table and its explanation."""
 
     rows: tuple[LayerRow, ...]
+    """One for each layer."""
     input_shapes: tuple[tuple[int, ...], ...]
     """Shapes of the example's tensors."""
     stem: str
@@ -118,6 +119,7 @@ def summarize(
         named: the same by name, for a model that is called so.
         loss: the loss's name, to say what it makes of the last layer's output.
 
+    Returns: the rows and a few sentences; print it.
     Raises: InputError: the model has no layers and no parameters, or the example is no tensors.
     """
     if isinstance(example, Tensor) or not all(isinstance(part, Tensor) for part in example):

@@ -149,3 +149,4 @@ _ENTRIES = (
 )
 
 MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in _ENTRIES})
+"""Name -> what is known of the model; other names are looked for in timm."""

@@ -54,7 +54,11 @@ class PictureHead(nn.Module):
         kaiming_init_(self)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Scores, not probabilities: the loss has the softmax."""
+        """Scores, not probabilities: the loss has the softmax.
+
+        Args:
+            features: (B, C, H, W), the body's maps.
+        """
         x = self.pool(features)  # (B, 2F)
         x = self.dropout(self.norm(x))
         x = self.hidden_norm(self.act(self.hidden(x)))  # (B, hidden)

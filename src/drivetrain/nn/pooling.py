@@ -17,5 +17,9 @@ class ConcatPool2d(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The C averages, then the C maxima."""
+        """The C averages, then the C maxima.
+
+        Args:
+            x: (B, C, H, W).
+        """
         return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)  # (B, 2C)

@@ -1,0 +1,166 @@
+"""Several targets of pictures on the command line: train, resume, predict, evaluate, and refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.row(118)
+
+
+@pytest.fixture(scope="module")
+def leaves(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV of the pictures of `photos` with two labels each, as a spreadsheet on Windows writes it."""
+    table = tmp_path_factory.mktemp("tables") / "leaves.csv"
+    pictures = sorted(photos.rglob("*.png"))
+    with table.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\r\n")
+        writer.writerow(["image", "shape", "corners"])
+        for picture in pictures:
+            shape = picture.parent.name
+            writer.writerow([str(picture), shape, "round" if shape == "circle" else "pointed"])
+    return table
+
+
+@pytest.fixture(scope="module")
+def two(leaves: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on both. Not to be changed."""
+    from click.testing import CliRunner
+
+    from drivetrain.cli import program
+
+    folder = tmp_path_factory.mktemp("runs") / "two"
+    words = ["train", leaves, "--target", "shape", "--target", "corners", "--epochs", 2, "--json"]
+    words += ["--set", 'target_weights={"corners": 0.5}', "--out", folder]
+    done = CliRunner().invoke(program, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert list(document["targets"]) == ["shape", "corners"]
+    assert document["items"] == {"train": 24, "valid": 6, "test": 0, "quarantined": 0}
+    return folder
+
+
+def test_a_finished_run_is_told_target_by_target(run, two: Path) -> None:
+    done = run("resume", two)
+    assert done.exit_code == 0, done.output
+    document = json.loads(run("resume", two, "--json").stdout)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Result on 6 validation pictures"
+    for target in ("shape", "corners"):
+        one = document["targets"][target]
+        (line,) = (line for line in lines if line.startswith(f"  {target} accuracy"))
+        assert f"{one['accuracy']:.3f}" in line
+        assert "95% interval" in line
+    assert sum("nearest mean image" in line for line in lines) == 2
+    assert f"  drivetrain evaluate {two} --on TABLE" in lines
+
+
+def test_what_was_found_names_each_target(run, leaves: Path) -> None:
+    words = ("--target", "shape", "--target", "corners", "--epochs", 1, "--out", "one")
+    done = run("train", leaves, *words)
+    assert done.exit_code == 0, done.output
+    assert "Target shape    circle, square, triangle\n" in done.stdout
+    assert "Target corners  pointed, round\n" in done.stdout
+
+
+def test_predict_answers_for_each_target(run, two: Path, photos: Path) -> None:
+    picture = photos / "circle" / "0.png"
+    (answer,) = json.loads(run("predict", two, picture, "--json").stdout)
+    assert answer["input"] == str(picture)
+    for target, classes in (
+        ("shape", ["circle", "square", "triangle"]),
+        ("corners", ["pointed", "round"]),
+    ):
+        found = answer["targets"][target]
+        assert list(found["probabilities"]) == classes
+        assert found["probability"] == max(found["probabilities"].values())
+        assert found["probabilities"][found["label"]] == found["probability"]
+    said = run("predict", two, picture, two / "run.json")
+    assert said.exit_code == 0
+    assert f"shape: {answer['targets']['shape']['label']} " in said.stdout
+    assert "run.json: The content is not a picture." in said.stderr
+
+
+def test_evaluate_measures_each_target(run, two: Path, leaves: Path, photos: Path) -> None:
+    document = json.loads(run("evaluate", two, "--on", leaves, "--json").stdout)
+    assert document["items"] == 30
+    assert document["trained_on"] == 24
+    majority = {n: one["baselines"]["majority_class"] for n, one in document["targets"].items()}
+    assert majority["shape"]["accuracy"] == pytest.approx(1 / 3)
+    assert (majority["corners"]["class"], majority["corners"]["correct"]) == ("pointed", 20)
+    said = run("evaluate", two, "--on", leaves)
+    assert "majority class (pointed)" in said.stdout
+    refused = run("evaluate", two, "--on", photos)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        f"drivetrain: The model tells 2 targets, and {photos} is no CSV. Give one with the columns "
+        "shape, corners beside the paths.\n"
+    )
+
+
+def test_one_target_is_a_run_of_one(run, leaves: Path) -> None:
+    done = run("train", leaves, "--target", "corners", "--epochs", 1, "--out", "one", "--json")
+    assert "targets" not in json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--target", "shape", "--target", "shape"],
+         "The target 'shape' is given twice. Name each column once."),
+        (["--target", "shape", "--target", "colour"],
+         "{table} has no column 'colour'. Columns: image, shape, corners."),
+        (["--target", "shape", "--target", "corners", "--set", 'target_weights={"corner": 1}'],
+         "`target_weights` has a weight of 'corner', which is no target. Did you mean 'corners'? "
+         "Targets: shape, corners."),
+        (["--target", "shape", "--target", "corners", "--set", 'target_weights={"corners": -1}'],
+         "The weight of the target 'corners' must be a number from 0 up. Got -1."),
+        (["--target", "shape", "--target", "corners", "--set", "target_weights=2"],
+         "--set target_weights: 2 is not an object such as {{\"variety\": 0.5}}. "
+         "See: drivetrain train --help"),
+    ],
+)  # fmt: skip
+def test_bad_targets_are_refused_in_one_line(
+    run, leaves: Path, words: list[str], message: str
+) -> None:
+    done = run("train", leaves, *words, "--out", "bad")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"drivetrain: {message.format(table=leaves)}"
+    assert not Path("bad").exists()
+
+
+def test_targets_of_a_folder_are_refused(run, photos: Path) -> None:
+    done = run("train", photos, "--target", "shape", "--target", "corners")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("drivetrain: 'targets': only for a CSV file, and ")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("export", "{run}", "-o", "bundle"), "A bundle"),
+        (("report", "{run}"), "A report"),
+        (("clean", "{run}", "--list", "3"), "The cleaning page"),
+    ],
+)
+def test_what_takes_one_target_says_so(run, two: Path, words: tuple[str, ...], what: str) -> None:
+    done = run(*(word.format(run=two) for word in words))
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"drivetrain: {what} is of one target, and this model has 2: shape, corners. Train one of them "
+        "alone for it: --target 'shape'."
+    )
+
+
+def test_several_number_targets_of_a_table_may_be_named_one_by_one(run) -> None:
+    rows = "\n".join(f"{i % 7},{i % 5},{i % 7 + 1},{2 * (i % 5)}" for i in range(60))
+    Path("table.csv").write_text(f"a,b,sum,double\n{rows}\n")
+    words = ("--model", "net", "--epochs", 1, "--out", "one", "--json")
+    done = run("train", "table.csv", "--target", "sum", "--target", "double", *words)
+    assert done.exit_code == 0, done.output
+    joined = run("train", "table.csv", "--target", "sum,double", *words[:-2], "two", "--json")
+    own, other = (json.loads(one.stdout)["weights_sha256"] for one in (done, joined))
+    assert own == other
