@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from drivetrain.data.frame import Factor
-from drivetrain.report.evidence import Amounts, Baseline, Evidence, Look, Shown
+from drivetrain.interpret.map_items import MapItems
+from drivetrain.report.evidence import Amounts, Baseline, Evidence, Gallery, Look, Shown
 from drivetrain.report.record import Record, open_record
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run
@@ -25,6 +26,7 @@ PNG = bytes.fromhex(
     "c0000003010100c9fe92ef0000000049454e44ae426082".replace(" ", "")
 )
 """One red pixel."""
+PARTS = ("data", "model")
 
 
 def journal() -> list[dict[str, Any]]:
@@ -90,6 +92,11 @@ def evidence_of(*, names: tuple[str, ...] = NAMES, count: int = 120) -> Evidence
     losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
     ids = [f"{names[place % len(names)]}-{place}" for place in range(count)]
     look = Look(PNG, names[-2], pixels=True)
+    answers = outputs.argmax(dim=1)
+    items = MapItems(
+        outputs.numpy(), ids, names[0], "pictures", names, targets.numpy(), names[1],
+        said=[names[code] for code in answers.tolist()], wrong=(answers != targets).numpy(),
+    )  # fmt: skip
     row = Shown(names[0], names[1], (look,), names[-1], ((names[0], names[1]),))
     return Evidence(
         noun="pictures",
@@ -105,4 +112,9 @@ def evidence_of(*, names: tuple[str, ...] = NAMES, count: int = 120) -> Evidence
         baselines=[Baseline(names[0], names[1], 0.4, 0.3, 0.5)],
         notes=[names[1]],
         facts_of_model=[(names[0], names[1])],
+        galleries=[
+            Gallery(name, [look], [names[0]], part)
+            for name, part in zip(names, PARTS, strict=False)
+        ],
+        map=items,
     )

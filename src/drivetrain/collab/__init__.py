@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from drivetrain.collab.events import fit
     from drivetrain.collab.factors import Factors
     from drivetrain.collab.learner import learner, reopen, resume, test
-    from drivetrain.collab.looking.components import principal_components
     from drivetrain.collab.looking.look_up import look_up
     from drivetrain.collab.looking.reading import (
         factor_ends,
@@ -39,10 +38,12 @@ if TYPE_CHECKING:
     from drivetrain.collab.newcomers.fold_in import fold_in
     from drivetrain.collab.newcomers.newcomer import newcomer
     from drivetrain.collab.recommend import item_index, recommend, recommend_to
+    from drivetrain.collab.steps import steps
     from drivetrain.collab.truth.concentration import cap_ratings, concentration, effect_of_capping
     from drivetrain.collab.truth.districts import compare_districts, simulate_districts
     from drivetrain.collab.truth.feedback import Mitigation, simulate_feedback
     from drivetrain.collab.truth.refit import refit
+    from drivetrain.interpret.components import principal_components
 
 __all__ = [
     "CollabData",
@@ -90,6 +91,7 @@ __all__ = [
     "resume",
     "simulate_districts",
     "simulate_feedback",
+    "steps",
     "test",
     "user_biases",
     "verify",
@@ -127,13 +129,13 @@ _HOMES = {
         "resume",
         "test",
     ),
-    "looking.components": ("principal_components",),
     "looking.look_up": ("look_up",),
     "looking.reading": (
         "factor_ends",
         "item_biases",
         "map_items",
         "nearest_items",
+        "principal_components",
         "user_biases",
     ),
     "measure": (
@@ -168,6 +170,7 @@ _HOMES = {
         "simulate_feedback",
     ),
     "truth.refit": ("refit",),
+    "steps": ("steps",),
 }
 """Module -> the public names that it holds."""
 

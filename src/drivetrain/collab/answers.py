@@ -17,8 +17,11 @@ class RatingPrediction:
     """How a user would rate an item."""
 
     user: str
+    """The name that was asked for."""
     item: str
+    """The name that was asked for."""
     title: str
+    """What the item is called; its name where nothing else is known."""
     value: float
     """The predicted rating."""
     is_known: bool
@@ -43,8 +46,11 @@ class RatingPredictions(Sequence[RatingPrediction]):
     """The answers for many pairs, in the order of the source."""
 
     users: tuple[str, ...]
+    """(N,) names as they were asked for."""
     items: tuple[str, ...]
+    """(N,) names as they were asked for."""
     titles: tuple[str, ...]
+    """(N,) what the items are called."""
     values: np.ndarray
     """(N,) float32."""
     is_known: np.ndarray

@@ -51,19 +51,35 @@ class TrainMean:
     """The same number for every pair. As a ranking it is no ranking: all items are equal."""
 
     mean: float
+    """Of the training ratings."""
     num_items: int
+    """Items that there are, the unknown one included."""
 
     @classmethod
     def fit(cls, table: RatingTable) -> TrainMean:
-        """Raises: DataError: there is no rating."""
+        """The mean of the training ratings.
+
+        Args:
+            table: the training ratings.
+        Raises: DataError: there is no rating.
+        """
         return cls(_mean(table), table.num_items)
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(B,) float32."""
+        """(B,) float32.
+
+        Args:
+            users: (B,) codes.
+            items: (B,) codes.
+        """
         return np.full(len(users), self.mean, dtype=np.float32)
 
     def scores(self, users: np.ndarray) -> np.ndarray:
-        """(B, I) float32."""
+        """(B, I) float32.
+
+        Args:
+            users: (B,) codes.
+        """
         return np.full((len(users), self.num_items), self.mean, dtype=np.float32)
 
 
@@ -81,7 +97,9 @@ class ItemMean:
         """Learn from training ratings.
 
         Args:
+            table: the training ratings.
             strength: s, at least 0; 0 is the plain mean.
+        Returns: the fitted baseline.
         Raises: DataError: there is no rating. ConfigError: `strength` is negative.
         """
         _check_strength(strength)
@@ -91,11 +109,20 @@ class ItemMean:
         return cls((mean + _shrunk(above, counts, strength)).astype(np.float32))
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(B,) float32; whose they are does not matter."""
+        """(B,) float32; whose they are does not matter.
+
+        Args:
+            users: (B,) codes.
+            items: (B,) codes.
+        """
         return self.means[items]
 
     def scores(self, users: np.ndarray) -> np.ndarray:
-        """(B, I) float32, equal rows."""
+        """(B, I) float32, equal rows.
+
+        Args:
+            users: (B,) codes.
+        """
         return np.tile(self.means, (len(users), 1))
 
 
@@ -130,8 +157,10 @@ class UserItemMean:
         """Learn from training ratings; a round takes two sums over all of them.
 
         Args:
+            table: the training ratings.
             strength: λ, above 0: without it users and items could trade a constant for ever.
             most_rounds: after which it ends in any case.
+        Returns: the fitted baseline.
         Raises: DataError: there is no rating. ConfigError: `strength` or `most_rounds` is not above 0.
         """
         if not strength > 0 or most_rounds < 1:
@@ -171,11 +200,20 @@ class UserItemMean:
         )  # fmt: skip
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(B,) float32."""
+        """(B,) float32.
+
+        Args:
+            users: (B,) codes.
+            items: (B,) codes.
+        """
         return np.float32(self.mean) + self.user_bias[users] + self.item_bias[items]
 
     def scores(self, users: np.ndarray) -> np.ndarray:
-        """(B, I) float32; the order of the items is the same for every user."""
+        """(B, I) float32; the order of the items is the same for every user.
+
+        Args:
+            users: (B,) codes.
+        """
         return (np.float32(self.mean) + self.user_bias[users])[:, None] + self.item_bias
 
 
@@ -191,7 +229,9 @@ class Popularity:
         """Count the training ratings.
 
         Args:
+            table: the training ratings.
             rated_from: the rating from which on one counts; None: all do.
+        Returns: the fitted baseline.
         Raises: DataError: there is no rating.
         """
         _mean(table)
@@ -201,11 +241,20 @@ class Popularity:
         return cls(counts.astype(np.float32))
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(B,) float32: numbers of ratings, no ratings."""
+        """(B,) float32: numbers of ratings, no ratings.
+
+        Args:
+            users: (B,) codes.
+            items: (B,) codes.
+        """
         return self.counts[items]
 
     def scores(self, users: np.ndarray) -> np.ndarray:
-        """(B, I) float32, equal rows."""
+        """(B, I) float32, equal rows.
+
+        Args:
+            users: (B,) codes.
+        """
         return np.tile(self.counts, (len(users), 1))
 
 

@@ -21,7 +21,7 @@ from drivetrain import store
 from drivetrain._registry import did_you_mean
 from drivetrain.bundle import manifest as manifests, onnx, opening, reading
 from drivetrain.bundle.fields import Fields
-from drivetrain.bundle.golden import GoldenItem
+from drivetrain.bundle.golden import GoldenItem, check_items
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.collab.bundling.catalogue import LARGEST, Catalogue, read_catalogue
@@ -46,6 +46,7 @@ def load(folder: store.StrPath, *, engine: str = "torch") -> CollabModel:
     """The model of a bundle, or of a run; nothing in it is executed.
 
     Args:
+        folder: of the bundle or of the run.
         engine: what calculates the predictions of pairs: `torch`, or of a bundle with a `model.onnx`
             also `onnx`.
 
@@ -68,6 +69,10 @@ def load(folder: store.StrPath, *, engine: str = "torch") -> CollabModel:
 def open_bundle(folder: store.StrPath, *, engine: str = "torch") -> CollabPredictor:
     """The predictor of a bundle.
 
+    Args:
+        folder: of the bundle.
+        engine: what calculates: `torch`, or `onnx`.
+
     Raises: as `load`; BundleError also where it is not of ratings.
     """
     folder = Path(folder)
@@ -78,6 +83,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
     """Prove a bundle: every file by its SHA-256, and its answers by its golden and made-up pairs.
 
     Args:
+        folder: of the bundle.
         engine: what calculates: `torch`, or `onnx`.
         sha256: of `bundle.json`, as `export` gave it; with it the bundle must be that very one.
 
@@ -91,8 +97,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
         found = pattern_outputs(predictor)
         if not items:
             return found
-        if {item.file for item in items} != {PAIRS}:
-            raise BundleError(f"{folder} has golden examples that are no pairs. Take it anew.")
+        check_items(folder, items, PAIRS, what="pairs")
         return found | outputs(predictor, _golden(folder, manifest, len(items)))
 
     return verify_bundle(folder, recompute, engine=engine, sha256=sha256)
@@ -163,15 +168,10 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> CollabPredictor
     if has_history is not catalogue.has_history:
         fields.refuse("and the catalogue do not say the same of `has_history`")
     name, net = _model(folder, manifest, where, catalogue)
-    if ports(len(catalogue.users), len(catalogue.items)) != (manifest.inputs, manifest.outputs):
-        raise BundleError(
-            f"{where} has a `signature` that is not that of its architecture. "
-            "Take it anew from where it came from."
-        )
+    opening.check_signature(manifest, ports(len(catalogue.users), len(catalogue.items)), where)
     guard = _guard(folder, manifest, catalogue, of_ratings=tells_ratings(name, rating))
     if engine == "onnx":
         net = OnnxNet(onnx.OnnxEngine(folder, manifest), net).eval()
-    threads = manifest.num_threads
     return CollabPredictor(
         net,
         name,
@@ -181,8 +181,7 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> CollabPredictor
         seen=catalogue.seen,
         columns=columns,
         rating=rating,
-        # the number is a stranger's
-        num_threads=None if threads is None else min(threads, os.cpu_count() or 1),
+        num_threads=opening.num_threads(manifest),
         has_history=catalogue.has_history,
         guard=guard,
     )
@@ -232,12 +231,7 @@ def _model(
             fields.refuse("is not of a model of so many users and items as the catalogue names")
         if max(map(abs, description["y_range"] or (0.0,))) > LARGEST:
             fields.refuse(f"has a `y_range` beyond {LARGEST:g}")
-        tensors = reading.read_tensors(
-            folder / manifests.WEIGHTS,
-            expected=expected,
-            sha256=manifest.files[manifests.WEIGHTS].sha256,
-            require_finite=True,
-        )
+        tensors = opening.read_weights(folder, manifest, expected)
         net = create_factorization(description)
     except ConfigError as error:
         raise BundleError(

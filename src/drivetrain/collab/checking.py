@@ -20,10 +20,13 @@ from drivetrain.data.split import Split, time_split
 from drivetrain.errors import DataError
 from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import unreadable
+from drivetrain.gate.telling import before_training
 from drivetrain.gate.worth import Worth, worth_of_split
 from drivetrain.interpret import text
 
 MODEL = "the mean of each item"
+MOST_QUICKLY = 2_000_000
+"""Ratings that are looked through before a training: about two seconds."""
 FEWEST = 10
 """Ratings from which on two users with the same ones are told of: fewer may be alike by chance."""
 
@@ -34,6 +37,7 @@ def check(source: Any, **options: Any) -> Findings:
     Args:
         source: a table; see `collab.data.gather` for it and the options.
 
+    Returns: the findings, the gravest first; print them.
     Raises: what reading raises.
     """
     return check_data(gather(source, **options))
@@ -41,16 +45,48 @@ def check(source: Any, **options: Any) -> Findings:
 
 def check_data(data: CollabData) -> Findings:
     """The same of ratings that are read already."""
+    return _checked(data, quick=False)
+
+
+def check_quickly(data: CollabData) -> Findings:
+    """The same without measuring; users with the same ratings are looked for among so many alone."""
+    return _checked(data, quick=True)
+
+
+def warned(data: CollabData) -> str:
+    """What `learner` writes of ratings before a training; see `gate.telling`."""
+    source = data.recipe.get("source")
+    shown = repr(source) if isinstance(source, str) else "frame"
+    return before_training(check_quickly(data), f"dt.collab.check({shown})")
+
+
+def _checked(data: CollabData, *, quick: bool) -> Findings:
+    looked, left_out = [], []
+    if quick:
+        left_out.append("what a split in time changes." if data.table.times is not None else "")
+    same: list[Finding] = []
+    if quick and len(data.table) > MOST_QUICKLY:
+        left_out.append("users with the same ratings.")
+    else:
+        same += _same_users(data)
+        looked.append(
+            f"{len(data.users) - 1:,} users, for those with the same {FEWEST} ratings or more."
+        )
     findings = [
-        *_time_order(data),
-        *_same_users(data),
+        *_time_order(data, measured=not quick),
+        *same,
         *unreadable(data.quarantined, len(data.table), what="rows"),
     ]
-    looked = [f"{len(data.users) - 1:,} users, for those with the same {FEWEST} ratings or more."]
-    return Findings.of(data.source, findings, counts=data.counts(), looked=looked)
+    return Findings.of(
+        data.source,
+        findings,
+        counts=data.counts(),
+        looked=looked,
+        left_out=[one for one in left_out if one],
+    )
 
 
-def _time_order(data: CollabData) -> Iterator[Finding]:
+def _time_order(data: CollabData, *, measured: bool) -> Iterator[Finding]:
     """Ratings with times that are split at random."""
     times = data.table.times
     train, valid = data.rows("train"), data.rows("valid")
@@ -68,7 +104,7 @@ def _time_order(data: CollabData) -> Iterator[Finding]:
         "split by time: --split time, or --split last for the last one of each user.",
         "You say that time changes nothing here, or that results are compared with others split so.",
         count=len(valid),
-        worth=_worth_of_time(data, times, train, valid),
+        worth=_worth_of_time(data, times, train, valid) if measured else None,
     )
 
 

@@ -75,6 +75,7 @@ class CollabData:
     recipe: dict[str, Any]
     """How they were made, plain JSON: `gather_again` makes them anew from a file."""
     columns: Columns
+    """Which column is what."""
     table: RatingTable
     """All ratings that are used; a user or an item that no training rating has is 0."""
     parts: np.ndarray
@@ -82,7 +83,9 @@ class CollabData:
     positions: np.ndarray
     """(N,) int64, where each stands in the source, counted from 0."""
     users: Ids
+    """Names of the users by code."""
     items: Ids
+    """Names of the items by code."""
     titles: tuple[str, ...]
     """(I,) what items are called; their id where nothing else is known."""
     split: str
@@ -90,13 +93,19 @@ class CollabData:
     sha256: str
     """Of the source's content."""
     quarantined: list[Quarantined]
+    """Rows that could not be used, with the reason; the first of them."""
     num_set_aside: int
     """Rows that are not used; `quarantined` names the first of them."""
     notes: list[str]
+    """Sentences on what was found."""
     seed: int
+    """Of the split."""
     choices: Choices = field(default_factory=Choices)
+    """What was chosen, with reasons."""
     user_facts: Facts | None = None
+    """What is known of the users, where facts were given."""
     item_facts: Facts | None = None
+    """What is known of the items, where facts were given."""
 
     @property
     def is_implicit(self) -> bool:
@@ -126,7 +135,11 @@ class CollabData:
         return float(ratings.min()), float(ratings.max())
 
     def loaders(self, *, batch_size: int = 64) -> Loaders:
-        """Batches (pairs (B, 2), ratings (B,)): training ratings shuffled each epoch, then validation."""
+        """Batches (pairs (B, 2), ratings (B,)): training ratings shuffled each epoch, then validation.
+
+        Args:
+            batch_size: ratings a batch.
+        """
         found = {
             part: RatingData(self.pairs(part), RowNames(self.positions[self.rows(part)]))
             for part in ("train", "valid")
@@ -183,12 +196,22 @@ class CollabData:
 
 
 def from_csv(path: store.StrPath, **options: Any) -> CollabData:
-    """Ratings in a CSV file; see `gather` for the options."""
+    """Ratings in a CSV file; see `gather` for the options.
+
+    Args:
+        path: of the file.
+        options: those of `gather`.
+    """
     return gather(path, **options)
 
 
 def from_table(table: Any, **options: Any) -> CollabData:
-    """Ratings in a Parquet file or a frame of pandas, polars or Arrow; see `gather`."""
+    """Ratings in a Parquet file or a frame of pandas, polars or Arrow; see `gather`.
+
+    Args:
+        table: the file or the frame.
+        options: those of `gather`.
+    """
     return gather(table, **options)
 
 
@@ -238,6 +261,7 @@ def gather(
         seed: of the split.
         report: is told how far reading is.
 
+    Returns: the ratings with their split.
     Raises: DataError: the ratings cannot be used. ConfigError: an option is wrong.
     """
     limits = _range(rating_range)

@@ -21,6 +21,7 @@ from torch import nn
 from drivetrain import losses, store
 from drivetrain._registry import did_you_mean
 from drivetrain.collab.application import CollabApplication, CollabLearner
+from drivetrain.collab.checking import warned
 from drivetrain.collab.data import CollabData, gather
 from drivetrain.collab.factors import Factors
 from drivetrain.collab.implicit import als, bpr
@@ -177,7 +178,7 @@ def bpr_learner(
         application=application,
     )
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
     if out is not None:
         found.start_run(Run.create(out))
     return found

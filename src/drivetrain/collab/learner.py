@@ -19,6 +19,7 @@ import torch
 from drivetrain import losses, store
 from drivetrain._registry import did_you_mean
 from drivetrain.collab.application import CollabApplication, CollabLearner
+from drivetrain.collab.checking import warned
 from drivetrain.collab.data import CollabData, Report, gather, gather_again
 from drivetrain.collab.events import FITTED, bpr_learner
 from drivetrain.collab.model import load
@@ -249,7 +250,7 @@ def learner(
         application=application,
     )
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
     if out is not None:
         found.start_run(Run.create(out))
     return found
@@ -282,6 +283,11 @@ RECORD: Mapping[str, Any] = {
 def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
     """Open the sealed ratings of a run, and count the look; see `train.sealed`.
 
+    Args:
+        folder: of a finished run.
+        report: is told how far reading is.
+
+    Returns: metrics on the sealed items, the interval at this look, and how many looks there were.
     Raises: RunError: no run, or nothing was sealed. DataError: the ratings are gone or have changed.
         StorageError: the look cannot be written down; then nothing is said either.
     """
@@ -303,6 +309,14 @@ def resume(
     """Go on with a run of ratings that was cut, to the same weights as if it had not been.
 
     Arguments and errors as `vision.resume`.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
+
+    Returns: the Learner, trained to the end.
     """
     found = reopen(folder, callbacks=callbacks, progress=progress, report=report)
     if found.journal:
@@ -320,6 +334,12 @@ def reopen(
     report: Report | None = None,
 ) -> CollabLearner:
     """The Learner of a run as its last checkpoint left it, or as it was before training.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
 
     Raises: RunError: no run of ratings there, or its ratings are not those it began with.
     """

@@ -134,7 +134,12 @@ def compare_ratings(
 ) -> dict[str, Estimate]:
     """How much further off the first predictions are than the others, on the same ratings.
 
-    Args: as `measure_ratings`; `other` (N,) are the other model's.
+    Args:
+        predicted: (N,) float, of the one model.
+        other: (N,) float, of the other.
+        targets: (N,) float, the ratings that were given.
+        users: (N,) integers, who gave them; as of `measure_ratings`.
+        confidence: in (0, 1).
 
     Returns: the differences of `mse` and `mae`; below 0 the first is better. An interval without 0 is
         more than chance in which users were looked at.
@@ -287,6 +292,7 @@ def measure_ranking(
         seed: of that draw.
         confidence: in (0, 1).
 
+    Returns: each metric with its interval, and what was looked at; print it.
     Raises: ConfigError: an argument is out of range. DataError: no user has a liked item that could be
         found, or the tables have different codes. ShapeError: scores of another shape. NonFiniteError:
         a score is NaN.

@@ -327,6 +327,10 @@ def _records(
 def item_index(model: Fitted, **settings: Any) -> ItemIndex:
     """A graph of a model's items to give to `recommend` and `recommend_to`; see `ItemIndex.build`.
 
+    Args:
+        model: a model whose predictions are inner products.
+        settings: of `ItemIndex.build`.
+
     Raises: ConfigError: the model is a net: its predictions are no inner products.
     """
     if model.factors is None:
@@ -562,12 +566,19 @@ def recommend_to(
     user). It is written block by block, and is there whole or not at all.
 
     Args:
+        model: what predicts.
         users: their names; None: all that training saw.
         path: ends in `.parquet` or `.csv`.
-        others: as in `recommend`.
+        k: how many items for each user.
+        exclude_seen: leave out what the user has rated in training.
+        allow: the only items that may be recommended.
+        deny: items that may not.
+        index: of `item_index`, for a quicker and nearly equal answer.
         cells: predictions that are in memory at once, of 4 bytes each.
         report: is told how many users are done.
+        others: as in `recommend`.
 
+    Returns: the path, and how many users and rows were written.
     Raises: as `recommend`. ConfigError: another ending. StorageError: the disk refused.
     """
     _check(model, k, index)

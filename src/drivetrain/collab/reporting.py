@@ -12,8 +12,11 @@ import torch
 from drivetrain import store
 from drivetrain.collab.data import CollabData, Report, RowNames, gather_again
 from drivetrain.collab.learner import reopen
+from drivetrain.collab.mapping import mapped
+from drivetrain.collab.model import load
 from drivetrain.data.ratings import RatingTable
-from drivetrain.errors import RunError
+from drivetrain.errors import DrivetrainError, RunError
+from drivetrain.interpret.map_items import MapItems
 from drivetrain.interpret.text import number
 from drivetrain.models.summary import summarize
 from drivetrain.report.evidence import Amounts, Evidence, Shown
@@ -42,14 +45,14 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
                 f"The ratings of {data.source} are not those that {folder} began with. Put them back, or "
                 "train anew."
             )
-        return Evidence(**_known(data))
+        return Evidence(**_known(data), map=_map(folder))
     learner = reopen(folder, callbacks=(), progress=False, report=report)
     if (Path(folder) / "model" / "model.json").exists():
         learner.load(folder)
     application: Any = learner.application
     data = application.data
     if data.is_implicit:
-        return Evidence(**_known(data))
+        return Evidence(**_known(data), map=_map(folder))
     train, valid = data.pairs("train"), data.pairs("valid")
     found = learner.predictions()
     outputs = found.outputs.reshape(found.targets.shape)
@@ -62,7 +65,16 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
         layers=summarize(
             learner.model, (example,), loss=application.settings["loss_fn"].get("name")
         ),
+        map=_map(folder),
     )
+
+
+def _map(folder: store.StrPath) -> MapItems | None:
+    """The items by their vectors; None of a run that is not finished, or of more than a dot product."""
+    try:
+        return mapped(load(folder))
+    except DrivetrainError:
+        return None
 
 
 def _known(data: CollabData) -> dict[str, Any]:

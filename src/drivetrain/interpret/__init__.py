@@ -7,6 +7,7 @@
     record = learner.predictions()                      # of pictures, texts, tables, ratings alike
     dt.interpret.confusion(record)
     dt.interpret.slices(record, {"age": ages})
+    dt.interpret.ensemble([record, other])              # the mean of two models' records
 
     dt.interpret.integrated_gradients(model, tokens, lengths)   # which tokens of a text speak for what
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from drivetrain.interpret.comparison import compare_importance
     from drivetrain.interpret.confidence import tree_confidence
     from drivetrain.interpret.domain import out_of_domain
+    from drivetrain.interpret.embedding_map import embedding_map
+    from drivetrain.interpret.ensembles import Ensemble, Score, ensemble
+    from drivetrain.interpret.head_inputs import head_inputs
     from drivetrain.interpret.importance import permutation_importance
     from drivetrain.interpret.mistakes import Confusion, confusion
     from drivetrain.interpret.outliers import outlier_report, with_and_without
@@ -48,18 +52,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Confusion",
+    "Ensemble",
     "Explanation",
     "Reliability",
+    "Score",
     "Slices",
     "Thresholds",
     "columns_to_drop",
     "compare_importance",
     "confusion",
     "contributions",
+    "embedding_map",
+    "ensemble",
     "feature_layers",
     "find_embedding",
     "grad_cam",
     "gradient_times_input",
+    "head_inputs",
     "integrated_gradients",
     "leave_one_out",
     "occlusion",
@@ -86,6 +95,9 @@ _HOMES = {
     "comparison": ("compare_importance",),
     "confidence": ("tree_confidence",),
     "domain": ("out_of_domain",),
+    "embedding_map": ("embedding_map",),
+    "ensembles": ("Ensemble", "Score", "ensemble"),
+    "head_inputs": ("head_inputs",),
     "importance": ("permutation_importance",),
     "mistakes": ("Confusion", "confusion"),
     "outliers": ("outlier_report", "with_and_without"),

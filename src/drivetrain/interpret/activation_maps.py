@@ -66,7 +66,12 @@ class ActivationMaps:
 
 
 def feature_layers(model: nn.Module, inputs: Tensor) -> list[str]:
-    """The layers that give (B, C, h, w) maps of more than one place, in the order of their use."""
+    """The layers that give (B, C, h, w) maps of more than one place, in the order of their use.
+
+    Args:
+        model: in any mode; it is left as it was.
+        inputs: an example, (B, C, H, W).
+    """
     found: list[str] = []
 
     def noted(name: str) -> Any:
@@ -80,6 +85,16 @@ def feature_layers(model: nn.Module, inputs: Tensor) -> list[str]:
     with _hooked(model, hooks), _looking(model), torch.no_grad():
         model(to_device(inputs, _device(model)))
     return found
+
+
+def feature_shape(model: nn.Module, inputs: Tensor, layer: str) -> tuple[int, int, int]:
+    """(C, h, w) of the feature maps that a layer gives for pictures (B, channels, H, W).
+
+    Raises: as `top_patches`.
+    """
+    name = _layer_of(model, inputs, layer)
+    _, channels, height, width = _features(model, name, inputs).shape
+    return channels, height, width
 
 
 def grad_cam(
@@ -162,7 +177,9 @@ def top_patches(
     known; pixels with less than a hundredth of the largest gradient do not count as seen.
 
     Args:
+        model: in any mode; it is left as it was.
         batches: as a loader gives them, `(inputs, …)`, or inputs alone; gone through once.
+        layer: one of `feature_layers`.
         channels: which; by default the first 16.
         count: patches a channel.
 

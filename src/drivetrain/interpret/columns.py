@@ -155,6 +155,7 @@ def columns_to_drop(
         higher_is_better: True where the score is no error.
         num_stderr: standard errors of the full model by which the score may be worse.
 
+    Returns: what was tried, and the columns that may go; print it.
     Raises: DataError: no columns. ConfigError: a negative `num_stderr`. InputError: `fit_score` gave
         something else.
     """

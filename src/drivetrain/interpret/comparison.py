@@ -123,6 +123,7 @@ def compare_importance(
         permutation: of the same columns.
         ratio: of two columns' gains, from which on gain tells them apart; 1 or more.
 
+    Returns: both, column by column, and sentences on where they disagree; print it.
     Raises: DataError: a column is in one of the two only, or no column has any gain. ConfigError: a
     ratio below 1.
     """

@@ -223,6 +223,7 @@ def out_of_domain(
         level: share of false alarms, in (0, 1).
         seed: of the sample, the parts and the forest.
 
+    Returns: how well the two are told apart, and by which columns; print it.
     Raises: DataError: a column is not in both tables or of another kind there, or there are fewer rows
         than `folds`. ConfigError: a setting out of range. MissingPackageError: there is no scipy.
     """

@@ -79,7 +79,11 @@ class Confusion:
         return self.num_items - int(np.trace(self.matrix))
 
     def most_confused(self, count: int = 10) -> list[Confused]:
-        """The pairs with the most mistakes, the most first; of equal ones the larger share first."""
+        """The pairs with the most mistakes, the most first; of equal ones the larger share first.
+
+        Args:
+            count: how many at most.
+        """
         off = self.matrix.copy()
         np.fill_diagonal(off, 0)
         sums = self.matrix.sum(axis=1)
@@ -178,6 +182,10 @@ class Confusion:
 
 def confusion(predictions: Predictions, *, confidence: float = 0.95) -> Confusion:
     """The confusion matrix of a record.
+
+    Args:
+        predictions: a record of one class an item, N items.
+        confidence: of the intervals, in (0, 1).
 
     Raises: ShapeError, DataError: it is not a record of one class an item. ConfigError: a confidence
         outside (0, 1).

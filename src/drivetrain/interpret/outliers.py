@@ -217,6 +217,7 @@ def outlier_report(
         far: robust z score from which on a number or a date is far.
         rare: share of the rows that rare categories of a column hold together, at most.
 
+    Returns: the far values, and the rows in groups; print it.
     Raises: DataError: no such column, or no rows. ConfigError: a setting out of range.
     """
     if not far > 0 or not 0 <= rare < 1:
@@ -363,6 +364,7 @@ def with_and_without(
         most: groups that are tried, from the first on.
         higher_is_better: True where the score is no error.
 
+    Returns: the score of each training; print it.
     Raises: DataError: no row would be left. InputError: `fit_score` gave something else.
     """
     who = "with_and_without"

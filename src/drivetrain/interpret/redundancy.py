@@ -157,6 +157,7 @@ def redundant_columns(data: Frame | np.ndarray, names: Sequence[str] | None = No
         data: a frame, or the design matrix (N, K) of a model.
         names: which columns of the frame, by default all; of a matrix, the names of its columns.
 
+    Returns: the clusters, and how near columns are; print it, or draw it.
     Raises: DataError: no such column, or fewer than two rows. ShapeError: not so many names as columns.
         MissingPackageError: there is no scipy.
     """
@@ -217,6 +218,7 @@ def without_each(
             together.
         higher_is_better: True where the score is no error.
 
+    Returns: the score of each training; print it.
     Raises: DataError: a candidate is none of the columns, or is all of them. InputError: `fit_score` gave
         something else.
     """

@@ -50,8 +50,11 @@ class Reliability:
     """The bins that hold items, from the least sure up."""
 
     bins: tuple[Bin, ...]
+    """Those that hold items."""
     num_items: int
+    """Of the record."""
     confidence: float = 0.95
+    """Of the intervals."""
 
     @property
     def error(self) -> float:
@@ -145,7 +148,9 @@ def reliability(
     """How far probabilities keep their word.
 
     Args:
+        predictions: a record of one class an item.
         bins: of equal width over [0, 1].
+        confidence: of the intervals, in (0, 1).
 
     Raises: ShapeError, DataError: not a record of one class an item, or a probability is NaN.
         ConfigError: fewer than one bin, or a confidence outside (0, 1).

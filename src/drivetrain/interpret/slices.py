@@ -71,8 +71,11 @@ class Slices:
     error: float
     """Of all items."""
     num_items: int
+    """Of the record."""
     level: float
+    """The chance of naming any slice where none is worse."""
     confidence: float
+    """Of the intervals."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it, plain."""
@@ -117,9 +120,11 @@ def slices(
     """The slices of the record's items with an error above the rest's.
 
     Args:
+        predictions: a record of N items.
         facts: what is known of the items, (N,) each, in the record's order.
         level: the chance of naming any slice where none is worse.
         least: items that a slice must have.
+        confidence: of the intervals, in (0, 1).
 
     Raises: ShapeError: a column has another number of items. ConfigError: `level` or `confidence` outside
         (0, 1), or `least` below 2.

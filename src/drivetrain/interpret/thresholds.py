@@ -54,11 +54,15 @@ class Thresholds:
     name: str
     """The class."""
     points: tuple[Threshold, ...]
+    """One for each threshold."""
     num_items: int
+    """Of the record."""
     num_class: int
     """Items of the class."""
     cost_missed: float
+    """Of an item of the class that is not flagged."""
     cost_alarm: float
+    """Of an item that is flagged and is not of the class."""
 
     @property
     def best(self) -> Threshold:
@@ -158,6 +162,7 @@ def thresholds(
     """What each threshold on the probability of a class finds.
 
     Args:
+        predictions: a record of one class an item.
         name: the class that is looked for; with two classes by default the second.
         cost_missed: of an item of the class that is not flagged.
         cost_alarm: of an item that is flagged and is not of the class.

@@ -70,6 +70,7 @@ class Explanation:
     unit: str = "log odds"
     """What the values are."""
     method: str = "integrated gradients"
+    """How the values were found."""
     cut: int = 0
     """Tokens of the text that were cut off before the model saw it."""
     name: str = ""
@@ -83,7 +84,11 @@ class Explanation:
         return np.array([word.value for word in self.words], dtype=np.float64)
 
     def strongest(self, count: int = MOST_WORDS) -> list[Word]:
-        """The words with the largest parts, whichever their sign, the largest first; none of 0."""
+        """The words with the largest parts, whichever their sign, the largest first; none of 0.
+
+        Args:
+            count: how many at most.
+        """
         order = np.argsort(-np.abs(self.values), kind="stable")[:count]
         return [self.words[i] for i in order.tolist() if self.words[i].value != 0]
 
@@ -98,6 +103,9 @@ class Explanation:
         """The text on one line, shortened to the words that matter: `… a fine … and a bore …`.
 
         Words are taken in the order of their size, with two on either side, until the line is full.
+
+        Args:
+            width: letters of the line.
         """
         shown = [visible(word.text) for word in self.words]
         length = sum(
@@ -159,7 +167,12 @@ class Explanation:
         return _spaced(shown, self.words)
 
     def lines(self, *, colour: bool = False, width: int = 100) -> str:
-        """What `print` says; in colour where that is asked for."""
+        """What `print` says; in colour where that is asked for.
+
+        Args:
+            colour: with the colours of a terminal.
+            width: letters of a line.
+        """
         told = text.wrapped(self.in_marks(), width)
         if colour:  # wrapped by hand: the codes have no width
             told = _wrapped_words(self, width)
@@ -271,7 +284,12 @@ class Explanation:
 def page_of(
     explanations: Sequence[Explanation], *, title: str = "What the words add to the answers"
 ) -> str:
-    """Several texts as one HTML page: no network, no script, for light and dark."""
+    """Several texts as one HTML page: no network, no script, for light and dark.
+
+    Args:
+        explanations: in the order of the page.
+        title: of the page.
+    """
     methods = " and ".join(dict.fromkeys(one.method for one in explanations))
     return f"""<!DOCTYPE html>
 <html lang="en">

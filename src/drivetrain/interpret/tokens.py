@@ -229,6 +229,19 @@ def gradient_times_input(
 
     Exact for a linear model; where a score saturates it misses what integrated gradients see.
     Arguments and errors are those of `integrated_gradients`.
+
+    Args:
+        model: (tokens, lengths) to outputs; it is asked in evaluation mode.
+        tokens: (B, T) int64, padded at the end.
+        lengths: (B,) int64, tokens that are real; None where all are.
+        target: the class that is asked about, one for all texts or one for each; by default the one
+            the model answers.
+        baseline: the vector of a token that says nothing.
+        keep: (B, T) bool, tokens that stay what they are, such as the mark of a start.
+        score: what falls or rises: by default log odds of classes.
+        embedding: the layer that tokens enter, or its name; by default `find_embedding`.
+        call: how the model is asked, where not `model(tokens, lengths)`.
+        batch_tokens: tokens of one call.
     """
     with asking(model, tokens, lengths, target, baseline, keep, score, embedding, call) as question:
         values = _weighted(question, torch.arange(len(question.tokens)), [1.0], [1.0], batch_tokens)
@@ -252,6 +265,19 @@ def occlusion(
     """By how much the score falls where one token's vector is the baseline's; no gradients, a check.
 
     It asks the model once for each token. Arguments and errors are those of `integrated_gradients`.
+
+    Args:
+        model: (tokens, lengths) to outputs; it is asked in evaluation mode.
+        tokens: (B, T) int64, padded at the end.
+        lengths: (B,) int64, tokens that are real; None where all are.
+        target: the class that is asked about, one for all texts or one for each; by default the one
+            the model answers.
+        baseline: the vector of a token that says nothing.
+        keep: (B, T) bool, tokens that stay what they are, such as the mark of a start.
+        score: what falls or rises: by default log odds of classes.
+        embedding: the layer that tokens enter, or its name; by default `find_embedding`.
+        call: how the model is asked, where not `model(tokens, lengths)`.
+        batch_tokens: tokens of one call.
     """
     with asking(model, tokens, lengths, target, baseline, keep, score, embedding, call) as question:
 
@@ -283,6 +309,19 @@ def leave_one_out(
 
     The text is then a token shorter, which `occlusion` leaves as it is. A text of one token keeps it.
     The baseline serves to compare alone. Arguments and errors are those of `integrated_gradients`.
+
+    Args:
+        model: (tokens, lengths) to outputs; it is asked in evaluation mode.
+        tokens: (B, T) int64, padded at the end.
+        lengths: (B,) int64, tokens that are real; None where all are.
+        target: the class that is asked about, one for all texts or one for each; by default the one
+            the model answers.
+        baseline: the vector of a token that says nothing.
+        keep: (B, T) bool, tokens that stay what they are, such as the mark of a start.
+        score: what falls or rises: by default log odds of classes.
+        embedding: the layer that tokens enter, or its name; by default `find_embedding`.
+        call: how the model is asked, where not `model(tokens, lengths)`.
+        batch_tokens: tokens of one call.
     """
     with asking(model, tokens, lengths, target, baseline, keep, score, embedding, call) as question:
         width = question.tokens.shape[1]

@@ -9,10 +9,10 @@ from typing import Any
 
 from drivetrain import store
 from drivetrain.interpret.text import number, share
-from drivetrain.report.advice import Advice, advice
 from drivetrain.report.errors import errors, findings
 from drivetrain.report.evidence import Evidence
 from drivetrain.report.html import Section
+from drivetrain.report.next_steps import Step, next_steps
 from drivetrain.report.outcome import all_baselines, layers, outcome, verdict
 from drivetrain.report.page import Fact, Head, page, slides
 from drivetrain.report.question import folder_name, glance, question
@@ -30,7 +30,7 @@ class Report:
 
     head: Head
     sections: Sequence[Section]
-    advice: Sequence[Advice]
+    advice: Sequence[Step]
     notes: Sequence[str] = ()
     """What is missing, and why."""
 
@@ -73,7 +73,7 @@ def build(record: Record, evidence: Evidence, *, commands: Collection[str] | Non
         commands: verbs that may be recommended; by default all.
     """
     found = findings(evidence)
-    told = advice(record, evidence, found, commands=commands)
+    told = next_steps(record, evidence, found, commands=commands)
     made = [
         question(record, evidence),
         glance(evidence),

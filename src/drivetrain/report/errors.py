@@ -26,6 +26,7 @@ from drivetrain.report.charts import (
 )
 from drivetrain.report.evidence import Amounts, Evidence, Shown
 from drivetrain.report.html import Block, Section, charted, paragraph, table
+from drivetrain.report.maps import map_blocks
 from drivetrain.report.question import amounts_block, gallery
 from drivetrain.report.svg import safe
 from drivetrain.train.predictions import Predictions
@@ -90,6 +91,8 @@ def errors(found: Findings, evidence: Evidence) -> Section | None:
     if found.classified is None and is_numeric(found.predictions):
         blocks += _numbers(found.predictions, evidence)
     blocks += _worst(found, evidence)
+    if evidence.map is not None and evidence.map.said:
+        blocks += map_blocks(evidence.map, f"Which {evidence.map.noun} it takes for alike")
     if found.slices is not None:
         blocks.append(_slices(found.slices))
     if not blocks:

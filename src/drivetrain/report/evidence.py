@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from drivetrain.data.frame import Values
+from drivetrain.interpret.map_items import MapItems
 from drivetrain.models.summary import Summary
 from drivetrain.train.predictions import Predictions
 
@@ -39,6 +40,20 @@ class Shown:
     text: str = ""
     cells: tuple[tuple[str, str], ...] = ()
     """Name and value of the columns of a row."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures with captions under one heading."""
+
+    title: str
+    looks: Sequence[Look]
+    notes: Sequence[str] = ()
+    """Sentences above them."""
+    part: str = "data"
+    """Where it belongs: `data`, or `model`."""
+    columns: int = 0
+    """Pictures of a row; 0: as many as there is room for."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +112,8 @@ class Evidence:
     baselines: Sequence[Baseline] = ()
     notes: Sequence[str] = ()
     """What could not be looked at, and why."""
+    galleries: Sequence[Gallery] = ()
+    map: MapItems | None = None
+    """The items by what the model takes for alike."""
     facts_of_model: Sequence[tuple[str, Any]] = ()
     """Name and value of what is to be known of a model that has no layers."""

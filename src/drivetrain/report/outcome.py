@@ -9,7 +9,9 @@ from drivetrain.interpret.text import number, span
 from drivetrain.models.summary import LayerRow, Summary
 from drivetrain.report.charts import Measure, interval_chart
 from drivetrain.report.evidence import Evidence
+from drivetrain.report.galleries import gallery_blocks
 from drivetrain.report.html import Block, Section, charted, details, pairs, paragraph, table
+from drivetrain.report.maps import map_blocks
 from drivetrain.report.record import LONG, LOWER, Record, Result, Score, called
 from drivetrain.report.svg import safe
 
@@ -153,6 +155,9 @@ def layers(evidence: Evidence, record: Record) -> Section | None:
         blocks.append(Block("Layer by layer", shown, wide=True))
     if evidence.facts_of_model:
         blocks.append(Block("What is known of it", pairs(evidence.facts_of_model)))
+    blocks += gallery_blocks(evidence, "model")
+    if evidence.map is not None and not evidence.map.said:
+        blocks += map_blocks(evidence.map, f"Which {evidence.map.noun} lie together")
     if not blocks:
         return None
     return Section("model", f"The model: {record.model}".rstrip(": "), blocks)

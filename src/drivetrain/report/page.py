@@ -38,22 +38,35 @@ class Head:
     over: str
     verdict: str
     facts: Sequence[Fact]
+    kind: str = "report"
+    """What the file is, for its title."""
 
 
-def page(head: Head, sections: Sequence[Section], notes: Sequence[str] = ()) -> str:
-    """The report as a page to scroll."""
+HOLDS_ITEMS = "This page holds items of your data: whoever has it sees them."
+
+
+def page(
+    head: Head, sections: Sequence[Section], notes: Sequence[str] = (), *, foot: str = HOLDS_ITEMS
+) -> str:
+    """The report as a page to scroll.
+
+    Args:
+        head: what stands above all.
+        sections: in this order.
+        notes: what is missing, and why.
+        foot: a sentence at the end of the page.
+    """
     links = "".join(f'<a href="#{s.key}">{safe(s.title)}</a>' for s in sections)
     body = "\n".join(_section(section) for section in sections)
     inside = f"""<header>
 {_head(head)}
-{_notes(notes)}<nav aria-label="Parts of the report">{links}</nav>
+{_notes(notes)}<nav aria-label="Parts of the {safe(head.kind)}">{links}</nav>
 </header>
 <main>
 {body}
 </main>
-<footer><p>Made by Drivetrain {safe(__version__)}. This page holds items of your data: whoever has it sees
-them.</p></footer>"""
-    return _file(head.title, inside, "page")
+<footer><p>Made by Drivetrain {safe(__version__)}. {safe(foot)}</p></footer>"""
+    return _file(f"{head.title}: {head.kind}", inside, "page")
 
 
 def slides(head: Head, sections: Sequence[Section], notes: Sequence[str] = ()) -> str:
@@ -76,7 +89,7 @@ def slides(head: Head, sections: Sequence[Section], notes: Sequence[str] = ()) -
         f'<main id="slides">\n{body}\n</main>\n'
         f'<p id="place" aria-live="polite"></p><script>{script}</script>'
     )
-    return _file(head.title, inside, "slides", f"; script-src 'sha256-{digest}'")
+    return _file(f"{head.title}: {head.kind}", inside, "slides", f"; script-src 'sha256-{digest}'")
 
 
 def _file(title: str, inside: str, kind: str, policy: str = "") -> str:
@@ -90,7 +103,7 @@ def _file(title: str, inside: str, kind: str, policy: str = "") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="Drivetrain {safe(__version__)}">
-<title>{safe(title)}: report</title>
+<title>{safe(title)}</title>
 <style>
 {style}</style>
 </head>

@@ -10,6 +10,7 @@ import numpy as np
 from drivetrain.interpret.text import number, share
 from drivetrain.report.charts import bar_chart, histogram
 from drivetrain.report.evidence import Amounts, Evidence, Shown
+from drivetrain.report.galleries import gallery_blocks
 from drivetrain.report.html import Block, Section, charted, image, pairs, paragraph
 from drivetrain.report.record import Record
 from drivetrain.report.svg import safe
@@ -89,6 +90,7 @@ def glance(evidence: Evidence) -> Section | None:
     if evidence.samples:
         inside = gallery(evidence.samples)
         blocks.append(Block(f"Some {evidence.noun} of training", inside, wide=True))
+    blocks += gallery_blocks(evidence, "data")
     if not blocks:
         return None
     return Section("data", "The data at a glance", blocks)

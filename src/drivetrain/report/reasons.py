@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from drivetrain.report.advice import Advice
 from drivetrain.report.html import Block, Marked, Section, code, coded, pairs, paragraph, table
+from drivetrain.report.next_steps import Step
 from drivetrain.report.record import Record, command_of, shown_value
 from drivetrain.report.svg import safe
 
@@ -66,7 +66,7 @@ def again(record: Record) -> Section:
     return Section("again", "How to reproduce it", blocks)
 
 
-def following(told: Sequence[Advice]) -> Section | None:
+def following(told: Sequence[Step]) -> Section | None:
     """What to do next."""
     if not told:
         return None

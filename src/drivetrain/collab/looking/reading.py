@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from drivetrain.collab.factors import Factors
-from drivetrain.collab.looking.components import principal_components
 from drivetrain.errors import ConfigError, DataError, ShapeError
+from drivetrain.interpret.components import principal_components
 from drivetrain.interpret.text import cut
 
 BLOCK = 1 << 16
@@ -144,8 +144,12 @@ def user_biases(
     """Users who are generous whatever the item, and those who are not; as `item_biases`.
 
     Args:
+        factors: vectors and biases of the users.
         titles: (U,) what to call each, such as the ids' names.
+        k: users at each end.
         counts: (U,) ratings a user gave in training.
+        min_ratings: a user with fewer is left out.
+        over: as `item_biases`.
     """
     values = liking(factors, "user", over)
     return _biases("Users", values, titles, k, counts, min_ratings, over)
@@ -239,6 +243,7 @@ def map_items(
     """Items by the two principal components of their vectors. `show.item_map_figure` draws it.
 
     Args:
+        factors: vectors and biases of the items.
         titles: (I,) by code.
         counts: (I,) ratings an item had in training.
         min_ratings: an item with fewer is left out.
@@ -360,6 +365,7 @@ def nearest_items(
     """The items that are most like one, itself not among them.
 
     Args:
+        factors: vectors of the items.
         item: its code, 1 to I - 1.
         k: how many; fewer where there are fewer.
         titles: (I,) by code; None: codes stand for them.

@@ -66,6 +66,7 @@ def newcomer(
     """A new user by whatever is known: a few ratings, facts, both, or nothing.
 
     Args:
+        factors: of the model.
         items, ratings: (n,) codes and ratings; code 0 says nothing.
         facts: (F,) from `Facts.facts_of`; needs `cold`.
         cold: `fit_cold_start` of users.

@@ -195,6 +195,9 @@ class ConcentrationReport:
 def concentration(table: RatingTable) -> ConcentrationReport:
     """How the ratings are spread over users and over items.
 
+    Args:
+        table: N ratings.
+
     Raises: DataError: there is no rating of a known user and item.
     """
     return ConcentrationReport(
@@ -217,6 +220,7 @@ def cap_ratings(
     of many users.
 
     Args:
+        table: N ratings.
         most: ratings of a user, 1 or more.
         seed: of which ones stay where `keep` is "random".
         keep: "random", or "newest" by time, of equal times the later row.
@@ -376,9 +380,12 @@ def effect_of_capping(
 
     Args:
         fit: makes a model from a table; the same table must give the same model.
+        train: what is capped and fitted to.
         valid: on which errors are measured.
         most: ratings of a user, or several caps; None: one that a tenth of the users are above.
+        k: places of a list.
         seed: of what stays, and of whose lists are made.
+        keep: "random", or "newest" by time.
         most_users: whose lists are made at most.
 
     Raises: ConfigError, DataError: a cap below 1, or no ratings.

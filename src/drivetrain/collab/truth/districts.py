@@ -219,6 +219,7 @@ def simulate_districts(
         cities: that are simulated, two or more; they differ by chance alone.
         seed: of all that is drawn.
 
+    Returns: what happened day by day; print it, or draw it.
     Raises: ConfigError: fewer than one round or two cities, or more of both than can be kept.
     """
     policing = Policing() if policing is None else policing
@@ -274,6 +275,9 @@ def compare_districts(
         policing: the rules as they are.
         exploration: of the patrols, in the variants that have some.
         variants: name -> rules, instead of those made here.
+        rounds: days.
+        cities: that are simulated, two or more.
+        seed: of all that is drawn.
 
     Raises: ConfigError: as of `simulate_districts`.
     """

@@ -84,6 +84,8 @@ class Mitigation:
     exploration: float = 0.0
     """The probability that a place of a list goes to an item by chance."""
     weighting: Literal["none", "shown", "item"] = "none"
+    """By what a rating counts less: `shown`, the chance that its item was listed; `item`, the
+    ratings that its item has; `none`."""
     clip: float = 10.0
     """The greatest weight of a rating."""
 

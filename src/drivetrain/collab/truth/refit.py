@@ -43,6 +43,9 @@ def refit(learner: CollabLearner) -> Callable[[RatingTable], Scorer]:
 
     A user or an item without a rating in the other table keeps the vector it began with, near zero.
 
+    Args:
+        learner: a trained one of ratings.
+
     Returns: a table, whose codes are the Learner's, to a model: its `Factors` where it has them.
     Raises: ConfigError: the Learner is not one of ratings.
     """

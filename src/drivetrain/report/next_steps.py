@@ -1,7 +1,7 @@
 """What to do next: short, by rules on what was found, each with its evidence.
 
-The order is that of the course: first a model that learns the training items at all, then more and
-cleaner data, then augmentation and regularisation, a smaller model last.
+What to change in the training is the ladder's to say (`train.advice`); beside it stand what the
+predictions and the data say: labels to look at, classes to tell apart, items to get.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from drivetrain.report.errors import Findings
 from drivetrain.report.evidence import Evidence
 from drivetrain.report.outcome import all_baselines
 from drivetrain.report.record import Record, called
+from drivetrain.train.advice import WORDS, advice_of
+from drivetrain.train.tried import read_tried
 
 MOST = 6
 SURE = 0.9
@@ -27,7 +29,7 @@ FEW_VALID = 200
 
 
 @dataclass(frozen=True)
-class Advice:
+class Step:
     """One thing to do."""
 
     what: str
@@ -37,20 +39,20 @@ class Advice:
     """A line to type, where there is one."""
 
 
-def advice(
+def next_steps(
     record: Record,
     evidence: Evidence,
     found: Findings | None,
     *,
     commands: Collection[str] | None = None,
-) -> list[Advice]:
+) -> list[Step]:
     """At most `MOST` things to do, the most important first.
 
     Args:
         commands: verbs that there are; lines of others are left out. None: all.
     """
     run = shlex.quote(str(record.folder))
-    told = [*_unfinished(record, run), *_baseline(record, evidence), *_curves(record)]
+    told = [*_unfinished(record, run), *_baseline(record, evidence), *_ladder(record, run)]
     if found is not None:
         told += [*_labels(found, evidence, run), *_classes(found), *_slices(found, evidence)]
         told += _calibration(found, run)
@@ -64,14 +66,14 @@ def _known(command: str, commands: Collection[str]) -> bool:
     return len(words) < 2 or words[0] != "drivetrain" or words[1] in commands
 
 
-def _unfinished(record: Record, run: str) -> list[Advice]:
+def _unfinished(record: Record, run: str) -> list[Step]:
     if record.result is not None:
         return []
     why = "The run has no result yet."
-    return [Advice("Finish the training.", why, f"drivetrain resume {run}")]
+    return [Step("Finish the training.", why, f"drivetrain resume {run}")]
 
 
-def _baseline(record: Record, evidence: Evidence) -> list[Advice]:
+def _baseline(record: Record, evidence: Evidence) -> list[Step]:
     result = record.result
     others = [] if result is None else all_baselines(result, evidence)
     if result is None or not others:
@@ -84,59 +86,32 @@ def _baseline(record: Record, evidence: Evidence) -> list[Advice]:
     values = f"{called(result.metric)} {number(result.own.value)} against {number(best.value)}"
     if beats is None:
         return [
-            Advice(
+            Step(
                 f"Do not rely on it before it beats “{called(best.name)}”.",
                 f"{values}: too close to tell, so the simple rule may be as good.",
             )
         ]
     return [
-        Advice(
+        Step(
             f"Take “{called(best.name)}” for now, and look for what keeps the model from learning.",
             f"{values}: a rule that simple should not win.",
         )
     ]
 
 
-def _curves(record: Record) -> list[Advice]:
-    rows = [
-        (r["train_loss"], r["valid_loss"])
-        for r in record.epochs
-        if isinstance(r.get("train_loss"), float) and isinstance(r.get("valid_loss"), float)
-    ]
-    if len(rows) < 3:
+def _ladder(record: Record, run: str) -> list[Step]:
+    """The next experiment of the ladder, where the run has losses to read it from."""
+    if record.result is None:
         return []
-    train, valid = np.array(rows, dtype=np.float64).T
-    best = int(valid.argmin())
-    last = len(valid) - 1
-    if best < last and valid[last] > 1.05 * valid[best] and train[last] < train[best]:
-        return [
-            Advice(
-                "It learns the training items by heart: more data first, then stronger augmentation, "
-                "then more weight decay or dropout; a smaller model last.",
-                f"The validation loss was lowest after epoch {best + 1} ({number(valid[best])}) and is "
-                f"{number(valid[last])} now, while the training loss went on falling.",
-            )
-        ]
-    falls = valid[last] < 0.97 * valid[last - 1] and train[last] < train[last - 1]
-    if falls:
-        return [
-            Advice(
-                "Train longer.",
-                f"In the last epoch the validation loss still fell from {number(valid[last - 1])} to "
-                f"{number(valid[last])}. Twice as many: `--epochs {2 * len(rows)}`.",
-            )
-        ]
-    if train[last] > 0.9 * train[0] and train[last] >= 0.9 * valid[last]:
-        return [
-            Advice(
-                "Make it learn the training items first: a higher rate, more epochs, or a larger model.",
-                f"The training loss went from {number(train[0])} to {number(train[last])} only.",
-            )
-        ]
-    return []
+    found = advice_of(record.value, record.epochs, read_tried(record.folder))
+    if found is None:
+        return []
+    what = f"{WORDS[found.rung].capitalize()}: {found.experiment}"
+    command = f"drivetrain advise {run}" + (" --run" if found.changes else "")
+    return [Step(what, " ".join(found.evidence), command)]
 
 
-def _labels(found: Findings, evidence: Evidence, run: str) -> list[Advice]:
+def _labels(found: Findings, evidence: Evidence, run: str) -> list[Step]:
     known = found.classified
     if known is None or not known.wrong.any():
         return []
@@ -146,7 +121,7 @@ def _labels(found: Findings, evidence: Evidence, run: str) -> list[Advice]:
         return []
     wrong = int(known.wrong.sum())
     return [
-        Advice(
+        Step(
             f"Look at the {evidence.noun} that it is sure of and wrong on: their labels may be wrong.",
             f"Of {wrong:,} mistakes {count:,} were made with a probability of {SURE:.0%} or more.",
             f"drivetrain clean {run}",
@@ -154,7 +129,7 @@ def _labels(found: Findings, evidence: Evidence, run: str) -> list[Advice]:
     ]
 
 
-def _classes(found: Findings) -> list[Advice]:
+def _classes(found: Findings) -> list[Step]:
     if found.confusion is None or len(found.confusion.classes) < 3:
         return []
     pairs = found.confusion.most_confused(1)
@@ -163,7 +138,7 @@ def _classes(found: Findings) -> list[Advice]:
         return []
     pair = pairs[0]
     return [
-        Advice(
+        Step(
             f"Tell “{pair.true}” and “{pair.taken_for}” apart: more of both, or one class for both.",
             f"{pair.num_items:,} of all {wrong:,} mistakes are this one pair ({pair.share:.0%} of "
             f"“{pair.true}”).",
@@ -171,12 +146,12 @@ def _classes(found: Findings) -> list[Advice]:
     ]
 
 
-def _slices(found: Findings, evidence: Evidence) -> list[Advice]:
+def _slices(found: Findings, evidence: Evidence) -> list[Step]:
     if found.slices is None or not found.slices.found:
         return []
     worst = found.slices.found[0]
     return [
-        Advice(
+        Step(
             f"Look at the {evidence.noun} with {worst.name}: get more, or find out what is different.",
             f"{found.slices.measure} {number(worst.error)} on {worst.num_items:,} of them, "
             f"{number(worst.rest)} on the rest.",
@@ -184,7 +159,7 @@ def _slices(found: Findings, evidence: Evidence) -> list[Advice]:
     ]
 
 
-def _calibration(found: Findings, run: str) -> list[Advice]:
+def _calibration(found: Findings, run: str) -> list[Step]:
     known = found.reliability
     if known is None or known.num_items < 50:
         return []
@@ -194,7 +169,7 @@ def _calibration(found: Findings, run: str) -> list[Advice]:
         return []
     word = "surer than it is right" if apart > 0 else "less sure than it is right"
     return [
-        Advice(
+        Step(
             "Do not take its probabilities at their word; a bundle has them corrected.",
             f"It is {word}: {known.promised:.1%} promised, {known.right:.1%} right.",
             f"drivetrain export {run} -o BUNDLE",
@@ -202,7 +177,7 @@ def _calibration(found: Findings, run: str) -> list[Advice]:
     ]
 
 
-def _data(record: Record, evidence: Evidence) -> list[Advice]:
+def _data(record: Record, evidence: Evidence) -> list[Step]:
     told = []
     items = record.value.get("items")
     counts = (
@@ -212,7 +187,7 @@ def _data(record: Record, evidence: Evidence) -> list[Advice]:
     aside = counts.get("quarantined", 0)
     if aside and aside > 0.01 * max(used, 1):
         told.append(
-            Advice(
+            Step(
                 f"Look why {aside:,} {evidence.noun} were set aside.",
                 f"They are {share(aside, used + aside)} of all; quarantine.jsonl in the run names each "
                 "with its reason.",
@@ -222,7 +197,7 @@ def _data(record: Record, evidence: Evidence) -> list[Advice]:
     if len(train) > 1 and train.min() < 0.1 * train.max():
         few = evidence.classes[int(train.argmin())]
         told.append(
-            Advice(
+            Step(
                 f"Get more {evidence.noun} of “{few}”.",
                 f"It has {int(train.min()):,} to train on, the commonest class {int(train.max()):,}.",
             )
@@ -231,7 +206,7 @@ def _data(record: Record, evidence: Evidence) -> list[Advice]:
     result = record.result
     if 0 < valid < FEW_VALID and result is not None and result.own.low is not None:
         told.append(
-            Advice(
+            Step(
                 f"Validate on more {evidence.noun} before you compare models.",
                 f"{valid:,} leave the {called(result.metric)} open between {number(result.own.low)} and "
                 f"{number(result.own.high)}.",
@@ -240,7 +215,7 @@ def _data(record: Record, evidence: Evidence) -> list[Advice]:
     return told
 
 
-def _last(record: Record, run: str) -> list[Advice]:
+def _last(record: Record, run: str) -> list[Step]:
     items = record.value.get("items")
     sealed = items.get("test", 0) if isinstance(items, dict) else 0
     if record.result is None:
@@ -249,21 +224,21 @@ def _last(record: Record, run: str) -> list[Advice]:
     if looks:
         times = "once" if looks == 1 else f"{looks:,} times"
         return [
-            Advice(
+            Step(
                 "Choose nothing by the sealed test set any more.",
                 f"It was opened {times}: what is changed to please it is no longer judged by it.",
             )
         ]
     if isinstance(sealed, int) and sealed:
         return [
-            Advice(
+            Step(
                 "When you have decided, and only then, open the sealed test set.",
                 f"{sealed:,} items were kept from everything on this page. Each look at them is counted.",
                 f"drivetrain test {run}",
             )
         ]
     return [
-        Advice(
+        Step(
             "Seal a test set next time.",
             "What is chosen by looking at the validation items looks better on them than it is.",
         )
