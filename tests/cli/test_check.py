@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import drivetrain as dt
 from tests.clean.planted import reworded, sentences
 from tests.tabular.tables import passengers, real, sales, write
 
@@ -208,3 +210,127 @@ def test_texts_that_train_and_validate_stop_a_training(run, tmp_path: Path) -> N
     result = run(*words, "--epochs", 1, "--out", "r")
     assert result.exit_code == 2 and "validation texts" in result.stderr
     assert not Path("r").exists()
+
+
+# --- what train says of its quick look ------------------------------------------------------------------
+
+
+def told_by(result) -> list[str]:
+    """The lines of a training that speak of the quick look; it must have gone well."""
+    assert result.exit_code == 0, result.output
+    return [line for line in result.stderr.splitlines() if line.startswith(("! ", "A quick look"))]
+
+
+def test_train_says_in_a_line_what_its_quick_look_leaves_out_and_the_command_for_all(
+    run, leaky: Path
+) -> None:
+    words = ["--target", "lives", "--drop", "boat", "--model", "tree", "--out", "run"]
+    *warnings, line = told_by(run("train", leaky.name, *words))
+    assert all(one.startswith("! label-conflict: ") for one in warnings)
+    assert line == (
+        "A quick look for leaks leaves out what columns that no model sees tell, and what a leak is "
+        "worth. All of it: drivetrain check people.csv --target lives"
+    )
+    asked = line.partition("drivetrain ")[2].split()
+    assert run(*asked, "--json").exit_code == 2, "the whole look finds the column that was dropped"
+
+
+def test_a_run_that_cannot_begin_says_nothing_of_the_quick_look(run, leaky: Path) -> None:
+    Path("run").mkdir()
+    Path("run", "mine.txt").write_text("x")
+    words = ["--target", "lives", "--drop", "boat", "--model", "tree", "--out", "run"]
+    refused = run("train", leaky.name, *words)
+    assert refused.exit_code == 2 and "A quick look" not in refused.stderr
+
+
+def test_ratings_with_times_are_told_of_before_the_training_and_stop_nothing(
+    run, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0)
+    pairs = np.unique(draw.integers(0, [40, 30], (600, 2)), axis=0)
+    draw.shuffle(pairs)
+    columns = {
+        "user": pairs[:, 0].tolist(),
+        "item": pairs[:, 1].tolist(),
+        "rating": (pairs.sum(1) % 5 + 1).tolist(),
+        "time": (1_600_000_000 + 1000 * np.arange(len(pairs))).tolist(),
+    }
+    table = write(tmp_path / "ratings.csv", columns)
+    warning, line = told_by(run("train", table.name, "--epochs", 1, "--out", "run"))
+    assert warning.startswith("! time-order: The ratings have times, and ")
+    assert line == (
+        "A quick look for leaks leaves out what a split in time changes. "
+        "All of it: drivetrain check ratings.csv --task collab"
+    )
+    assert told_by(run("train", table.name, "--split", "time", "--epochs", 1, "--out", "late")) == [
+        line
+    ]
+
+
+def test_what_a_language_model_repeats_is_told_of_and_stops_nothing(run, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    texts = sentences(draw, 60)
+    table = write(tmp_path / "books.csv", {"text": texts + texts[:30]})
+    told = told_by(run("train", table, "--task", "language", "--epochs", 1, "--out", "run"))
+    assert told[0].startswith("! duplicates-across: ")
+    assert told[-1] == (
+        "A quick look for leaks leaves out what a leak is worth. "
+        f"All of it: drivetrain check {table} --task language"
+    )
+    assert run("check", table.name, "--task", "language").exit_code == 0
+
+
+# --- what Python says -----------------------------------------------------------------------------------
+
+
+def test_a_learner_in_python_names_the_finding_and_goes_on(
+    leaky: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dt.tabular.learner(leaky.name, "lives", layers=[4], progress=False, announce=True)
+    told = capsys.readouterr().err
+    assert "\n! target-proxy:boat: 'boat' tells 'lives' almost by itself" in told
+    assert (
+        "\n  Critical: the score may not be true, or the model may learn from what it cannot have.\n"
+        in told
+    )
+    assert told.endswith(f"All of it: dt.tabular.check({str(leaky)!r}, 'lives')\n\n")
+    dt.tabular.learner(leaky.name, "lives", layers=[4], progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["pictures", "texts", "ratings", "language"])
+def test_every_learner_says_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    draw = np.random.default_rng(0)
+    texts = sentences(draw, 80)
+    texts += texts[:30]
+    if kind == "pictures":
+        copied = shutil.copytree(photos, tmp_path / "twice")
+        for path in sorted(copied.rglob("*.png")):
+            shutil.copy(path, path.with_name(f"again-{path.name}"))
+        dt.vision.learner(copied, progress=False, announce=True)
+        how = f"dt.vision.check({str(copied)!r})"
+    elif kind == "ratings":
+        pairs = np.unique(draw.integers(0, [20, 30], (400, 2)), axis=0)
+        columns = {name: pairs[:, at].tolist() for at, name in enumerate(("user", "item"))}
+        for name in columns:  # somebody of two accounts
+            columns[name] += [99 if name == "user" else i for u, i in pairs.tolist() if u == 3]
+        rows = len(columns["user"])
+        dt.collab.learner({**columns, "rating": [1 + r % 5 for r in columns["item"]]},
+                          progress=False, announce=True)  # fmt: skip
+        how = ""
+        assert rows > len(pairs) + 9
+    elif kind == "texts":
+        dt.text.learner(
+            dt.text.from_texts(texts, ["ab"[len(text) % 2] for text in texts]),
+            progress=False,
+            announce=True,
+        )
+        how = "dt.text.check(texts)"
+    else:
+        dt.text.language_learner(texts, progress=False, announce=True)
+        how = "dt.text.check(texts, labelled=False)"
+    told = capsys.readouterr().err
+    assert "\n! duplicates-" in told
+    assert how in told

@@ -54,15 +54,37 @@ def test_the_queue_is_listed_worst_first_as_json_and_as_a_table(run: Run, traine
     found = done(run("clean", trained, "--list", 7, "--json"))
     assert sorted(found["classes"]) == sorted(SHAPES) and found["total"] == 30
     assert len(found["items"]) == 7
-    margins = [one["margin"] for one in found["items"]]
-    assert margins == sorted(margins)
+    chances = [one["probability"] for one in found["items"]]
+    assert chances == sorted(chances)
     first = found["items"][0]
     assert first["kind"] == "picture" and first["label"] in SHAPES and len(first["hash"]) == 64
     shown = run("clean", trained, "--list", 7)
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
-    assert lines[0].split() == ["item", "labelled", "suggested", "loss"] and len(lines) == 8
+    assert lines[0].split() == ["item", "labelled", "suggested", "loss"] and len(lines) == 10
     assert lines[1].startswith(first["name"])
+
+
+@pytest.mark.row(16)
+def test_folds_are_kept_in_the_run_and_the_runs_own_predictions_are_there_too(
+    run: Run, cleaned: Path
+) -> None:
+    first = done(run("clean", cleaned, "--list", 40, "--folds", 3, "--seed", 5, "--json"))
+    assert first["basis"].startswith("out of 3 folds, by logistic regression on ")
+    assert not any(one["seen"] for one in first["items"])
+    kept = {
+        path.name: path.stat().st_mtime_ns for path in (cleaned / "clean").glob("folds-quick-3*")
+    }
+    assert len(kept) == 4
+    again = run("clean", cleaned, "--list", 40, "--folds", 3, "--seed", 5)
+    assert again.exit_code == 0
+    assert again.stdout.rstrip().endswith(f"30 items in all, worst first, {first['basis']}.")
+    for name, time_ in kept.items():
+        assert (cleaned / "clean" / name).stat().st_mtime_ns == time_
+    own = done(run("clean", cleaned, "--list", 40, "--folds", 0, "--json"))
+    assert own["basis"] == "by the run's own model, which has learnt the labels of train"
+    assert {one["part"] for one in own["items"] if one["seen"]} == {"train"}
+    assert {one["hash"] for one in own["items"]} == {one["hash"] for one in first["items"]}
 
 
 def decided(run: Run, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -219,8 +241,8 @@ def test_the_command_serves_holds_the_run_and_leaves_everything_when_it_ends(
         assert process.wait(timeout=20) == 0
         assert "decided. Write them: drivetrain clean" in process.stderr.read()
     token = said["url"].partition("=")[2]
-    written = "".join(p.read_text() for p in (cleaned / "clean").iterdir())
-    assert token not in written and '"path": "/healthz"' in written
+    written = b"".join(p.read_bytes() for p in (cleaned / "clean").iterdir())
+    assert token.encode() not in written and b'"path": "/healthz"' in written
     assert json.loads((cleaned / "clean" / "port.json").read_text()) == {"port": said["port"]}
 
 
@@ -240,7 +262,9 @@ def test_the_page_is_served_and_ctrl_c_ends_it_in_peace(
     monkeypatch.setattr(Server, "serve_forever", serve)
     said = done(run("clean", cleaned, "--json", "--limit", 5, "--by", "bob"))
     flagged = sum(row.is_flagged for row in served[0].desk.queue.rows)
-    known = {"port": served[0].port, "items": 5, "flagged": flagged}
+    basis = served[0].desk.queue.basis
+    assert basis.startswith("out of 5 folds, by logistic regression on ")
+    known = {"port": served[0].port, "items": 5, "flagged": flagged, "basis": basis}
     assert said == {"url": served[0].start_url, **known}
     assert len(opened) == 1 and opened[0].startswith("file://") and "token" not in opened[0]
     assert served[0].desk.by == "bob" and len(served[0].desk.queue) == 5
@@ -254,6 +278,14 @@ def test_the_page_is_served_and_ctrl_c_ends_it_in_peace(
     [
         (["--list", 3, "--apply"], "Say one of --list, --apply, --in-place and --undo."),
         (["-o", "x.json"], "-o is where --apply writes its patch."),
+        (
+            ["--folds", 1, "--list", 3],
+            "One fold has no others to be predicted from. Say --folds 2 or more, or 0.",
+        ),
+        (
+            ["--folds", 0, "--model", "own"],
+            "--model is of folds, and --folds 0 has none. Leave one of them out.",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(

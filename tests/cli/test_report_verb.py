@@ -165,7 +165,15 @@ def test_lists_of_events_have_a_report_without_predictions(run: Any, report: Any
     assert result.exit_code == 0, result.output
     document, _ = report(Path("run"))
     assert document["notes"] == []
-    assert list(document["sections"]) == ["asked", "data", "result", "next", "why", "again"]
+    assert list(document["sections"]) == [
+        "asked",
+        "data",
+        "result",
+        "next",
+        "model",
+        "why",
+        "again",
+    ]
     looked_at(Path(document["report"]))
 
 

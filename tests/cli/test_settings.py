@@ -100,6 +100,7 @@ def test_the_table_holds_the_settings_of_the_library_and_no_other() -> None:
         "announce",
         "out",
         "data_options",
+        "targets",  # of a CSV, where it is asked for
     }
     assert set(settings.LEARNER) == of(vision.learner) - beyond - given_otherwise
     resize = settings.DATA["resize"]

@@ -37,6 +37,7 @@ def table_run(run) -> None:
     assert json.loads(result.stdout)["items"]["test"] == 30
 
 
+@pytest.mark.row(66)
 def test_one_answer_with_its_look_and_what_the_next_would_cost(run) -> None:
     table_run(run)
     first = run("test", "one")
@@ -60,6 +61,7 @@ def test_one_answer_with_its_look_and_what_the_next_would_cost(run) -> None:
     assert len(Path("one/looks.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.row(66)
 def test_another_run_on_the_same_items_is_another_look(run) -> None:
     table_run(run)
     run("test", "one")

@@ -65,6 +65,7 @@ def look(run: Path | None, *, fingerprint: str = "f" * 64, correct: int = 60) ->
     )
 
 
+@pytest.mark.row(66)
 def test_looks_are_counted_across_runs_and_each_widens_the_interval(tmp_path: Path) -> None:
     runs = [tmp_path / name for name in ("one", "two", "three")]
     found = [look(run) for run in runs]
@@ -92,6 +93,7 @@ def test_a_copied_run_does_not_lose_its_looks(
     assert look(tmp_path / "new").look == 5
 
 
+@pytest.mark.row(66)
 def test_a_look_is_written_down_before_it_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def weights(learner: Learner) -> str:
     return store.weights_sha256(learner.model.state_dict())
 
 
+@pytest.mark.row(66)
 def test_sealed_rows_might_as_well_not_be_in_the_file(tmp_path: Path) -> None:
     rows = noisy()
     rows[5][1] = "seen only once"
@@ -315,8 +318,10 @@ def test_what_cannot_be_sealed_is_refused(
 # --- luck -----------------------------------------------------------------------------------------
 
 
-def tuned_on_coins(folder: Path, tries: int) -> tuple[float, TestResult]:
-    """The best validation accuracy of nets on 50 coin flips, and 1,000 sealed flips on that net."""
+def tuned_on_coins(
+    folder: Path, tries: int, *, rows: int = 50, valid: float = 0.4
+) -> tuple[float, TestResult]:
+    """The best validation accuracy of nets on coin flips, and 1,000 sealed flips on that net."""
     draw = random.Random(11)
 
     def flips(count: int) -> list[list[Any]]:
@@ -326,11 +331,12 @@ def tuned_on_coins(folder: Path, tries: int) -> tuple[float, TestResult]:
         ]
 
     data = tabular.gather(
-        write_csv(folder / "coins.csv", flips(50)),
+        write_csv(folder / "coins.csv", flips(rows)),
         "c",
         test=write_csv(folder / "sealed.csv", flips(1000)),
-        valid=0.4,
+        valid=valid,
     )
+    assert data.counts()["valid"] == round(rows * valid)
     best: tuple[float, Learner] | None = None
     for seed in range(tries):
         settings = {
@@ -363,3 +369,29 @@ def test_a_net_tuned_200_times_on_coin_flips_is_found_out(tmp_path: Path) -> Non
     print(f"best of 200 on 20 validation rows: {best:.0%}\n{found}")
     assert best >= 0.75
     assert is_luck(best, found)
+
+
+def validated_on_50(folder: Path, tries: int) -> tuple[float, TestResult]:
+    return tuned_on_coins(folder, tries, rows=100, valid=0.5)
+
+
+@pytest.mark.row(68)
+def test_the_best_of_some_nets_on_50_validation_flips_is_nothing_on_the_sealed(
+    tmp_path: Path,
+) -> None:
+    best, found = validated_on_50(tmp_path, 15)
+    low, high = found.interval or (0.0, 0.0)
+    assert best >= 0.6
+    assert low <= 0.5 <= high < best
+
+
+@pytest.mark.row(68)
+@pytest.mark.slow
+def test_the_best_of_200_nets_on_50_validation_flips_is_nothing_on_the_sealed(
+    tmp_path: Path,
+) -> None:
+    best, found = validated_on_50(tmp_path, 200)
+    print(f"best of 200 on 50 validation rows: {best:.0%}\n{found}")
+    low, high = found.interval or (0.0, 0.0)
+    assert best >= 0.6
+    assert low <= 0.5 <= high < best

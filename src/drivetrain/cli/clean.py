@@ -9,7 +9,8 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,45 @@ from drivetrain.cli import common, layout
 
 if TYPE_CHECKING:
     from drivetrain.clean.desk import Desk
+    from drivetrain.clean.folds import Pool
     from drivetrain.clean.journal import Journal
     from drivetrain.clean.queue import Material, Queue
 
 FOLDER = "clean"
 """Of a run: the journal, and what the server notes."""
 MOST_ITEMS = 2000
+MOST_FOLDS = 100
 LISTED = 20
+MODELS = ("quick", "own")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """By which predictions the items are put in order."""
+
+    folds: int
+    model: str
+    seed: int
 
 
 @click.command(short_help="Look at doubtful labels, correct them, and write a patch.")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--folds",
+    type=click.IntRange(0, MOST_FOLDS),
+    default=5,
+    show_default=True,
+    help="Predict each item by a model of the other folds, which has not seen it. 0 takes the run's own "
+    "model, which has learnt the labels of training.",
+)
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default="quick",
+    show_default=True,
+    help="Of the folds: a quick one, in minutes at most, or the run's own recipe, which takes as long as "
+    "its training for each fold.",
+)
 @click.option("--by", help="Who decides; by default your name on this machine.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the page; by default a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the page's address, and open nothing.")
@@ -55,10 +84,12 @@ LISTED = 20
 )
 @click.option("--undo", "is_undone", is_flag=True, help="Take the last --in-place back.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option("--seed", type=common.SEED, help="Changes nothing: nothing is drawn at random.")
+@click.option("--seed", type=common.SEED, help="Of the folds; 42 by default.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
 def command(
     run: Path,
+    folds: int,
+    model: str,
     by: str | None,
     port: int | None,
     no_browser: bool,
@@ -73,21 +104,33 @@ def command(
 ) -> None:
     """Open a page in the browser with the items of RUN whose labels are most doubtful, worst first.
 
+    What is doubtful is said by models that have not seen the item, nor a copy of it: each of 5 folds is
+    predicted from the others, once; the next time the page opens at once.
+
     Give them another label, leave them out, or keep them, by key or by mouse. Every decision is on the
     disk before the page says "saved". The source stays as it is until you say --in-place.
 
     \b
     drivetrain clean runs/2026-01-31-photos
     drivetrain clean runs/2026-01-31-photos --list 20
+    drivetrain clean runs/2026-01-31-photos --folds 10 --model own
     drivetrain clean runs/2026-01-31-photos --apply -o photos.patch.json
     drivetrain train photos/ --patch photos.patch.json
     """
-    del seed
     asked = [listed is not None, is_applied, in_place, is_undone]
     if sum(asked) > 1:
         raise click.UsageError("Say one of --list, --apply, --in-place and --undo.")
     if out is not None and not is_applied:
         raise click.UsageError("-o is where --apply writes its patch.")
+    if folds == 1:
+        raise click.UsageError(
+            "One fold has no others to be predicted from. Say --folds 2 or more, or 0."
+        )
+    if folds == 0 and model == "own":
+        raise click.UsageError(
+            "--model is of folds, and --folds 0 has none. Leave one of them out."
+        )
+    order = Asked(folds, model, 42 if seed is None else seed)
     if is_undone:
         _undo(run, as_json)
     elif is_applied:
@@ -95,10 +138,11 @@ def command(
     elif in_place:
         _change(run, as_json)
     elif listed is not None:
-        queue = _queue(_material(run)).head(listed)
+        with _may_write(run, order) as may_write:
+            queue = _queue(run, order, may_write=may_write)[0].head(listed)
         common.answer(queue.to_json(), _listed(queue), as_json=as_json)
     else:
-        _serve(run, by, port, limit, as_json=as_json, is_opened=not no_browser)
+        _serve(run, order, by, port, limit, as_json=as_json, is_opened=not no_browser)
 
 
 def _apply(run: Path, out: Path | None, as_json: bool) -> None:
@@ -124,15 +168,20 @@ def _apply(run: Path, out: Path | None, as_json: bool) -> None:
 
 
 def _change(run: Path, as_json: bool) -> None:
-    from drivetrain.clean import inplace
+    from drivetrain.clean import inplace, inplace_table
     from drivetrain.clean.patch import Patch
 
     with _held(run):
         patch = Patch.of(_journal(run).decisions(), _names(run))
         with common.stdout_kept():
-            done = inplace.apply(patch, _source(run))
+            source = _source(run)
+            if isinstance(source, inplace_table.TableSource):
+                done = inplace_table.apply(patch, source)
+            else:
+                done = inplace.apply(patch, source)
+    left_out = "moved to" if done.source.is_dir() else "left out; the file as it was is in"
     text = (
-        f"{done.source}: {done.relabelled:,} relabelled, {done.removed:,} moved to {done.trash}. "
+        f"{done.source}: {done.relabelled:,} relabelled, {done.removed:,} {left_out} {done.trash}. "
         f"Take it back: drivetrain clean {run} --undo"
         if done.relabelled or done.removed
         else f"{done.source}: nothing to change."
@@ -141,24 +190,42 @@ def _change(run: Path, as_json: bool) -> None:
 
 
 def _undo(run: Path, as_json: bool) -> None:
-    from drivetrain.clean import inplace
+    from drivetrain.clean import inplace, inplace_table
+    from drivetrain.train.run import Run
 
     with _held(run):
-        done = inplace.undo(_source(run))
+        record = Run.open(run).read()
+        where = record["data"].get("source") if isinstance(record.get("data"), dict) else None
+        if isinstance(where, str) and common.application_of(run) in ("tabular", "text"):
+            path = Path(where)
+            # what was moved has no class by now, so that the texts need not be read
+            done = (
+                inplace.undo(inplace.Source(path, ()))
+                if path.is_dir()
+                else inplace_table.undo(path)
+            )
+        else:
+            done = inplace.undo(_source(run))
     text = f"{done.source}: as before, {done.relabelled + done.removed:,} changes taken back."
     common.answer(done.to_json(), text, as_json=as_json)
 
 
 def _serve(
-    run: Path, by: str | None, port: int | None, limit: int, *, as_json: bool, is_opened: bool
+    run: Path,
+    order: Asked,
+    by: str | None,
+    port: int | None,
+    limit: int,
+    *,
+    as_json: bool,
+    is_opened: bool,
 ) -> None:
     from drivetrain.clean.desk import Desk
     from drivetrain.clean.notes import Notes
 
     with _held(run):
         journal = _journal(run)
-        material = _material(run)
-        queue = _queue(material)
+        queue, material = _queue(run, order)
         desk = Desk(
             queue.head(limit),
             journal,
@@ -198,14 +265,16 @@ def _server(desk: Desk, notes: Any, port: int | None) -> Any:
 def _say(server: Any, desk: Desk, *, as_json: bool) -> None:
     flagged = sum(row.is_flagged for row in desk.queue.rows)
     text = (
-        f"{len(desk.queue):,} items, worst first; {flagged:,} labels are probably wrong. Open once, on "
-        f"this machine:\n{server.start_url}\nCtrl-C ends it; everything that is saved stays."
+        f"{len(desk.queue):,} items, worst first, {desk.queue.basis}; {flagged:,} labels are probably "
+        f"wrong. Open once, on this machine:\n{server.start_url}\nCtrl-C ends it; everything that is "
+        "saved stays."
     )
     document = {
         "url": server.start_url,
         "port": server.port,
         "items": len(desk.queue),
         "flagged": flagged,
+        "basis": desk.queue.basis,
     }
     common.answer(document, text, as_json=as_json)
     sys.stdout.flush()
@@ -292,52 +361,105 @@ def _write_names(run: Path, queue: Queue) -> None:
     store.write_json(_plain(run) / "names.json", names)
 
 
-def _material(run: Path) -> Material:
-    from drivetrain.errors import RunError
+def _queue(run: Path, order: Asked, *, may_write: bool = True) -> tuple[Queue, Material]:
+    """The items in order, and what they are shown by.
+
+    Args:
+        may_write: keep predictions of folds, so that the next call begins at once.
+    """
+    from drivetrain.clean.folds import queue_of
+
+    with common.stdout_kept(), common.counter() as count:
+        pool = _pool(run, count)
+        found = queue_of(
+            pool,
+            folds=order.folds,
+            model=order.model,
+            folder=_plain(run),
+            may_write=may_write,
+            seed=order.seed,
+            report=count,
+        )
+    return found, pool.material
+
+
+@contextmanager
+def _may_write(run: Path, order: Asked) -> Iterator[bool]:
+    """Whether predictions of folds may be kept: not where a page is open on the run, or the disk refuses.
+
+    What is there is read in any case.
+    """
+    from drivetrain.errors import RunError, StorageError
     from drivetrain.train.run import Run
 
     Run.open(run)
+    _plain(run)
+    with ExitStack() as stack:
+        is_held = order.folds > 0
+        if is_held:
+            try:
+                stack.enter_context(_held(run))
+            except (RunError, StorageError):
+                is_held = False
+        yield is_held
+
+
+def _pool(run: Path, count: common.Counter) -> Pool:
+    from drivetrain.errors import RunError
+    from drivetrain.train.run import Run
+
+    record = Run.open(run).read()
     application = common.application_of(run)
-    with common.stdout_kept(), common.counter() as count:
-        if application == "collab":
-            raise RunError(
-                f"{run} is a run of ratings, which are no labels: there is nothing to clean."
-            )
-        if application == "tabular":
-            from drivetrain.tabular import cleaning as tables
+    if application == "collab":
+        raise RunError(
+            f"{run} is a run of ratings, which are no labels: there is nothing to clean."
+        )
+    if application == "tabular":
+        from drivetrain.tabular import folding as tables
 
-            return tables.material_of(run)
-        if application == "text":
-            from drivetrain import text
-            from drivetrain.text import cleaning as texts
+        return tables.pool_of(run, report=count)
+    found = record.get("callbacks")
+    callbacks = found if isinstance(found, list) else []
+    if application == "text":
+        from drivetrain import text
+        from drivetrain.text import folding as texts
 
-            return texts.material_of(text.reopen(run, callbacks=(), progress=False, report=count))
-        from drivetrain import vision
-        from drivetrain.vision import cleaning as pictures
+        learner = text.reopen(run, callbacks=(), progress=False, report=count)
+        return texts.pool_of(learner, callbacks=callbacks, report=count)
+    from drivetrain import vision
+    from drivetrain.vision import folding as pictures
 
-        return pictures.material_of(vision.reopen(run, callbacks=(), progress=False, report=count))
-
-
-def _queue(material: Material) -> Queue:
-    from drivetrain.clean.queue import Queue
-
-    return Queue.of(material.items, material.predictions)
+    learner = vision.reopen(run, callbacks=(), progress=False, report=count)
+    return pictures.pool_of(learner, callbacks=callbacks, report=count)
 
 
 def _source(run: Path) -> Any:
     from drivetrain.clean.inplace import Source
     from drivetrain.train.run import Run
 
-    return Source.of(Run.open(run).read())
+    record = Run.open(run).read()
+    application = common.application_of(run)
+    if application == "tabular":
+        from drivetrain.tabular.in_place import source_of
+
+        return source_of(record)
+    if application == "text":
+        from drivetrain.text.in_place import source_of
+
+        return source_of(record)
+    return Source.of(record)
 
 
 def _listed(queue: Queue) -> str:
     rows = []
     for row in queue.rows:
         doubt = "" if row.suggested is None else f"{row.suggested} {row.suggested_probability:.0%}"
+        if row.predicted is not None:
+            doubt = f"{row.predicted:.4g}"
         loss = "" if row.loss is None else f"{row.loss:.3g}"
         rows.append((row.item.name, row.item.label, doubt, loss, "probably wrong" * row.is_flagged))
-    return layout.table([("item", "labelled", "suggested", "loss", ""), *rows])
+    shown = layout.table([("item", "labelled", "suggested", "loss", ""), *rows])
+    return f"{shown}\n\n{queue.total:,} items in all, worst first, {queue.basis}."
 
 
 def _who() -> str:

@@ -7,7 +7,7 @@ columns that a model does not see, and measures what a leak is worth.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,31 +38,59 @@ def accepted_of(accept: tuple[str, ...], given: dict[str, Any]) -> dict[str, str
     return dict.fromkeys(accept, because)
 
 
-def pass_pictures(data: Any, choices: Choices, accepted: Mapping[str, str]) -> None:
-    """Raises: DataError: something critical is left."""
+def pass_pictures(data: Any, choices: Choices, accepted: Mapping[str, str]) -> str:
+    """What the quick look leaves out, in a line. Raises: DataError: something critical is left."""
     from drivetrain.vision.checking import check_quickly
 
-    _pass(check_quickly(data, seconds=SECONDS), choices, accepted)
+    words = ["--pattern", data.recipe["pattern"]] if "pattern" in data.recipe else []
+    words += [word for name in _targets_of(data) for word in ("--target", name)]
+    return _pass(check_quickly(data, seconds=SECONDS), choices, accepted, words)
 
 
-def pass_table(data: Any, choices: Choices, accepted: Mapping[str, str]) -> None:
-    """Raises: DataError: something critical is left."""
+def pass_table(data: Any, choices: Choices, accepted: Mapping[str, str]) -> str:
+    """What the quick look leaves out, in a line. Raises: DataError: something critical is left."""
     from drivetrain.tabular.checking import check_quickly
 
-    _pass(check_quickly(data), choices, accepted)
+    words = ["--target", ",".join(data.target.names)]
+    return _pass(check_quickly(data), choices, accepted, words)
 
 
-def pass_texts(data: Any, choices: Choices, accepted: Mapping[str, str]) -> None:
-    """Raises: DataError: something critical is left."""
+def pass_texts(data: Any, choices: Choices, accepted: Mapping[str, str]) -> str:
+    """What the quick look leaves out, in a line. Raises: DataError: something critical is left."""
     from drivetrain.text.checking import check_quickly
 
-    if data.goal is None:  # what a language model repeats is the language
-        return
-    _pass(check_quickly(data), choices, accepted)
+    words = ["--task", "language" if data.goal is None else "text"]
+    words += ["--target", data.goal.name] if data.goal is not None and data.recipe["target"] else []
+    return _pass(check_quickly(data), choices, accepted, words)
 
 
-def _pass(found: Findings, choices: Choices, accepted: Mapping[str, str]) -> None:
-    """Tell of warnings, record what is accepted with the run's choices, and stop at what is not."""
+def tell_ratings(data: Any, choices: Choices) -> str:
+    """Tell of what is worth a decision: nothing in ratings stops a training. As `pass_pictures`."""
+    from drivetrain.collab.checking import check_quickly
+
+    return _pass(check_quickly(data), choices, {}, ["--task", "collab"])
+
+
+def _targets_of(data: Any) -> list[str]:
+    """Columns of labels of a CSV of pictures."""
+    several = data.recipe.get("targets")
+    label = data.recipe.get("label_column")
+    return list(several) if several else [label] if label else []
+
+
+def _pass(
+    found: Findings, choices: Choices, accepted: Mapping[str, str], words: Sequence[str]
+) -> str:
+    """Tell of warnings, record what is accepted with the run's choices, and stop at what is not.
+
+    Args:
+        words: with which, behind the source, `drivetrain check` looks at the same.
+
+    Returns: what the quick look leaves out and the command that looks at all of it, for when the run is
+        there; empty where nothing is left out.
+    """
+    from drivetrain.gate import telling
+
     found = found.accepted(accepted)
     if found.open:
         raise DataError(stopped(found))
@@ -74,10 +102,15 @@ def _pass(found: Findings, choices: Choices, accepted: Mapping[str, str]) -> Non
                 reason=one.because,
                 change="train without --accept: it then stops here",
             )
-        if one.name == "unreadable":
-            continue  # told of by name where the source is described
-        if one.level == "warning" or one.because is not None:
-            click.echo(exits.visible(f"! {one.key}: {one.what}"), err=True)
+    for line in telling.lines(found):
+        click.echo(exits.visible(line), err=True)
+    return telling.rest(found, f"drivetrain check {shlex.join([found.source, *words])}")
+
+
+def say(left: str) -> None:
+    """Say on stderr what a quick look left out; nothing where it left out nothing."""
+    if left:
+        click.echo(exits.visible(left), err=True)
 
 
 def stopped(found: Findings) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout, ratings, tables, texts
+from drivetrain.cli import common, exits, layout, ratings, submitting, tables, texts
 from drivetrain.errors import ConfigError, DataError
 
 
@@ -36,7 +36,17 @@ from drivetrain.errors import ConfigError, DataError
     help="With --json: an object {predictions, shift} that also says whether the inputs, taken together, "
     "are of another kind than those of the validation were, and of a table in which columns.",
 )
-@common.options()
+@click.option(
+    "--tta",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of a run of pictures: test-time augmentation, the mean over N varied copies of each too.",
+)
+@submitting.LIKE
+@common.options(
+    out="Also write the JSON document to this file; a .csv is written as a table, see --like too.",
+    seed="Of the copies of --tta; by default that of the run.",
+)
 def command(
     run: Path,
     inputs: tuple[Path, ...],
@@ -45,6 +55,8 @@ def command(
     item: str | None,
     engine: str,
     shift: bool,
+    tta: int | None,
+    like: Path | None,
     as_json: bool,
     seed: int | None,
     out: Path | None,
@@ -57,7 +69,8 @@ def command(
     RUN is the folder of a run or of a bundle. The guard of a bundle marks pictures unlike those that
     the model knows, and names the labels that are possible where there is more than one.
 
-    Of a table, --out writes a table with a row for each, .csv or .parquet.
+    --out writes a table with a row for each answer where it ends in .csv (of tables also .parquet); with
+    --like it has the form of a sample submission.
 
     A file that cannot be read as a picture is named on stderr with the reason, and the others are
     answered. The exit code is 2 only when there is no answer at all.
@@ -70,14 +83,21 @@ def command(
     \b
     drivetrain predict runs/2026-01-31-photos new.jpg
     drivetrain predict runs/2026-01-31-photos holiday/ --json
+    drivetrain predict runs/2026-01-31-photos test/ --tta 4
     drivetrain predict runs/2026-01-31-census new.csv --out answers.csv
+    drivetrain predict runs/2026-01-31-census test.csv --like sample_submission.csv --out submission.csv
     drivetrain predict runs/2026-01-31-reviews --text "The music was never dull."
     drivetrain predict runs/2026-01-31-ratings --user u007 --item f012
     """
     asked = [word for word in (user, item) if word is not None]
     if not inputs and not strings and not asked:
         raise click.UsageError("Missing argument 'INPUT...'.")
+    submitting.check(like, out, inputs)
     application = common.application_of(run)
+    if tta is not None and (application != "vision" or engine != "torch" or shift):
+        raise click.UsageError("--tta: for runs of pictures, without --engine and --shift.")
+    if like is not None and application == "collab":
+        raise click.UsageError("--like: not for models of ratings; --out FILE.csv writes a table.")
     if strings and application != "text":
         raise click.UsageError(f"--text: {run} is no run of texts.")
     if asked and application != "collab":
@@ -89,23 +109,25 @@ def command(
     if application == "text":
         if engine != "torch" or shift:
             raise click.UsageError("--engine and --shift: not for models of texts.")
-        texts.predict(run, inputs, strings, as_json=as_json, out=out)
+        texts.predict(run, inputs, strings, like=like, as_json=as_json, out=out)
         return
     if application == "tabular":
-        tables.predict(run, inputs, engine=engine, shift=shift, as_json=as_json, out=out)
+        options = {"engine": engine, "shift": shift, "like": like}
+        tables.predict(run, inputs, **options, as_json=as_json, out=out)
         return
 
     from drivetrain import vision
 
+    submitting.check_ending(out)
     with common.stdout_kept():
-        predictor = vision.load(run, engine=engine)
+        predictor = vision.load(run, engine=engine) if tta is None else _with_tta(run, tta, seed)
         if shift and predictor.guard is None:
             raise ConfigError(
                 f"--shift needs the guard of a bundle, and {run} has none. "
                 "Make one with: drivetrain export RUN -o BUNDLE"
             )
-        found = predictor.answers(_pictures(inputs))
-        records = [_record(each) for each in found.predictions]
+        found = predictor.answers(picture_files(inputs))
+        records = [record_of(each) for each in found.predictions]
     for record in records:
         if "error" in record:
             exits.print_line(f"{record['input']}: {record['error']}")
@@ -116,6 +138,10 @@ def command(
             text += f"\n{_shift(found.shift, len(answered))}"
         moved = None if found.shift is None else found.shift.to_json()
         document = {"predictions": records, "shift": moved} if shift else records
+        if out is not None and submitting.is_table(out):
+            if answered:
+                text += f"\n{submitting.write(records, inputs, like=like, out=out, in_rows=False)}"
+            out = None
         common.answer(document, text, as_json=as_json, copy=out)
     if not answered and len(records) == 1:
         raise exits.RefusedError
@@ -123,14 +149,20 @@ def command(
         raise DataError(f"None of the {len(records)} inputs could be predicted.")
 
 
-def _record(answer: Any) -> dict[str, Any]:
+def _with_tta(run: Path, copies: int, seed: int | None) -> Any:
+    from drivetrain.vision.tta import load_with_tta
+
+    return load_with_tta(run, copies=copies, seed=seed)
+
+
+def record_of(answer: Any) -> dict[str, Any]:
     """A `Prediction` as JSON; of a `Quarantined` the sentence, and its reason code for programs."""
-    if hasattr(answer, "probabilities"):
+    if hasattr(answer, "to_json") and not hasattr(answer, "reason"):
         return answer.to_json()
     return {"input": answer.id, "error": answer.detail, "reason": answer.reason}
 
 
-def _pictures(inputs: tuple[Path, ...]) -> list[Path]:
+def picture_files(inputs: tuple[Path, ...]) -> list[Path]:
     """Files as they are given; a folder stands for the pictures in it, in sorted order."""
     from drivetrain.data.items import find_files
     from drivetrain.vision.decode import PICTURE_SUFFIXES
@@ -147,6 +179,11 @@ def _pictures(inputs: tuple[Path, ...]) -> list[Path]:
 def _table(records: list[dict[str, Any]]) -> str:
     rows = []
     for record in records:
+        if "targets" in record:
+            told = record["targets"].items()
+            cells = [f"{t}: {one['label']} {layout.percent(one['probability'])}" for t, one in told]
+            rows.append((record["input"], *cells))
+            continue
         (_, share), *others = layout.best(record["probabilities"])
         rest = ", ".join(f"{label} {layout.percent(p)}" for label, p in others)
         rows.append(

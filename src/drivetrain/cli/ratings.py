@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, layout, settings, tables
+from drivetrain.cli import common, exits, gating, layout, settings, tables
 from drivetrain.errors import ConfigError
 
 SUFFIXES = (*tables.SUFFIXES, ".data", ".dat", ".base", ".inter")
@@ -133,7 +133,9 @@ def train(
         learner = _learner(path, given, why, beside, count)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
+            left = gating.tell_ratings(learner.application.data, learner.choices)
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
@@ -165,6 +167,7 @@ def _fit(
     own = {allowed[name]: given[name] for name in allowed if name in given}
     with common.stdout_kept(), common.counter() as count:
         data = _data(path, given, why, beside, count)
+        gating.say(gating.tell_ratings(data, data.choices))
         folder = out or Run.create_dated("runs", path.stem).folder
         document = collab.fit(data, model="als", out=folder, **own).results
     if not as_json:

@@ -109,6 +109,7 @@ CSV: dict[str, click.ParamType] = {
     "path_column": _WORD,
     "label_column": _WORD,
     "part_column": _WORD,
+    "targets": _Either('a list of columns such as ["disease", "variety"]', list),
     "folder": _WORD,
 }
 """Settings of a CSV source."""
@@ -130,6 +131,7 @@ LEARNER: dict[str, click.ParamType] = {
     "epochs": _COUNT,
     "minutes": _ABOVE_0,
     "fraction": _number(min=0, max=1, min_open=True),
+    "target_weights": _Either('an object such as {"variety": 0.5}', dict),
 }
 """Settings of the model and its training."""
 

@@ -354,7 +354,7 @@ def _overview(run: Path, application: str, learner: Learner) -> Any:
         "layers",
         f"layer {name} --item 0",
         "loss --item 0",
-        *(f"metric {one.name}" for one in learner.metrics[:1]),
+        *(f"metric {shlex.quote(one.name)}" for one in learner.metrics[:1]),
         f"step --weight {weight}",
     ]
     notes = [f"drivetrain show {shlex.quote(str(run))} {words}" for words in asked]

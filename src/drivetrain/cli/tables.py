@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from drivetrain._registry import did_you_mean
-from drivetrain.cli import common, exits, gating, layout, settings
+from drivetrain.cli import common, exits, gating, layout, settings, submitting
 
 SUFFIXES = (".parquet", ".pq", ".tsv", ".csv", ".csv.gz", ".tsv.gz", ".csv.zst")
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
@@ -34,7 +34,7 @@ def is_table(path: Path, task: str | None, given: Mapping[str, Any]) -> bool:
         return task == "tabular"
     if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
         return False
-    if any(name in given for name in settings.CSV if name != "label_column"):
+    if any(name in given for name in settings.CSV if name not in ("label_column", "targets")):
         return False
     return not path.name.lower().endswith(".csv") or not _names_pictures(path)
 
@@ -43,7 +43,9 @@ def _names_pictures(path: Path) -> bool:
     """Whether half of the first rows of a CSV hold the name of a picture in some column."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = list(itertools.islice(csv.reader(file), 1, 1 + LOOKED_AT))
+            heading = file.readline()
+            separator = max(",;\t", key=heading.count)  # as pictures are listed; see vision.sources
+            rows = list(itertools.islice(csv.reader(file, delimiter=separator), LOOKED_AT))
     except (OSError, csv.Error):
         return False
     named = [any(cell.strip().lower().endswith(PICTURES) for cell in row) for row in rows]
@@ -62,20 +64,21 @@ def train(
     accepted: Mapping[str, str],
 ) -> None:
     """Train as the settings say, into a run folder, and print what came out."""
+    given = dict(given)
+    several = given.pop("targets", None)
     wrong = [n for n in given if n not in {*settings.TABLES, "seed", "callbacks", "drop", "kinds"}]
     if wrong:
         other = "pictures" if wrong[0] in settings.PICTURES else "other sources"
         other = "ratings" if wrong[0] in settings.RATINGS else other
         raise click.UsageError(f"'{wrong[0]}': only for {other}, and {path} is a table.")
-    given = dict(given)
     target = given.pop("label_column", None)
-    if target is None:
+    if target is None and several is None:
         raise click.UsageError(
             f"Which column of {path} is to be predicted? Say so with --target COLUMN. It has: "
             f"{layout.shorten(_columns(path), most=40)}."
         )
     given["kinds"] = kinds_of(given["kinds"])
-    names = [name.strip() for name in target.split(",")] if "," in target else target
+    names = several if target is None else _names(target)
     model = given.pop("model", None)
     minutes = given.pop("minutes", None)
     if dry_run and model != "net":
@@ -86,6 +89,10 @@ def train(
         _train_net(path, names, given, out, as_json, dry_run, accepted)
     else:
         _train_board(path, names, given, model, minutes, out, as_json, accepted)
+
+
+def _names(target: str) -> str | list[str]:
+    return [name.strip() for name in target.split(",")] if "," in target else target
 
 
 def _train_net(
@@ -108,8 +115,9 @@ def _train_net(
         learner = tabular.learner(data, callbacks=given["callbacks"], announce=False, **own)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
-            gating.pass_table(data, learner.choices, accepted)
+            left = gating.pass_table(data, learner.choices, accepted)
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
@@ -148,8 +156,9 @@ def _train_board(
         raise click.UsageError(f"'{next(iter(own))}': for one model; say which with --model.")
     with common.stdout_kept(), common.counter() as count:
         data = tabular.gather(path, target, report=count, **data_options)
-        gating.pass_table(data, data.choices, accepted)
+        left = gating.pass_table(data, data.choices, accepted)
         run = Run.create(out) if out else Run.create_dated("runs", path.stem)
+        gating.say(left)
         try:
             if not as_json:
                 click.echo(exits.visible(found(data, run.folder)), err=True)
@@ -194,6 +203,7 @@ def predict(
     *,
     engine: str,
     shift: bool,
+    like: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -213,7 +223,8 @@ def predict(
                 f"--shift needs the guard of a bundle, and {run} has none. "
                 "Make one with: drivetrain export RUN -o BUNDLE"
             )
-        is_large = not as_json and not shift and _is_too_large(model, inputs[0], out)
+        is_plain = not as_json and not shift and like is None
+        is_large = is_plain and _is_too_large(model, inputs[0], out)
         answers: list[Any] = [] if is_large else [model.predict(path) for path in inputs]
     if is_large:
         _predict_to(model, inputs[0], out)
@@ -233,6 +244,13 @@ def predict(
         if isinstance(found, tabular.GuardedRows):
             moved = found.shift
             texts += _guarded(found, shift)
+    if like is not None and out is not None:
+        texts.append(
+            submitting.write(
+                documents, inputs, like=like, out=out, in_rows=True, targets=model.target.names
+            )
+        )
+        out = None
     if out is not None and out.suffix.lower() in (".csv", ".parquet"):
         answers[0].write(out)
         texts.append(f"{len(answers[0]):,} answers are in {out}")

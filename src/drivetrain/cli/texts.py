@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, gating, layout, settings, tables
+from drivetrain.cli import common, exits, gating, layout, settings, submitting, tables
 
 TASKS = ("text", "language")
 OTHERS = ("net", "tree", "forest", "boosting", "linear", "one_r", "majority", "leaderboard")
@@ -90,8 +90,9 @@ def train(
         learner = _learner(path, dict(given), task, why, count)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
-            gating.pass_texts(learner.application.data, learner.choices, accepted)
+            left = gating.pass_texts(learner.application.data, learner.choices, accepted)
             learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
@@ -196,12 +197,16 @@ def predict(
     inputs: tuple[Path, ...],
     strings: tuple[str, ...] = (),
     *,
+    like: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
     """Answer for the texts of each input: a text file, a folder of them, or a table; or write them on."""
+    submitting.check_ending(out)
+    if like is not None and strings:
+        raise click.UsageError("--like: for an INPUT whose texts have ids, and not for --text.")
     if (run / "bundle.json").is_file():
-        _predict_bundle(run, inputs, strings, as_json=as_json, out=out)
+        _predict_bundle(run, inputs, strings, like=like, as_json=as_json, out=out)
         return
     from drivetrain.train.run import read_model
 
@@ -212,16 +217,35 @@ def predict(
             said = "\n".join(f"{one['input']}\n  {one['text']}" for one in documents)
             notes: list[str] = []
         else:
-            documents, notes = _answers(run, inputs, strings)
+            documents, notes = answers(run, inputs, strings)
             said = _table(documents)
     for note in notes:
         exits.print_line(note)
+    _answer(documents, said, inputs, like=like, as_json=as_json, out=out)
+
+
+def _answer(
+    documents: list[dict[str, Any]],
+    said: str,
+    inputs: tuple[Path, ...],
+    *,
+    like: Path | None,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Print the answers, and write them where that is wanted."""
+    if out is not None and submitting.is_table(out):
+        is_file = len(inputs) == 1 and inputs[0].is_file()
+        in_rows = is_file and all(str(one["input"]).startswith("row ") for one in documents)
+        said += f"\n{submitting.write(documents, inputs, like=like, out=out, in_rows=in_rows)}"
+        out = None
     common.answer(documents, said, as_json=as_json, copy=out)
 
 
-def _answers(
+def answers(
     run: Path, inputs: tuple[Path, ...], strings: tuple[str, ...]
 ) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the model of a run says of each text, as `--json` has it, and notes on reading them."""
     from drivetrain import text
     from drivetrain.errors import DataError
 
@@ -294,6 +318,7 @@ def _predict_bundle(
     inputs: tuple[Path, ...],
     strings: tuple[str, ...],
     *,
+    like: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -303,7 +328,7 @@ def _predict_bundle(
         names, texts = _texts_of(inputs, strings)
         answers = open_bundle(run).answers(texts, names=names)
         documents = [one.to_json() for one in answers.predictions]
-    common.answer(documents, _table(documents), as_json=as_json, copy=out)
+    _answer(documents, _table(documents), inputs, like=like, as_json=as_json, out=out)
 
 
 def _table(documents: list[dict[str, Any]]) -> str:

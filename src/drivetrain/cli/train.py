@@ -58,15 +58,24 @@ if TYPE_CHECKING:
 @click.option(
     "--patch",
     type=click.Path(),
+    multiple=True,
+    callback=lambda _context, _option, given: given[0] if len(given) == 1 else list(given) or None,
     metavar="FILE",
-    help="Changes of labels that `drivetrain clean` wrote; the source stays as it is.",
+    help="Changes of labels that `drivetrain clean` wrote; the source stays as it is. May be repeated: "
+    "those of several people are one where they agree.",
 )
 @click.option(
     "--pattern", help="Labels are in the file names: a regular expression with one group."
 )
 @click.option("--path-column", help="Column of the CSV that holds the paths.")
 @click.option(
-    "--target", "--label-column", "label_column", help="Column of the table that is predicted."
+    "--target",
+    "--label-column",
+    "label_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the table that is predicted. Of pictures it may be repeated: one model then tells "
+    "all of them.",
 )
 @click.option(
     "--text",
@@ -153,6 +162,7 @@ def command(
     out: Path | None,
     text_columns: tuple[str, ...],
     accept: tuple[str, ...],
+    label_columns: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train a model on SOURCE and measure it on items it did not learn from.
@@ -169,6 +179,7 @@ def command(
     drivetrain train photos/ --model resnet18 --epochs 3
     drivetrain train pets/ --pattern '^(.+)_[0-9]+'
     drivetrain train labels.csv --label-column species
+    drivetrain train leaves.csv --target disease --target variety
     drivetrain train photos/ --budget 60s
     drivetrain train photos/ --callback ema --callback mixup:alpha=0.2
     drivetrain train census.csv --target salary
@@ -181,6 +192,7 @@ def command(
     if budget is not None and options["minutes"] is not None:
         raise click.UsageError("--minutes and --budget are the same: give one of them.")
     options["minutes"] = options["minutes"] if budget is None else budget
+    options |= _asked_targets(label_columns)
     given = settings.merge(options, settings.parse(pairs))
     if seed is not None:
         given["seed"] = seed
@@ -236,6 +248,13 @@ def command(
     common.answer(document, pictures.result(document), as_json=as_json)
 
 
+def _asked_targets(columns: tuple[str, ...]) -> dict[str, Any]:
+    """What `--target` says: nothing, the column of labels, or several of them."""
+    if len(columns) < 2:
+        return {"label_column": columns[0]} if columns else {}
+    return {"targets": list(columns)}
+
+
 def run_to_end(learner: Learner, train: Any) -> dict[str, Any]:
     """Train and give the results that the run holds.
 
@@ -275,8 +294,9 @@ def _learner(
     minutes = given.pop("minutes", None)
     with common.stdout_kept(), common.counter() as count:
         learner = _untrained(path, given, count)
-        gating.pass_pictures(_data_of(learner), learner.choices, accepted)
+        left = gating.pass_pictures(_data_of(learner), learner.choices, accepted)
         run = Run.create(out) if out else Run.create_dated("runs", Path(name).stem)
+        gating.say(left)
         if minutes is not None:
             from drivetrain.vision.learner import plan_within
 

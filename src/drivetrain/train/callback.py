@@ -131,6 +131,8 @@ class CancelFit(Cancel):
 class Callback:
     """Base of all callbacks; override the events you need.
 
+    Each event is handed the `state` of the fit, a `FitState`, and may change it.
+
     Raises: ConfigError: a subclass has a public method that looks like an event and is none, so that a
         typing slip is answered and not ignored.
     """
@@ -154,7 +156,11 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` answered."""
+        """Take back what `state_dict` answered.
+
+        Args:
+            state: what `state_dict` gave when the checkpoint was written.
+        """
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

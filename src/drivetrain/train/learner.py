@@ -277,6 +277,9 @@ class Learner:
     def train(self, epochs: int | None = None) -> None:
         """Train as the application thinks best for this model and these items.
 
+        Args:
+            epochs: rounds over the training items; by default what the application chooses.
+
         Raises: ConfigError: this Learner has no application; call `fit` or `fit_one_cycle`.
         """
         self._need_application("train").train(self, epochs)
@@ -315,6 +318,12 @@ class Learner:
         """Try rates from `start` to `end`, one a step, and say which would be good.
 
         Weights, running statistics and every later draw are as if it had not been called.
+
+        Args:
+            start: the lowest rate.
+            end: the highest rate.
+            num_steps: rates that are tried, by equal ratios.
+
         Returns: a `RateSearch`: print it for all suggestions, `.plot()` it; `.suggestion` is the usual.
         """
         finder = RateFinder(start=start, end=end, num_steps=num_steps)
@@ -385,13 +394,15 @@ class Learner:
             found = loop.evaluate(self.model, source, self.loss_fn, device=self.device, keep=True)
         assert found.preds is not None and found.targets is not None, "an empty loader"
         ids = getattr(getattr(source, "data", None), "ids", None)
-        return Predictions(
+        record = Predictions(
             ids=ids or [str(index) for index in range(found.count)],
             targets=found.targets,
             outputs=found.preds,
             losses=losses.per_item(self.loss_fn, found.preds, found.targets),
             classes=self.application.classes if self.application is not None else (),
         )
+        split = getattr(self.application, "split_predictions", None)
+        return record if split is None else split(record)
 
     def predict(self, source: Any) -> Any:
         """The prediction for one input: as the application reads it, else for a batch of tensors.
@@ -411,6 +422,8 @@ class Learner:
 
         Args:
             batch_size: of the batch that is tried; by default the loader's.
+
+        Returns: the bytes, and the largest batch that fits; print it.
         """
         return dry_run(self, batch_size=batch_size)
 

@@ -65,6 +65,10 @@ class Run:
     def create(cls, folder: store.StrPath) -> Run:
         """Make a new run folder and hold it.
 
+        Args:
+            folder: where the run is to be; it is made.
+
+        Returns: the run, held until it is closed.
         Raises: RunError: the folder already holds something, or another program is making a run in it.
             StorageError: it cannot be made.
         """
@@ -91,6 +95,12 @@ class Run:
         """Make `parent/<date>-<name>`, with -2, -3 … where that is taken.
 
         Making the folder is what claims it, so two programs never share one.
+
+        Args:
+            parent: the folder that holds runs; it is made.
+            name: of the run, after the date.
+
+        Returns: the run, held until it is closed.
         """
         today = datetime.date.today().isoformat()
         safe = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:MOST_LETTERS] or "run"
@@ -119,6 +129,10 @@ class Run:
     def open(cls, folder: store.StrPath) -> Run:
         """Open a run folder that exists.
 
+        Args:
+            folder: of a run.
+
+        Returns: the run; its record is read, and nothing is written.
         Raises: RunError: there is no run in it, or one of a later form.
         """
         run = cls(folder)
@@ -151,7 +165,11 @@ class Run:
         return value
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Write `run.json` whole."""
+        """Write `run.json` whole.
+
+        Args:
+            record: the whole record, plain JSON.
+        """
         store.write_json(self.folder / "run.json", {"format": FORMAT, **record})
 
     def write_split(self, split: Mapping[str, Any]) -> None:
@@ -166,7 +184,11 @@ class Run:
         return read_split(self.folder / "split.json")
 
     def write_quarantine(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Write `quarantine.jsonl`, one line an item."""
+        """Write `quarantine.jsonl`, one line an item.
+
+        Args:
+            entries: one mapping of plain values an item.
+        """
         lines = b"".join(store.json_line(entry) for entry in entries)
         store.write_bytes(self.folder / "quarantine.jsonl", lines)
 
@@ -213,7 +235,12 @@ class Run:
     # --- the model that predicts ------------------------------------------------------------------
 
     def save_model(self, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-        """Write `model/`: the weights, and JSON that says how to build the model and prepare inputs."""
+        """Write `model/`: the weights, and JSON that says how to build the model and prepare inputs.
+
+        Args:
+            tensors: the model's state, by name.
+            description: plain JSON.
+        """
         write_model(self.folder / "model", tensors, description)
 
     def __repr__(self) -> str:

@@ -1,0 +1,373 @@
+"""`drivetrain sweep`: what is tried, what is kept, and what a crash does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from drivetrain import store
+from drivetrain.cli.candidates import candidates
+from drivetrain.cli.sweep import text
+from drivetrain.cli.sweeping import run_folder, sweep_into
+from drivetrain.cli.trial import DATA_CODE, Ended, peak_bytes, read_measured, run_trial
+from drivetrain.errors import DataError, RunError
+from drivetrain.locks import FolderLock
+from drivetrain.train.paired import SHARE, errors_of
+from drivetrain.train.sweeping import Candidate
+
+ASKED: dict[str, Any] = {
+    "application": "vision", "source": "photos", "given": {}, "beside": {}, "implicit": False,
+    "accepted": {}, "seed": 42, "minutes": 1.0,
+}  # fmt: skip
+A, B, C = (Candidate(name, name, f"why {name}", {"size": 8}) for name in "abc")
+
+
+class Runner:
+    """Trains nothing: writes what a process would, and counts; `ends` says how each one ends."""
+
+    def __init__(self, ends: Mapping[str, Ended] | None = None, minutes: float = 0.0) -> None:
+        self.ends = ends or {}
+        self.minutes = minutes
+        self.specs: list[dict[str, Any]] = []
+        self.now = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self, spec: Mapping[str, Any], limit: float) -> Ended:
+        self.specs.append(dict(spec))
+        self.now += 60 * self.minutes
+        name = spec["name"]
+        if name in self.ends:
+            return self.ends[name]
+        wrong = {"a": 20, "b": 22, "c": 60}[name]
+        values = np.zeros(500)
+        values[:wrong] = 1
+        errors = errors_of(SHARE, [f"{place:03d}" for place in range(500)], values)
+        path = Path(spec["folder"]) / "measured" / f"{name}.json"
+        store.make_folders(path.parent)
+        tensors = {"values": torch.from_numpy(errors.values)}
+        digest = store.write_tensors(path.with_suffix(".safetensors"), tensors)
+        told = {"sha256": digest, "kind": errors.kind, "items": errors.items}
+        value = {
+            "name": name, "state": "done", "run": spec["run"], "metric": "error_rate",
+            "error": errors.error, "low": 0.01, "high": 0.2, "seconds": 10.0 + wrong,
+            "predict_ms": 0.5, "peak_bytes": 900_000_000, "parameters": 150_000,
+            "weights": "random", "sealed": 30, "rules": {"majority_class": {"error": 0.9}},
+            "errors": told,
+        }  # fmt: skip
+        store.write_json(path, value)
+        return Ended(0, "")
+
+    @property
+    def names(self) -> list[str]:
+        return [spec["name"] for spec in self.specs]
+
+
+@pytest.mark.row(106)
+def test_a_sweep_that_is_run_again_trains_nothing_that_is_finished(tmp_path: Path) -> None:
+    runner = Runner()
+    first = sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=9, runner=runner)
+    assert runner.names == ["a", "b", "c"]
+    assert [row.name for row in first.done] == ["a", "b", "c"]
+    assert [row.name for row in first.as_good] == ["b"]
+    again = sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=9, runner=runner)
+    assert again == first and runner.names == ["a", "b", "c"]
+
+
+@pytest.mark.row(106)
+def test_a_crash_is_a_line_of_the_board_and_is_tried_again_in_a_folder_of_its_own(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "s"
+    (folder / "b").mkdir(parents=True)
+    store.write_json(folder / "sweep.json", {"asked": ASKED, "candidates": []})
+    store.write_json(folder / "b" / "run.json", {})
+    board = sweep_into(folder, ASKED, [A, B], minutes=9, runner=Runner({"b": Ended(-9, "half")}))
+    assert [row.state for row in board.rows] == ["done", "failed"]
+    assert board.rows[1].note == ("The system ended it (SIGKILL): most likely the memory was full.")
+    runner = Runner()
+    board = sweep_into(folder, ASKED, [A, B], minutes=9, runner=runner)
+    assert runner.names == ["b"] and runner.specs[0]["run"].endswith("b-again-2")
+    assert [row.state for row in board.rows] == ["done", "done"]
+
+
+@pytest.mark.row(106)
+def test_a_stop_keeps_what_is_finished_and_goes_on_with_the_rest(tmp_path: Path) -> None:
+    stopped = Runner({"b": Ended(143, "")})
+    with pytest.raises(KeyboardInterrupt):
+        sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=9, runner=stopped)
+    assert stopped.names == ["a", "b"]
+    runner = Runner()
+    board = sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=9, runner=runner)
+    assert runner.names == ["b", "c"] and len(board.done) == 3
+
+
+def test_where_a_cut_training_goes_on(tmp_path: Path) -> None:
+    assert run_folder(tmp_path, "a", is_again=False) == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    FolderLock(tmp_path / "a").release()
+    assert run_folder(tmp_path, "a", is_again=True) == tmp_path / "a"  # nothing but a lock in it
+    store.write_json(tmp_path / "a" / "split.json", {})
+    assert run_folder(tmp_path, "a", is_again=False) == tmp_path / "a-again-2"
+    store.write_json(tmp_path / "a" / "run.json", {})
+    assert run_folder(tmp_path, "a", is_again=False) == tmp_path / "a"
+    assert run_folder(tmp_path, "a", is_again=True) == tmp_path / "a-again-2"
+
+
+def test_what_does_not_fit_into_the_time_waits(tmp_path: Path) -> None:
+    runner = Runner(minutes=1.0)
+    board = sweep_into(
+        tmp_path / "s", ASKED, [A, B, C], minutes=2, runner=runner, clock=runner.clock
+    )
+    assert runner.names == ["a", "b"]
+    assert (board.rows[-1].name, board.rows[-1].state) == ("c", "waiting")
+    runner = Runner(minutes=9.0)  # at least one is tried, however short the time is
+    sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=0.1, runner=runner, clock=runner.clock)
+    assert runner.names == ["c"]
+
+
+def test_data_that_cannot_be_used_end_the_sweep_at_once(tmp_path: Path) -> None:
+    def refuse(spec: Mapping[str, Any], limit: float) -> Ended:
+        value = {"name": spec["name"], "state": "failed", "note": "There are no pictures."}
+        path = Path(spec["folder"]) / "measured" / f"{spec['name']}.json"
+        store.make_folders(path.parent)
+        store.write_json(path, value)
+        return Ended(DATA_CODE, "")
+
+    with pytest.raises(DataError, match=r"^There are no pictures\.$"):
+        sweep_into(tmp_path / "s", ASKED, [A, B], minutes=9, runner=refuse)
+
+
+def test_a_folder_is_of_one_question(tmp_path: Path) -> None:
+    sweep_into(tmp_path / "s", ASKED, [A], minutes=9, runner=Runner())
+    with pytest.raises(RunError, match=r"s holds a sweep of other data, another seed, or other"):
+        sweep_into(tmp_path / "s", ASKED | {"seed": 1}, [A], minutes=9, runner=Runner())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"mine holds files, and no sweep\. Choose another folder"):
+        sweep_into(tmp_path / "mine", ASKED, [A], minutes=9, runner=Runner())
+
+
+def test_the_printed_board_fits_80_columns_and_says_what_may_be_said(tmp_path: Path) -> None:
+    runner = Runner({"c": Ended(3, "drivetrain: The memory is full.")})
+    long = Candidate("a", "a", "why")
+    board = sweep_into(tmp_path / "s", ASKED, [long, B, C], minutes=9, runner=runner)
+    said = text(board, Path("runs/sweep-photos"), Path("runs/sweep-photos/sweep.html"))
+    lines = said.splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("  drivetrain"))
+    assert lines[0].split() == [
+        "error",
+        "95%",
+        "interval",
+        "train",
+        "an",
+        "item",
+        "memory",
+        "params",
+    ]
+    assert lines[1].startswith("*  a ") and lines[2].startswith(" = b ")
+    joined = " ".join(lines)
+    assert "a has the lowest error, 0.0400." in joined
+    assert "As good within noise is b: item by item, the difference may be chance." in joined
+    assert "Chosen as the best of 2 on these very items, its error looks lower than it is" in joined
+    assert "The sealed test is for that" in joined
+    assert "c: It ended with code 3. drivetrain: The memory is full." in joined
+
+
+def test_a_damaged_measure_is_none(tmp_path: Path) -> None:
+    runner = Runner()
+    sweep_into(tmp_path, ASKED, [A], minutes=9, runner=runner)
+    assert read_measured(tmp_path, "a") is not None and read_measured(tmp_path, "b") is None
+    path = tmp_path / "measured" / "a.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert read_measured(tmp_path, "a") is None
+    path.with_suffix(".json").write_text("[1]")
+    assert read_measured(tmp_path, "a") is None
+
+
+# --- what is tried --------------------------------------------------------------------------------
+
+
+def names(*args: Any, **options: Any) -> list[str]:
+    return [one.name for one in candidates(*args, **options)]
+
+
+def test_candidates_suit_the_application_and_each_has_a_reason(
+    photos: Path, tmp_path: Path
+) -> None:
+    small = candidates("vision", photos, {})
+    assert small[0].name == "resnet_tiny-24"  # the pictures are 24 pixels wide
+    every = [
+        *small,
+        *candidates("tabular", tmp_path, {}),
+        *candidates("text", tmp_path, {}),
+        *candidates("collab", tmp_path, {}),
+        *candidates("collab", tmp_path, {}, implicit=True),
+    ]
+    assert all(one.reason.endswith(tuple("abcdefghijklmnopqrstuvwxyz0123456789?")) for one in every)
+    for application in ("tabular", "text", "collab"):
+        found = names(application, tmp_path, {})
+        assert len(set(found)) == len(found) >= 4
+    assert names("collab", tmp_path, {}, implicit=True)[:2] == ["als", "bpr"]
+
+
+@pytest.mark.parametrize(
+    ("application", "models", "sizes", "found"),
+    [
+        ("vision", ["resnet18", "resnet34"], [8, 16], 4),
+        ("tabular", ["net", "forest"], [50, 20], 3),
+        ("text", ["gru"], [10, 20], 2),
+        ("collab", ["dot"], [5], 1),
+    ],
+)
+def test_models_and_sizes_that_are_asked_for_are_all_that_is_tried(
+    photos: Path, application: str, models: list[str], sizes: list[int], found: int
+) -> None:
+    assert len(names(application, photos, {}, models=models, sizes=sizes)) == found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["films", "--models", "als"], "--models: there is no model 'als' of ratings. Known: "),
+        (["films", "--set", "lr=0.1"], "'lr': a sweep sets what is of a model itself, and "),
+        (["rentals"], "is to be predicted? Say so with --target COLUMN."),
+        (["rentals", "--target", "rentals", "--models", "forrest"], "Did you mean 'forest'?"),
+        (
+            ["rentals", "--target", "rentals", "--models", "tree", "--sizes", "4"],
+            "only the net has",
+        ),
+        (["photos-that-are-not"], "There is no folder, file or sample 'photos-that-are-not'."),
+        (["digits", "--sizes", "x"], "'x' is not a list of sizes such as 64,128."),
+        (["digits", "--models", "a,,b"], "'a,,b' is not a list such as resnet18,resnet34."),
+        (["digits", "--drop", "x"], "--drop: not for pictures, and "),
+        (["digits", "--task", "language"], "a sweep compares classifiers and scorers."),
+    ],
+)
+def test_wrong_input_is_said_before_anything_is_trained(
+    run: Any, words: list[str], said: str
+) -> None:
+    found = run("sweep", *words)
+    assert found.exit_code == 2 and said in found.stderr, found.output
+    assert not Path("runs").exists()
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.row(106)
+def test_memory_is_that_of_the_process_alone() -> None:
+    code = (
+        "from drivetrain.cli.trial import peak_bytes\n"
+        "before = peak_bytes()\nblock = bytearray(80_000_000)\nprint(before, peak_bytes())"
+    )
+    held = bytearray(200_000_000)  # of the parent's, which the child must not be charged for
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    before, after = map(int, found.stdout.split())
+    assert held and before < 100_000_000
+    assert 70_000_000 < after - before < 120_000_000
+    own = peak_bytes()
+    assert own is not None and own > 200_000_000
+
+
+def test_a_line_that_nobody_hears_is_no_error() -> None:
+    code = (
+        "import os, sys\n"
+        "from drivetrain.cli.trial import _Heard\n"
+        "sys.stderr = _Heard(sys.stderr)\n"
+        "sys.stdin.read()\n"  # until the reader is gone
+        "for _ in range(3):\n"
+        "    sys.stderr.write('half of it\\n')\n"
+        "    sys.stderr.flush()\n"
+        "os._exit(0 if not sys.stderr.isatty() else 1)"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stderr=pipe) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stderr.close()
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.row(106)
+def test_two_candidates_are_trained_measured_and_put_side_by_side(run: Any, tmp_path: Path) -> None:
+    words = ["sweep", "digits", "--models", "resnet_tiny", "--sizes", "8,16", "--each", "0.2"]
+    words += ["--minutes", "3", "--out", tmp_path / "s"]
+    found = run(*words, "--json")
+    assert found.exit_code == 0, found.output
+    document = json.loads(found.stdout)
+    assert {row["name"] for row in document["rows"]} == {"resnet_tiny-8", "resnet_tiny-16"}
+    for row in document["rows"]:
+        assert row["state"] == "done" and 0 < row["error"] < 0.9 and row["parameters"] > 100_000
+        assert row["peak_bytes"] > 200_000_000 and row["seconds"] > 0 and row["predict_ms"] > 0
+        assert row["weights"] == "random" and row["sealed"] > 0
+        record = json.loads((Path(row["run"]) / "run.json").read_text())
+        assert row["error"] == pytest.approx(1 - record["results"]["metrics"]["valid"]["accuracy"])
+    one, other = document["rows"]
+    splits = [json.loads((Path(row["run"]) / "split.json").read_text()) for row in (one, other)]
+    assert splits[0]["valid"] == splits[1]["valid"]
+    page = (tmp_path / "s" / "sweep.html").read_text()
+    assert one["name"] in page and "http" not in page.split("</head>")[1]
+    assert run("why", one["run"], "model").exit_code == 0  # each is a run like any other
+    stamp = (Path(one["run"]) / "run.json").stat().st_mtime_ns
+    assert json.loads(run(*words, "--json").stdout)["rows"] == document["rows"]
+    assert (Path(one["run"]) / "run.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+@pytest.mark.row(106)
+def test_a_parent_that_dies_takes_the_training_with_it_and_it_goes_on(tmp_path: Path) -> None:
+    """The parent is killed in the middle of the training; its child ends in order and is continued."""
+    from drivetrain.samples import sample_folder
+
+    folder = tmp_path / "s"
+    spec = {
+        **ASKED, **Candidate("a", "resnet_tiny", "why", {"size": 8}).to_json(), "kind": "candidate",
+        "source": str(sample_folder("digits")), "folder": str(folder), "run": str(folder / "a"),
+        "minutes": 0.4,
+    }  # fmt: skip
+    parent = (
+        "import json, os, sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from drivetrain.cli.trial import run_trial\n"
+        "spec = json.loads(sys.argv[1])\n"
+        "def watch():\n"
+        "    while not Path(spec['run'], 'checkpoints').is_dir():\n"
+        "        time.sleep(0.05)\n"
+        "    os._exit(9)\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+        "run_trial(spec, limit=300)\n"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", parent, json.dumps(spec)], check=False, timeout=200
+    )
+    assert died.returncode == 9 and read_measured(folder, "a") is None
+    run = folder / "a"
+    lock = _when_free(run)
+    assert "results" not in json.loads((run / "run.json").read_text())
+    lock.release()
+    assert run_trial(spec, limit=300).code == 0
+    found = read_measured(folder, "a")
+    assert found is not None and found[0].error is not None and found[0].error < 0.9
+
+
+def _when_free(folder: Path) -> FolderLock:
+    """The folder's lock, as soon as the process that trains in it has ended."""
+    import time
+
+    for _ in range(600):
+        try:
+            return FolderLock(folder)
+        except RunError:
+            time.sleep(0.1)
+    raise AssertionError("the training goes on without its parent")

@@ -1,0 +1,174 @@
+"""cli/trying.py, cli/measuring.py: a candidate of each application; its error is that of its run."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivetrain.cli import trying
+from drivetrain.cli.measuring import measure_run
+from drivetrain.cli.trying import DataPhaseError, train_candidate
+from drivetrain.errors import RunError
+from drivetrain.train import timing
+from drivetrain.train.run import Run
+
+
+def spec(source: Path, application: str, model: str, **more: Any) -> dict[str, Any]:
+    return {
+        "application": application, "source": str(source), "given": {}, "beside": {},
+        "implicit": False, "accepted": {}, "seed": 42, "minutes": 0.05, "model": model, "own": {},
+        "run": "run", **more,
+    }  # fmt: skip
+
+
+def table(folder: Path) -> Path:
+    """Rows whose class follows from two columns, but for a few."""
+    draw = random.Random(3)
+    lines = ["size,colour,heavy,price"]
+    for _ in range(240):
+        size, colour = draw.random(), draw.choice("rgb")
+        heavy = (size > 0.5) != (colour == "r") if draw.random() < 0.9 else draw.random() < 0.5
+        lines.append(
+            f"{size:.3f},{colour},{'yes' if heavy else 'no'},{3 * size + draw.random():.3f}"
+        )
+    path = folder / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def ratings(folder: Path, *, events: bool) -> Path:
+    """Three groups of users who like items of their own."""
+    draw = random.Random(1)
+    lines = ["user,item" if events else "user,item,rating"]
+    for user in range(45):
+        for item in draw.sample(range(30), 12):
+            likes = item // 10 == user % 3
+            if not events or likes:
+                stars = f",{draw.choice([4, 5] if likes else [1, 2, 3])}"
+                lines.append(f"u{user},i{item}{'' if events else stars}")
+    path = folder / "ratings.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def texts(folder: Path) -> Path:
+    draw = random.Random(2)
+    good, bad = "bright warm merry kind".split(), "dull cold sour mean".split()
+    lines = ["text,label"]
+    for _ in range(60):
+        label = draw.random() < 0.5
+        words = [
+            draw.choice(good if label else bad) if draw.random() < 0.5 else "the"
+            for _ in "12345678"
+        ]
+        lines.append(f"{' '.join(words)} and so on,{'good' if label else 'bad'}")
+    path = folder / "texts.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.row(106)
+def test_a_net_gets_as_many_of_its_usual_epochs_as_fit_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trying, "_epochs_within", lambda learner, seconds: 3)
+    source = table(tmp_path)
+    asked = spec(source, "tabular", "net", given={"label_column": "heavy"}, own={"layers": [8, 4]})
+    train_candidate(asked | {"minutes": 1.0}, began=time.perf_counter())
+    record = Run.open("run").read()
+    assert record["plan"]["epochs"] == 3 and record["results"]["epochs"] == 3
+    choice = next(one for one in record["choices"] if one["what"] == "epochs")
+    assert choice["reason"] == "as many of the usual 20 as end within 1 min"
+    row, errors = measure_run(Path("run"))
+    assert row["note"] == "3 epochs of the usual 20"
+    assert row["error"] == pytest.approx(record["results"]["metrics"]["valid"]["error_rate"])
+    assert len(errors) == record["results"]["items"]["valid"]
+    assert set(row["rules"]) >= {"majority", "one_r"} and row["parameters"] > 50
+
+
+def test_the_epochs_that_fit_follow_from_the_time_of_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timing, "seconds_a_step", lambda learner, enough: 0.05)
+    monkeypatch.setattr(timing, "seconds_a_validation", lambda learner, enough: 0.1)
+
+    class Loaders:
+        train = range(20)
+
+    class Bare:
+        loaders = Loaders()
+
+    # an epoch is 20 steps and a validation, 1.1 seconds; 12% of the time is for finding that out
+    found = [trying._epochs_within(Bare(), seconds) for seconds in (1, 12.49, 12.6)]  # type: ignore[arg-type]
+    assert found == [0, 9, 10]
+
+
+@pytest.mark.slow
+@pytest.mark.row(106)
+@pytest.mark.parametrize(
+    ("application", "model", "more", "metric"),
+    [
+        ("tabular", "boosting", {"given": {"label_column": "heavy"}}, "error_rate"),
+        ("tabular", "tree", {"given": {"label_column": "price"}}, "rmse"),
+        ("tabular", "net", {"given": {"label_column": "price"}}, "rmse"),
+        ("text", "gru", {"own": {"sizes": {"embedding_dim": 8, "hidden_dim": 8}}}, "error_rate"),
+        ("collab", "dot_bias", {"own": {"num_factors": 3}}, "rmse"),
+        ("collab", "bpr", {"own": {"num_factors": 3}}, "1 - ndcg"),
+        ("collab", "als", {"own": {"num_factors": 3}}, "1 - ndcg"),
+    ],
+)
+def test_the_error_of_a_candidate_is_that_of_its_run(
+    tmp_path: Path, application: str, model: str, more: dict[str, Any], metric: str
+) -> None:
+    if application == "tabular":
+        source = table(tmp_path)
+    elif application == "text":
+        source = texts(tmp_path)
+        more = {**more, "given": {"label_column": "label", "text_columns": ["text"]}}
+    else:
+        source = ratings(tmp_path, events=metric == "1 - ndcg")
+    train_candidate(spec(source, application, model, **more), began=time.perf_counter())
+    row, errors = measure_run(Path("run"))
+    valid = json.loads(Path("run/run.json").read_text())["results"]["metrics"]["valid"]
+    expected = {
+        "error_rate": 1 - valid.get("accuracy", 0),
+        "rmse": valid.get("rmse"),
+        "1 - ndcg": 1 - valid.get("ndcg", 0),
+    }[metric]
+    assert row["metric"] == metric and row["error"] == pytest.approx(expected, rel=1e-5)
+    assert row["error"] == pytest.approx(errors.error)
+    assert row["low"] <= row["error"] <= row["high"] and row["low"] < row["high"]
+    assert (errors.groups is not None) == (model == "dot_bias")  # ratings of a person are together
+
+
+def test_what_is_wrong_with_the_data_is_told_from_what_is_wrong_with_a_model(
+    tmp_path: Path,
+) -> None:
+    asked = spec(table(tmp_path), "tabular", "tree", given={"label_column": "cost"})
+    with pytest.raises(DataPhaseError) as caught:
+        train_candidate(asked, began=time.perf_counter())
+    assert "there is no column 'cost'" in str(caught.value.__cause__)
+
+
+def test_a_training_that_diverged_has_no_error(tmp_path: Path) -> None:
+    from drivetrain import store
+    from drivetrain.train.run import read_model
+
+    asked = spec(table(tmp_path), "tabular", "net", given={"label_column": "price"})
+    train_candidate(asked | {"own": {"layers": [4], "epochs": 1}}, began=time.perf_counter())
+    tensors, description = read_model("run")
+    spoilt = {
+        name: tensor * float("nan") if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    digest = store.write_tensors(Path("run/model/model.safetensors"), spoilt)
+    store.write_json(Path("run/model/model.json"), description | {"sha256": digest})
+    with pytest.raises(
+        RunError, match=r"^Its answers are no numbers: the training diverged\. A low"
+    ):
+        measure_run(Path("run"))
