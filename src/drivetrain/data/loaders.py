@@ -50,12 +50,19 @@ class Loaders:
     """The loaders of one problem: any re-iterables of batches."""
 
     train: Iterable[Batch]
+    """Re-iterable of training batches."""
     valid: Iterable[Batch] | None = None
+    """Of validation batches; None where nothing validates."""
     test: Iterable[Batch] | None = None
+    """Of test batches; None where the test part is sealed, or there is none."""
 
 
 class TensorData:
-    """Tensors of equal length as a batch-first data set; a batch is a tuple of their rows."""
+    """Tensors of equal length as a batch-first data set; a batch is a tuple of their rows.
+
+    Args:
+        tensors: (N, …) each, of one length N.
+    """
 
     def __init__(self, *tensors: Tensor) -> None:
         lengths = [len(tensor) for tensor in tensors]

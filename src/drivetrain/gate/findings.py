@@ -115,7 +115,9 @@ class Findings:
     """All findings of a source, the gravest first."""
 
     source: str
+    """What was looked at, as it is called."""
     found: tuple[Finding, ...]
+    """The gravest first."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Items of each part, and those set aside."""
     looked: tuple[str, ...] = ()
@@ -133,7 +135,15 @@ class Findings:
         looked: Sequence[str] = (),
         left_out: Sequence[str] = (),
     ) -> Findings:
-        """The findings in order: by level, then by what they are worth, then as they came."""
+        """The findings in order: by level, then by what they are worth, then as they came.
+
+        Args:
+            source: how it is called.
+            found: in any order.
+            counts: items of each part, and those set aside.
+            looked: what was looked at, a sentence each.
+            left_out: what was not, and why, a sentence each.
+        """
         ordered = sorted(
             found,
             key=lambda one: (
@@ -155,6 +165,9 @@ class Findings:
 
     def accepted(self, reasons: Mapping[str, str]) -> Findings:
         """The same with findings accepted: by name all of that name, by `name:column` the one.
+
+        Args:
+            reasons: name, or `name:column` -> why.
 
         Raises: ConfigError: a name that there is not, or a reason that says nothing. A known name that
             nothing was found of is no mistake: the data may have been put right since.

@@ -45,10 +45,13 @@ class Worth:
     model: str
     """By which simple model."""
     with_it: float
+    """The score with it."""
     without: float
+    """The score without it."""
     low: float
     """Of the difference: how much better the score looks with it, whatever way the metric counts."""
     high: float
+    """The other end of the same interval."""
     num_items: int
     """Validation items that were asked about, with it."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from drivetrain.tabular.learner import learner, reopen, resume
     from drivetrain.tabular.models import TabularModel, fit, test
     from drivetrain.tabular.preprocess import Preprocess
+    from drivetrain.tabular.steps import steps
     from drivetrain.tabular.tune import tune
     from drivetrain.tabular.tuning.tuned import Tuned
 
@@ -63,6 +64,7 @@ __all__ = [
     "load",
     "reopen",
     "resume",
+    "steps",
     "test",
     "tune",
     "verify",
@@ -86,6 +88,7 @@ _HOMES = {
     "preprocess": ("Preprocess",),
     "tune": ("tune",),
     "tuning.tuned": ("Tuned",),
+    "steps": ("steps",),
 }
 """Module -> the public names that it holds."""
 

@@ -24,7 +24,7 @@ from drivetrain import store
 from drivetrain._strict import shown
 from drivetrain.bundle import manifest as manifests, opening, reading
 from drivetrain.bundle.fields import Fields
-from drivetrain.bundle.golden import GoldenItem
+from drivetrain.bundle.golden import GoldenItem, check_items
 from drivetrain.bundle.manifest import Manifest, Port
 from drivetrain.bundle.onnx import OnnxEngine
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
@@ -101,6 +101,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
     """Prove a bundle: every file by its SHA-256, and its answers by its golden and made-up rows.
 
     Args:
+        folder: of the bundle.
         engine: what calculates: `torch`, or `onnx` of a net.
         sha256: of `bundle.json`, as `export` gave it; with it the bundle must be that very one.
     Raises: BundleError: it is not sound.
@@ -113,8 +114,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
         found = outputs(predictor, made_up_frame(predictor.reader, predictor.preprocess), PATTERN)
         if not items:
             return found
-        if {item.file for item in items} != {ROWS}:
-            raise BundleError(f"{folder} has golden examples that are no rows. Take it anew.")
+        check_items(folder, items, ROWS, what="rows")
         return found | outputs(predictor, _golden(folder, manifest, predictor.reader, len(items)))
 
     return verify_bundle(folder, recompute, engine=engine, sha256=sha256)
@@ -312,12 +312,7 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TablePredictor:
         raise BundleError(f"{folder} is not a bundle of tables.")
     reader, preprocess, target = _parts(manifest, where)
     name, estimator = _estimator(folder, manifest, where, preprocess)
-    expected = ports(estimator, preprocess, target)
-    if expected != (manifest.inputs, manifest.outputs):
-        raise BundleError(
-            f"{where} has a `signature` that is not that of its architecture. "
-            "Take it anew from where it came from."
-        )
+    opening.check_signature(manifest, ports(estimator, preprocess, target), where)
     try:
         check_model(reader, preprocess, target, estimator)
     except DataError as error:
@@ -338,15 +333,9 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TablePredictor:
         preprocess=preprocess,
         target=target,
         guard=_guard(folder, manifest, (reader, preprocess, target), estimator),
-        num_threads=_num_threads(manifest),
+        num_threads=opening.num_threads(manifest),
         trained_on=trained_on if isinstance(trained_on, str) else "",
     )
-
-
-def _num_threads(manifest: Manifest) -> int | None:
-    """Those that are recorded, as far as this machine has cores for them: the number is a stranger's."""
-    count = manifest.num_threads
-    return None if count is None else min(count, os.cpu_count() or 1)
 
 
 def _parts(manifest: Manifest, where: str) -> Parts:
@@ -388,12 +377,7 @@ def _estimator(
     record = fields.take("record")
     expected = _expected(fields)
     fields.end()
-    tensors = reading.read_tensors(
-        folder / manifests.WEIGHTS,
-        expected=expected,
-        sha256=manifest.files[manifests.WEIGHTS].sha256,
-        require_finite=True,
-    )
+    tensors = opening.read_weights(folder, manifest, expected)
     try:
         return name, unpack(kind, tensors, record, preprocess)
     except BundleError:

@@ -25,6 +25,7 @@ from drivetrain.data.tables.reading import DEFAULT_MISSING, open_table
 from drivetrain.gate.columns import TableWorth, entity_overlap, time_order
 from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import duplicates_across, duplicates_within, label_conflicts, unreadable
+from drivetrain.gate.telling import before_training
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.data import TabularData, gather
 from drivetrain.tabular.describe import describe
@@ -70,7 +71,15 @@ def check(
         source: a CSV or Parquet file; a frame; a dict of columns. See `tabular.data.gather` for it and
             the options, such as `drop`, `split`, `groups`.
         target: the column to predict.
+        kinds: column -> kind, as of `gather`.
+        target_kind: `class` or `number`.
+        delimiter: of a CSV; by default it is found.
+        encoding: of a CSV; by default it is found.
+        missing: what stands for a missing value.
+        seed: of the split, and of what is drawn.
+        options: others of `gather`.
 
+    Returns: the findings, the gravest first; print them.
     Raises: what reading raises.
     """
     reading: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "missing": missing}
@@ -100,13 +109,13 @@ def check_quickly(data: TabularData) -> Findings:
     Where rows are equal in those, the source is read once more: what a model does not see, such as a
     name, may tell them apart. A table that is not there to be read has no copies that are critical.
     """
-    left_out = ["columns that a model does not see, and what a leak is worth."]
+    left_out = ["what columns that no model sees tell, and what a leak is worth."]
     findings = _checked(data, _with_goal(data), (), left_out, measured=False)
     found = findings.found
-    if any(one.name.startswith("duplicates") and one.level != "note" for one in found):
+    doubtful = ("duplicates-across", "duplicates-within", "label-conflict")
+    if any(one.name in doubtful and one.level != "note" for one in found):
         source = data.recipe["source"]
         if source is not None and data.stream is None:
-            left_out[0] = "what a leak is worth."
             findings = _checked(data, _whole(data, source), (), left_out, measured=False)
             found = findings.found
         else:
@@ -121,6 +130,15 @@ def check_quickly(data: TabularData) -> Findings:
         looked=findings.looked,
         left_out=left_out,
     )
+
+
+def warned(data: TabularData) -> str:
+    """What `learner` and `leaderboard` write of a table before a training; see `gate.telling`."""
+    names = data.target.names
+    target = repr(names[0] if len(names) == 1 else list(names))
+    source = data.recipe["source"]
+    shown = repr(source) if source is not None else "frame"
+    return before_training(check_quickly(data), f"dt.tabular.check({shown}, {target})")
 
 
 def _whole(data: TabularData, source: Any) -> Frame:
@@ -179,7 +197,7 @@ def _checked(
         for at in data.rows[part].tolist():
             parts[at] = part
     running = running_numbers(every, names)
-    pairs, by_chance = _copies(every, running)
+    pairs, by_chance = copies_of(every, running)
     inputs = every.drop({*names, *dropped})
     torn: list[np.ndarray] = []
     if data.target.kind == "class":
@@ -241,8 +259,13 @@ def _counts_rows(values: Values) -> bool:
     return bool((values == np.floor(values)).all() and len(np.unique(values)) == len(values))
 
 
-def _copies(frame: Frame, running: Sequence[str]) -> tuple[NearPairs, int]:
-    """Pairs of rows that are copies, and how many rows are equal as chance would have it."""
+def copies_of(frame: Frame, running: Sequence[str]) -> tuple[NearPairs, int]:
+    """Pairs of rows that are copies, and how many rows are equal as chance would have it.
+
+    Args:
+        frame: N rows.
+        running: columns that count rows, in which copies differ; see `running_numbers`.
+    """
     names = [name for name in frame.names if name not in running]
     pairs = near_rows(frame, ignore=[name for name in running if name in frame])
     expected = np.full(len(frame), np.log(max(len(frame), 1)))

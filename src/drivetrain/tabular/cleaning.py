@@ -1,11 +1,13 @@
 """Rows of a table as the cleaning page shows them.
 
-material = material_of("runs/census")
+pool = pool_of("runs/census")
+pool.material.items[:3]
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +16,44 @@ import torch
 from drivetrain import store
 from drivetrain.clean.patch import Patch
 from drivetrain.clean.queue import Item, Material
+from drivetrain.data.frame import Frame
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError, RunError
-from drivetrain.tabular.data import gather_again
+from drivetrain.tabular.columns.kinds import parse_frame
+from drivetrain.tabular.data import TabularData, gather_again
 from drivetrain.tabular.models import load
 from drivetrain.tabular.patching import hashes_of, patched, words_of
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run
 
 
+@dataclass(frozen=True)
+class TablePool:
+    """The rows of a run that can be cleaned, and what they were read from."""
+
+    data: TabularData
+    rows: np.ndarray
+    """(N,) int64, of `data.frame`: those that validate, then those of train."""
+    every: Frame
+    """(N rows) all columns of the table but the target, those that no model sees too."""
+    material: Material
+
+
 def material_of(folder: store.StrPath) -> Material:
-    """The training and validation rows of a run, of whatever model, with what it says of each.
+    """The training and validation rows of a run, and what its model, whatever it is, says of each.
+
+    Raises: as `pool_of`.
+    """
+    return pool_of(folder).material
+
+
+def pool_of(folder: store.StrPath) -> TablePool:
+    """The training and validation rows of a run, read again.
 
     Raises: RunError: no run of a table, or its table is not the one it began with. DataError: the table
         is larger than memory, or has several targets.
     """
     record = Run.open(folder).read()
-    model = load(folder)
     data = gather_again(record["data"])
     if data.fingerprint() != record.get("fingerprint"):
         raise RunError(
@@ -59,20 +82,30 @@ def material_of(folder: store.StrPath) -> Material:
         cells = tuple((n, c[line] or "") for n, c in zip(names, columns, strict=True))
         part = "valid" if at < num_valid else "train"
         items.append(Item(hashes[line], data.ids[row], said[line] or "", part, cells=cells))
-    outputs = model.predict_frame(data.frame.take(rows))
-    predictions = _predictions(outputs, data.targets[rows], data.classes, items)
-    return Material(tuple(items), predictions, Path(str(data.source)))
+
+    def ask() -> Predictions:
+        outputs = load(folder).predict_frame(data.frame.take(rows))
+        return predictions_of(outputs, data, rows, [item.name for item in items])
+
+    targets = torch.from_numpy(shown_targets(data)[rows])
+    material = Material(tuple(items), targets, data.classes, ask, Path(str(data.source)))
+    every, _ = parse_frame(table, data.schema, names=names, row_ids=ids)
+    return TablePool(data, rows, every.take(place[rows]), material)
 
 
-def _predictions(
-    outputs: np.ndarray, targets: np.ndarray, classes: tuple[str, ...], items: Sequence[Item]
+def shown_targets(data: TabularData) -> np.ndarray:
+    """(N,) int64 classes, or float64 numbers in the unit of the table, not their logarithm."""
+    return data.target.shown(data.targets)
+
+
+def predictions_of(
+    outputs: np.ndarray, data: TabularData, rows: np.ndarray, ids: Sequence[str]
 ) -> Predictions:
     """Probabilities as scores with their cross-entropy, or numbers with their squared error."""
-    ids = [item.name for item in items]
-    if not classes:
-        errors = torch.from_numpy((outputs - targets) ** 2)
-        return Predictions(ids, torch.from_numpy(targets), torch.from_numpy(outputs), errors)
+    goals = torch.from_numpy(shown_targets(data)[rows])
+    if not data.classes:
+        said = torch.from_numpy(outputs)
+        return Predictions(ids, goals, said, (said - goals) ** 2)
     scores = torch.from_numpy(np.log(np.clip(outputs, 1e-12, 1.0)))
-    goals = torch.from_numpy(targets)
     losses = torch.nn.functional.cross_entropy(scores, goals, reduction="none")
-    return Predictions(ids, goals, scores, losses, classes)
+    return Predictions(ids, goals, scores, losses, data.classes)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drivetrain.clean.patch import Patch
+from drivetrain.clean.patch import Patch, Setting
 from drivetrain.data.frame import Factor, Frame, Values
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
@@ -100,14 +100,21 @@ class TabularData:
     frame: Frame
     """The rows that are used; columns that models see, dates expanded."""
     target: Target
+    """What is predicted, and how it is coded."""
     targets: np.ndarray
     """(N,) int64 classes or float64 numbers; (N, T) float64 for several numbers."""
     split: Split
+    """Positions of each part."""
     preprocess: Preprocess
+    """Learnt on the training rows."""
     quarantined: list[Quarantined]
+    """Rows that were set aside, with the reason."""
     notes: list[str]
+    """Sentences on what was found."""
     seed: int
+    """Of the split."""
     choices: Choices = field(default_factory=Choices)
+    """What was chosen, with reasons."""
     times: np.ndarray | None = None
     """(N,) by which rows are split in time; None where they are not."""
     groups: np.ndarray | None = None
@@ -125,6 +132,10 @@ class TabularData:
 
     def inner_split(self, *, seed: int, valid: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
         """The training rows split once more, in the manner of the split.
+
+        Args:
+            seed: of the draw.
+            valid: share to look at.
 
         Returns: positions within the training part: to fit on, and to look at while fitting.
         """
@@ -155,7 +166,11 @@ class TabularData:
         return {name: np.array(rows, dtype=np.int64) for name, rows in parts.items()}
 
     def part(self, name: str) -> tuple[Frame, np.ndarray]:
-        """Frame and targets of `train` or `valid`."""
+        """Frame and targets of `train` or `valid`.
+
+        Args:
+            name: of the part.
+        """
         rows = self.rows[name]
         return self.frame.take(rows), self.targets[rows]
 
@@ -172,7 +187,11 @@ class TabularData:
         return torch.from_numpy(codes), torch.from_numpy(numbers), torch.from_numpy(kept)
 
     def loaders(self, *, batch_size: int = 64) -> Loaders:
-        """Batches (codes, numbers, targets): training rows shuffled anew each epoch, then validation."""
+        """Batches (codes, numbers, targets): training rows shuffled anew each epoch, then validation.
+
+        Args:
+            batch_size: rows a batch.
+        """
         made: Mapping[str, Any]
         if self.stream is not None:
             made = self._encoded_rows()
@@ -291,19 +310,37 @@ class TabularData:
 def from_csv(
     path: str | os.PathLike[str], target: str | Sequence[str], **options: Any
 ) -> TabularData:
-    """A CSV file; see `gather` for the options."""
+    """A CSV file; see `gather` for the options.
+
+    Args:
+        path: of the file.
+        target: the column to predict, or several.
+        options: of `gather`.
+    """
     return gather(path, target, **options)
 
 
 def from_parquet(
     path: str | os.PathLike[str], target: str | Sequence[str], **options: Any
 ) -> TabularData:
-    """A Parquet file; see `gather` for the options."""
+    """A Parquet file; see `gather` for the options.
+
+    Args:
+        path: of the file.
+        target: the column to predict, or several.
+        options: of `gather`.
+    """
     return gather(path, target, **options)
 
 
 def from_frame(frame: Any, target: str | Sequence[str], **options: Any) -> TabularData:
-    """A data frame of pandas, polars or Arrow, or a dict of columns; see `gather` for the options."""
+    """A data frame of pandas, polars or Arrow, or a dict of columns; see `gather` for the options.
+
+    Args:
+        frame: the rows.
+        target: the column to predict, or several.
+        options: of `gather`.
+    """
     return gather(frame, target, **options)
 
 
@@ -317,7 +354,7 @@ def gather(
     log_target: bool = False,
     valid: float | str | Sequence[int] = 0.2,
     test: float | str | os.PathLike[str] | None = None,
-    patch: Patch | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    patch: Setting | Sequence[Setting] | None = None,
     split: str | None = None,
     because: str | None = None,
     time: str | None = None,
@@ -351,8 +388,8 @@ def gather(
             counted from 0.
         test: share of the rows that is sealed for a test, drawn as validation is, of what then remains;
             or a file of such rows. They are in no part and in no statistics; see `tabular.sealing`.
-        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the file
-            and what is sealed stay as they are.
+        patch: changes of labels that `drivetrain clean` wrote, of one or several people, made
+            before validation is drawn; the file and what is sealed stay as they are.
         split: `stratified`, `random`, `time` or `group`. By default rows with a date are split by time,
             and others stratified by class.
         because: why a table with dates is to be split otherwise; recorded with the run.
@@ -367,6 +404,7 @@ def gather(
             are learnt, and which models other than the net are fitted and measured on.
         report: is told how far reading is.
 
+    Returns: the table with its split, and what was learnt of its training rows.
     Raises: DataError: the table cannot be used. ConfigError: an option is wrong.
     """
     names = (target,) if isinstance(target, str) else tuple(target)

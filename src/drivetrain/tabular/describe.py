@@ -72,12 +72,17 @@ class Description:
     schema: Schema
     """Kinds of all columns, with reasons."""
     num_rows: int
+    """Rows that were used."""
     target: Target | None
+    """What is to be predicted, where that was said."""
     outcome: Outcome | None
     """The target as charts show it."""
     numbers: tuple[NumberView, ...]
+    """Figures of each column of numbers."""
     words: tuple[WordView, ...]
+    """Levels of each column of words."""
     dates: tuple[DateView, ...]
+    """Spans of each column of dates."""
     charts: tuple[Chart, ...]
     """Of the columns that models see, the target first."""
     log_charts: tuple[Chart, ...]
@@ -104,6 +109,9 @@ class Description:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file.
+
+        Args:
+            path: of the HTML file.
 
         Raises: StorageError: the disk refused.
         """

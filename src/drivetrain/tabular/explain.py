@@ -81,11 +81,20 @@ class Explainer:
         return self._train
 
     def predict(self, frame: Frame) -> np.ndarray:
-        """The model's answers, on the scale that it learns: a logarithm is not turned back."""
+        """The model's answers, on the scale that it learns: a logarithm is not turned back.
+
+        Args:
+            frame: columns that the model sees.
+        """
         return self.model.estimator.predict(self.model.prepared(frame))
 
     def score(self, targets: np.ndarray, preds: np.ndarray) -> float:
-        """Accuracy, or the root mean squared error."""
+        """Accuracy, or the root mean squared error.
+
+        Args:
+            targets: (N,) classes or numbers.
+            preds: what `predict` answers for the same rows.
+        """
         found = score(self.model.target, preds, targets)
         return found if self.is_class else -found
 
@@ -97,7 +106,12 @@ class Explainer:
     # --- columns ----------------------------------------------------------------------------------
 
     def importance(self, *, repeats: int = 5, seed: int = 42) -> Importance:
-        """What shuffling each column costs in accuracy, or adds to the root mean squared error."""
+        """What shuffling each column costs in accuracy, or adds to the root mean squared error.
+
+        Args:
+            repeats: shuffles of each column.
+            seed: of the shuffles.
+        """
         frame, targets = self._sample(seed)
         return importance.permutation_importance(
             self.predict,
@@ -128,17 +142,33 @@ class Explainer:
         return found
 
     def compare_importance(self, *, repeats: int = 5, seed: int = 42) -> Comparison:
-        """Both kinds of importance side by side; where they disagree, a sentence says so."""
+        """Both kinds of importance side by side; where they disagree, a sentence says so.
+
+        Args:
+            repeats: shuffles of each column.
+            seed: of the shuffles.
+        """
         gains = self.impurity_importance()
         return comparison.compare_importance(gains, self.importance(repeats=repeats, seed=seed))
 
     def partial_dependence(self, name: str, **options: Any) -> PartialDependence:
-        """The mean answer as one column is swept and all others stay; see `interpret.partial`."""
+        """The mean answer as one column is swept and all others stay; see `interpret.partial`.
+
+        Args:
+            name: of the column.
+            options: of `interpret.partial_dependence`.
+        """
         options.setdefault("outputs", self.model.target.classes)
         return partial_dependence(self.predict, self._sample(42)[0], name, **options)
 
     def partial_dependence_2d(self, first: str, second: str, **options: Any) -> PartialDependence2D:
-        """The mean answer as two columns are swept together; see `interpret.partial_2d`."""
+        """The mean answer as two columns are swept together; see `interpret.partial_2d`.
+
+        Args:
+            first: one column.
+            second: the other.
+            options: of `interpret.partial_dependence_2d`.
+        """
         options.setdefault("outputs", self.model.target.classes)
         return partial_dependence_2d(self.predict, self._sample(42)[0], first, second, **options)
 
@@ -149,6 +179,9 @@ class Explainer:
     def without_each(self, names: Sequence[str] | None = None) -> Refits:
         """The out-of-bag error of a forest without each of these columns; by default those that are
         nearly the same as another.
+
+        Args:
+            names: of columns.
         """
         if names is None:
             names = [n for group in self.redundant_columns().clusters() for n in group.names]
@@ -216,17 +249,26 @@ class Explainer:
 
         Args:
             new: a source of rows; by default the rows that are asked about.
+            options: of `interpret.out_of_domain`.
         """
         frame = self.frame if new is None else self.model.reader.read(new)[0]
         columns = self.model.preprocess.columns
         return out_of_domain(self.train[0].select(columns), frame.select(columns), **options)
 
     def outliers(self, **options: Any) -> OutlierReport:
-        """Training rows with values far from the others, by group; none is dropped."""
+        """Training rows with values far from the others, by group; none is dropped.
+
+        Args:
+            options: of `interpret.outlier_report`.
+        """
         return outliers.outlier_report(self.train[0], **options)
 
     def with_and_without_outliers(self, **options: Any) -> Refits:
-        """The error of a forest on the rows asked about, with and without each group of outliers."""
+        """The error of a forest on the rows asked about, with and without each group of outliers.
+
+        Args:
+            options: of `interpret.with_and_without`.
+        """
 
         def fit_score(kept: np.ndarray) -> tuple[float, float]:
             frame, targets = self.train
@@ -349,6 +391,7 @@ def explain(
             rows of the data that it was fitted on in this process.
         part: of that data: `valid` or `train`.
 
+    Returns: what is asked by its methods: `importance`, `partial_dependence`, `waterfall` …
     Raises: DataError: there are no rows to ask about.
     """
     data = rows if isinstance(rows, TabularData) else model.data if rows is None else None

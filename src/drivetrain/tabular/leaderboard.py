@@ -23,7 +23,9 @@ import numpy as np
 from drivetrain import store
 from drivetrain.data.split import random_split
 from drivetrain.errors import ConfigError, RunError, UnknownNameError
+from drivetrain.interpret.mixing_weights import crosswise
 from drivetrain.tabular import fitting
+from drivetrain.tabular.checking import warned
 from drivetrain.tabular.data import TabularData, gather_again
 from drivetrain.tabular.estimators import AverageEstimator, Prepared
 from drivetrain.tabular.fitting import FITTERS, Fitted
@@ -77,11 +79,15 @@ class Leaderboard:
     """Models of one table, the best first."""
 
     data: TabularData
+    """The table, its split and its preprocessing."""
     entries: list[Entry]
+    """A line for each model, the best first."""
     models: dict[str, TabularModel]
+    """Name -> the fitted model."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Model -> why it is not there."""
     seconds: float = 0.0
+    """Spent on all of them."""
     chosen: str | None = None
     """The model that a run is to predict with, where it is not to be the best."""
     asked: dict[str, Any] | None = None
@@ -213,12 +219,13 @@ def leaderboard(
         announce: say on stderr what was found and chosen, with reasons; by default as `progress`.
         data_options: see `gather`.
 
+    Returns: the models, the best first; print it.
     Raises: DataError, ConfigError, UnknownNameError: with what is wrong and what to do.
     """
     began = time.perf_counter()
     data = as_data(source, target, data_options)
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{data.choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{data.choices}\n{warned(data)}\n")
     wanted = _wanted(models, data)
     if minutes <= 0:
         raise ConfigError(f"`minutes` must be above 0. Got {minutes}.")
@@ -425,15 +432,16 @@ class _Board:
         """Weights from all validation rows; predictions of each half by the weights of the other."""
         stacked = np.stack([self.outputs[name] for name in names])  # (M, N, …)
         target, targets = self.data.target, self.targets
-        outputs = np.zeros_like(stacked[0])
         if len(targets) < 4:
             weights = np.full(len(names), 1 / len(names))
             return weights, np.tensordot(weights, stacked, axes=1)
+
+        def fit(rows: np.ndarray) -> np.ndarray:
+            return ensemble_weights(target, stacked[:, rows], targets[rows])
+
         half = random_split(len(targets), valid=0.5, seed=self.data.seed)
         first, second = np.array(half.train), np.array(half.valid)
-        for fit_on, use_on in ((first, second), (second, first)):
-            found = ensemble_weights(target, stacked[:, fit_on], targets[fit_on])
-            outputs[use_on] = np.tensordot(found, stacked[:, use_on], axes=1)
+        outputs = crosswise(stacked, ((first, second), (second, first)), fit)
         return ensemble_weights(target, stacked, targets), outputs
 
     def _predict(self, model: TabularModel) -> np.ndarray:

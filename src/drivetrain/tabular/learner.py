@@ -21,6 +21,7 @@ from drivetrain.metrics import metric as metric_by_name, record_of as metric_rec
 from drivetrain.models.tabular import create_tabular_net, embedding_dim, tabular_shapes
 from drivetrain.tabular import models
 from drivetrain.tabular.answers import RowPrediction, RowPredictions
+from drivetrain.tabular.checking import warned
 from drivetrain.tabular.data import Report, TabularData, gather_again
 from drivetrain.tabular.estimators import NetEstimator
 from drivetrain.tabular.fitting import FITTERS
@@ -333,7 +334,7 @@ def learner(
         application=application,
     )
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
     if out is not None:
         found.start_run(Run.create(out))
     return found
@@ -373,6 +374,14 @@ def resume(
     """Go on with a run of a net that was cut, to the same weights as if it had not been.
 
     Arguments and errors as `vision.resume`.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
+
+    Returns: the Learner, trained to the end.
     """
     found = reopen(folder, callbacks=callbacks, progress=progress, report=report)
     if found.journal:
@@ -390,6 +399,12 @@ def reopen(
     report: Report | None = None,
 ) -> Learner:
     """The Learner of a run as its last checkpoint left it, or as it was before training.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
 
     Raises: RunError: no run of a net there, or its table is not the one it began with.
     """

@@ -363,6 +363,7 @@ def fit(
         settings: of the model, such as `{"num_trees": 300}`.
         data_options: see `gather`.
 
+    Returns: the fitted model.
     Raises: DataError, ConfigError, UnknownNameError: with what is wrong and what to do.
     """
     data = as_data(source, target, data_options)
@@ -413,6 +414,11 @@ def load(folder: store.StrPath) -> TabularModel:
 def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
     """Open the sealed rows of a run, and count the look; see `train.sealed`.
 
+    Args:
+        folder: of a finished run.
+        report: is told how far reading is.
+
+    Returns: metrics on the sealed items, the interval at this look, and how many looks there were.
     Raises: RunError: no run, or nothing was sealed. DataError: the table is gone or has changed.
         StorageError: the look cannot be written down; then nothing is said either.
     """

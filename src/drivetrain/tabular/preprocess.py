@@ -109,7 +109,9 @@ class Preprocess:
     """What was learnt of the columns; see the module."""
 
     categories: tuple[CategoryColumn, ...]
+    """What was learnt of each column of categories."""
     numbers: tuple[NumberColumn, ...]
+    """What was learnt of each column of numbers."""
     scale: str = "standard"
     """Of linear models: `standard` is (x - mean) / std, `max` is x / largest."""
     unseen: str = "missing"
@@ -147,6 +149,10 @@ class Preprocess:
     def codes(self, frame: Frame, notes: Notes | None = None) -> np.ndarray:
         """(N, C) int64 codes of the categories; 0 is missing or unseen.
 
+        Args:
+            frame: N rows of the model's columns, dates expanded.
+            notes: is told of what training never saw.
+
         Raises: DataError: a column is missing; or a level is unseen and the policy is `error`.
         """
         found = np.empty((len(frame), len(self.categories)), dtype=np.int64)
@@ -161,7 +167,12 @@ class Preprocess:
         return found
 
     def filled(self, frame: Frame, notes: Notes | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers without gaps (N, D) float64, and flags (N, F) float64 of what was missing."""
+        """Numbers without gaps (N, D) float64, and flags (N, F) float64 of what was missing.
+
+        Args:
+            frame: N rows of the model's columns, dates expanded.
+            notes: is told of what training never saw.
+        """
         numbers = np.empty((len(frame), len(self.numbers)), dtype=np.float64)
         flags = np.empty((len(frame), sum(c.has_flag for c in self.numbers)), dtype=np.float64)
         at = 0
@@ -181,12 +192,22 @@ class Preprocess:
         return numbers, flags
 
     def design(self, frame: Frame, notes: Notes | None = None) -> np.ndarray:
-        """What trees see, (N, K) float64: codes, filled numbers, flags; see `design_names`."""
+        """What trees see, (N, K) float64: codes, filled numbers, flags; see `design_names`.
+
+        Args:
+            frame: N rows of the model's columns, dates expanded.
+            notes: is told of what training never saw.
+        """
         numbers, flags = self.filled(frame, notes)
         return np.concatenate([self.codes(frame, notes), numbers, flags], axis=1)
 
     def net_inputs(self, frame: Frame, notes: Notes | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What nets see: codes (N, C) int64, and standardised numbers with flags (N, D) float32."""
+        """What nets see: codes (N, C) int64, and standardised numbers with flags (N, D) float32.
+
+        Args:
+            frame: N rows of the model's columns, dates expanded.
+            notes: is told of what training never saw.
+        """
         _, flags = self.filled(frame, notes)
         scaled = [standardised(frame.numbers(column.name), column) for column in self.numbers]
         numbers = np.empty((len(frame), self.num_net_numbers), dtype=np.float32)
@@ -198,6 +219,10 @@ class Preprocess:
         """What linear models see, (N, K) float64: scaled numbers, flags, a column a level.
 
         A level that training never saw is zero in all columns of its category.
+
+        Args:
+            frame: N rows of the model's columns, dates expanded.
+            notes: is told of what training never saw.
         """
         _, flags = self.filled(frame, notes)
         scale = standardised if self.scale == "standard" else by_largest
@@ -237,6 +262,9 @@ class Preprocess:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Preprocess:
         """What `to_json` wrote.
+
+        Args:
+            record: plain JSON.
 
         Raises: DataError: it is not that.
         """

@@ -11,11 +11,14 @@ import torch
 from drivetrain import store
 from drivetrain.data.frame import Factor, Frame, Values
 from drivetrain.errors import RunError
+from drivetrain.interpret.head_inputs import head_inputs
+from drivetrain.interpret.map_items import MapItems
 from drivetrain.interpret.text import number
 from drivetrain.models.summary import Summary, summarize
 from drivetrain.report.evidence import Evidence, Shown
 from drivetrain.tabular.data import Report, TabularData, gather_again
 from drivetrain.tabular.estimators import AverageEstimator, NetEstimator, TreeEstimator
+from drivetrain.tabular.mapping import mapped, net_of
 from drivetrain.tabular.measure import TINY
 from drivetrain.tabular.models import TabularModel, load
 from drivetrain.train.predictions import Predictions
@@ -54,6 +57,7 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
             counts[part] = found.tolist()
     elif own is not None and own.ndim == 1:
         numbers = own
+    found, items = _with_map(model, data, frame)
     return Evidence(
         noun="rows",
         classes=data.classes,
@@ -61,12 +65,26 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
         numbers=numbers,
         target=data.target.name,
         samples=shown(*_first(data), _labels(data, data.part("train")[1][:SAMPLES])),
-        predictions=predictions(model, data),
+        predictions=found,
         show=_Show(frame, _labels(data, targets)),
         facts=facts(frame),
         layers=_layers(model, data),
+        map=items,
         facts_of_model=_about(model),
     )
+
+
+def _with_map(
+    model: TabularModel, data: TabularData, frame: Frame
+) -> tuple[Predictions, MapItems | None]:
+    """The record of the validation rows, and their vectors where a net predicts."""
+    net = net_of(model)
+    if net is None:
+        return predictions(model, data), None
+    with head_inputs(net.net) as caught:
+        found = predictions(model, data)
+    rows = shown(frame, [""] * len(frame))
+    return found, mapped(caught, found, rows, data.target.name)
 
 
 def predictions(model: TabularModel, data: TabularData) -> Predictions:

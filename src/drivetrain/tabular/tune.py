@@ -87,6 +87,7 @@ def tune(
         progress: say on stderr how far it is.
         data_options: see `gather`; `valid` says which rows are kept for the end.
 
+    Returns: every trial, and whether tuning helped on rows that it did not see; print it.
     Raises: DataError, ConfigError, UnknownNameError, MissingPackageError: with what is wrong and what
         to do.
     """

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from drivetrain.text.show import explain_page, explain_texts
     from drivetrain.text.similarity import similarity
     from drivetrain.text.sizes import vocab_size_table
+    from drivetrain.text.steps import steps
     from drivetrain.text.tokenizer import train_tokenizer
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "rules_table",
     "save_encoder",
     "similarity",
+    "steps",
     "test",
     "texts_of_files",
     "tokenize_corpus",
@@ -106,6 +108,7 @@ _HOMES = {
     "similarity": ("similarity",),
     "sizes": ("vocab_size_table",),
     "tokenizer": ("train_tokenizer",),
+    "steps": ("steps",),
 }
 """Module -> the public names that it holds."""
 

@@ -58,6 +58,7 @@ class TextPredictions:
     """The answers for many texts, in the order of the source."""
 
     goal: Goal
+    """What is predicted: classes, labels or a number."""
     outputs: np.ndarray
     """(N, C) probabilities, or (N,) numbers in the target's unit; float64."""
     ids: Sequence[str]

@@ -20,7 +20,7 @@ from torch import Tensor
 from drivetrain import store
 from drivetrain.bundle import manifest as manifests, opening, reading
 from drivetrain.bundle.fields import Fields
-from drivetrain.bundle.golden import GoldenItem
+from drivetrain.bundle.golden import GoldenItem, check_items
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.errors import BundleError, ConfigError, DataError
@@ -80,6 +80,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
     """Prove a bundle: every file by its SHA-256, and its answers by its golden and made-up texts.
 
     Args:
+        folder: of the bundle.
         engine: what calculates: `torch`.
         sha256: of `bundle.json`, as `export` gave it; with it the bundle must be that very one.
     Raises: BundleError: it is not sound. ConfigError: no such engine.
@@ -92,8 +93,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
         found = outputs(predictor, pattern_texts(predictor.tokenizer), PATTERN)
         if not items:
             return found
-        if {item.file for item in items} != {TEXTS}:
-            raise BundleError(f"{folder} has golden examples that are no texts. Take it anew.")
+        check_items(folder, items, TEXTS, what="texts")
         return found | outputs(predictor, _golden(folder, manifest, len(items)))
 
     return verify_bundle(folder, recompute, engine=engine, sha256=sha256)
@@ -142,12 +142,7 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TextPredictor:
     tokenizer = _tokenizer(folder, manifest)
     model = _model(folder, manifest, where, goal, num_words=len(tokenizer.vocab))
     count, width = len(manifest.classes), num_features_of(model)
-    expected = ports(goal.kind, count, width, num_words_of(model))
-    if expected != (manifest.inputs, manifest.outputs):
-        raise BundleError(
-            f"{where} has a `signature` that is not that of its architecture. "
-            "Take it anew from where it came from."
-        )
+    opening.check_signature(manifest, ports(goal.kind, count, width, num_words_of(model)), where)
     guard = _guard(folder, manifest, width)
     if guard is not None and goal.kind != "class":
         raise BundleError(
@@ -158,7 +153,7 @@ def _predictor(folder: Path, manifest: Manifest, engine: str) -> TextPredictor:
         model,
         manifest.classes,
         max_len=max_len,
-        num_threads=_num_threads(manifest),
+        num_threads=opening.num_threads(manifest),
         guard=guard,
         goal=goal,
     )
@@ -170,12 +165,6 @@ def _check_engine(engine: str) -> None:
             f"A model of texts has no {engine} form: texts have any length, and a recurrent model reads "
             "them piece by piece. Use --engine torch."
         )
-
-
-def _num_threads(manifest: Manifest) -> int | None:
-    """Those that are recorded, as far as this machine has cores for them: the number is a stranger's."""
-    count = manifest.num_threads
-    return None if count is None else min(count, os.cpu_count() or 1)
 
 
 def preprocessing_of(goal: Goal, max_len: int | None) -> dict[str, Any]:
@@ -240,12 +229,7 @@ def _model(folder: Path, manifest: Manifest, where: str, goal: Goal, *, num_word
         if description["num_outputs"] != goal.num_outputs or has_one != (goal.kind == "number"):
             what = "one number" if not count else f"a score for each of {count} classes"
             fields.refuse(f"is not of a model with {what}")
-        tensors = reading.read_tensors(
-            folder / manifests.WEIGHTS,
-            expected=expected,
-            sha256=manifest.files[manifests.WEIGHTS].sha256,
-            require_finite=True,
-        )
+        tensors = opening.read_weights(folder, manifest, expected)
         model = create({"name": name, "description": description})
     except ConfigError as error:
         raise BundleError(

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from drivetrain.gate.items import (
     label_conflicts,
     unreadable,
 )
+from drivetrain.gate.telling import before_training
 from drivetrain.gate.worth import Worth, metric_of, nearest_is_right, worth_of_copies
 from drivetrain.text.data import TextData, gather
 
@@ -40,7 +42,9 @@ def check(source: Any, target: str | Sequence[str] | None = None, **options: Any
     Args:
         source: a folder, a table, or a list of strings; see `text.data.gather` for it and the options.
         target: the column of the label.
+        options: of `gather`.
 
+    Returns: the findings, the gravest first; print them.
     Raises: what reading raises.
     """
     return check_data(gather(source, target, **options))
@@ -49,6 +53,14 @@ def check(source: Any, target: str | Sequence[str] | None = None, **options: Any
 def check_quickly(data: TextData) -> Findings:
     """The same without the test part, and without measuring; of many texts equal ones alone."""
     return _checked(data, sealed=False, quick=True)
+
+
+def warned(data: TextData) -> str:
+    """What `learner` and `language_learner` write of texts before a training; see `gate.telling`."""
+    target = f", {data.goal.name!r}" if data.goal is not None and data.recipe["target"] else ""
+    labelled = ", labelled=False" if data.goal is None else ""
+    source = repr(data.recipe["source"]) if isinstance(data.recipe["source"], str) else "texts"
+    return before_training(check_quickly(data), f"dt.text.check({source}{target}{labelled})")
 
 
 def check_data(data: TextData, *, sealed: bool = True) -> Findings:
@@ -71,10 +83,10 @@ def _checked(data: TextData, *, sealed: bool, quick: bool) -> Findings:
     left_out = []
     is_large = quick and sum(map(len, texts)) > MOST_LETTERS
     pairs = equal_texts(texts) if is_large else near_texts(texts)
+    if quick:
+        left_out.append("what a leak is worth.")
     if is_large:
-        left_out.append(
-            "near duplicates: there are too many texts. `drivetrain check` looks for them."
-        )
+        left_out.append("near duplicates: there are too many texts for a few seconds.")
     found = Duplicates.of(pairs, ids, parts=[parts[at] for at in asked])
     if not sealed and len(data.split.test):
         left_out.append(f"{len(data.split.test):,} texts of the test part: they are sealed.")
@@ -84,8 +96,11 @@ def _checked(data: TextData, *, sealed: bool, quick: bool) -> Findings:
     def worth(copies: np.ndarray) -> Worth | None:
         return _worth(data, texts, asked, found.parts, copies)
 
+    across = duplicates_across(found, what="texts", worth=None if quick else worth)
+    if data.goal is None:  # a language repeats itself: no such finding stops a training
+        across = (replace(one, level="warning") for one in across)
     findings: list[Finding] = [
-        *duplicates_across(found, what="texts", worth=None if quick else worth),
+        *across,
         *label_conflicts(found.groups, labels, ids, what="texts"),
         *duplicates_within(found, what="texts"),
         *unreadable(data.quarantined, len(data.texts), what="texts"),

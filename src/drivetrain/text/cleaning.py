@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from drivetrain.errors import DataError
 from drivetrain.train.predictions import Predictions
 
 if TYPE_CHECKING:
+    from drivetrain.text.data import TextData
     from drivetrain.text.reading import Texts
     from drivetrain.train.learner import Learner
 
@@ -43,34 +45,50 @@ class ByLength:
 
 
 def material_of(learner: Learner) -> Material:
-    """The training and validation texts of a Learner, with what it says of each; sealed ones are not.
+    """The training and validation texts of a Learner, and what it says of each when it is asked.
 
+    Sealed ones are not among them.
     Raises: DataError: the texts have no labels.
     """
     application: Any = learner.application
     data = application.data
     if data.goal is None:
         raise DataError("A language model's texts have no labels that could be wrong.")
-    size, longest = application.settings["batch_size"], application.settings.get("max_len")
-    found: list[Predictions] = []
-    items: list[Item] = []
-    for part in ("valid", "train"):
-        rows = data.rows(part)
-        by_length = ByLength(data.padded(part, max_len=longest))
-        found.append(learner.predictions(BatchLoader(by_length, batch_size=size)))
-        for place in by_length.order.tolist():
-            row = int(rows[place])
-            text = data.texts[row]
-            label = label_of(data.labels[row])
+    rows = rows_of(data)
+    items = []
+    for part, places in rows.items():
+        for row in places.tolist():
+            text, label = data.texts[row], label_of(data.labels[row])
             items.append(Item(text_hash(text), data.ids[row], label, part, text=text))
-    predictions = Predictions(
-        [item.name for item in items],
-        torch.cat([one.targets for one in found]),
-        torch.cat([one.outputs for one in found]),
-        torch.cat([one.losses for one in found]),
-        data.classes if data.goal.kind == "class" else (),
-    )
-    return Material(tuple(items), predictions, Path(str(data.source)))
+
+    def ask() -> Predictions:
+        size, longest = application.settings["batch_size"], application.settings.get("max_len")
+        found, places = [], []
+        for part in rows:
+            by_length = ByLength(data.padded(part, max_len=longest))
+            found.append(learner.predictions(BatchLoader(by_length, batch_size=size)))
+            places.append(torch.from_numpy(data.rows(part))[by_length.order])
+        # from the order of asking to that of the items
+        wanted = torch.from_numpy(np.concatenate(list(rows.values())))
+        asked = torch.cat(places)
+        order = torch.argsort(asked)[torch.argsort(torch.argsort(wanted))]
+        return Predictions(
+            [item.name for item in items],
+            torch.cat([one.targets for one in found])[order],
+            torch.cat([one.outputs for one in found])[order],
+            torch.cat([one.losses for one in found])[order],
+            classes,
+        )
+
+    classes = data.classes if data.goal.kind == "class" else ()
+    every = np.concatenate(list(rows.values()))
+    targets = torch.from_numpy(data.targets[every])
+    return Material(tuple(items), targets, classes, ask, Path(str(data.source)))
+
+
+def rows_of(data: TextData) -> dict[str, np.ndarray]:
+    """Part -> (N,) int64, where its texts stand in the data; parts without texts are left out."""
+    return {part: data.rows(part) for part in ("valid", "train") if len(data.rows(part))}
 
 
 def label_of(label: Any) -> str:

@@ -45,6 +45,7 @@ def tokenize_corpus(
 
     Args:
         texts: gone through once.
+        tokenizer: of the ids.
         folder: one of that name is replaced whole. It is there whole at the end, or not at all.
         num_workers: processes besides this one; 0 for none. Unless given, one for each core, and only
             where the corpus is large.
@@ -68,7 +69,13 @@ def train_on_corpus(
 ) -> Tokenizer:
     """What `train_tokenizer` gives of the same texts, counted by several processes.
 
-    Args: see `train_tokenizer` and `tokenize_corpus`.
+    Args:
+        texts: gone through once.
+        kind: "word", "char", "bpe" or "unigram".
+        rules: that texts are cleaned by; see `train_tokenizer`.
+        vocab_size: tokens at most; see `train_tokenizer`.
+        min_freq: how often a token must occur; see `train_tokenizer`.
+        num_workers: as of `tokenize_corpus`.
     """
     chosen, size, freq = training_settings(kind, rules, vocab_size, min_freq)
     counts = Counts()
@@ -83,6 +90,7 @@ def texts_of_files(paths: Iterable[StrPath], *, lines: bool = False) -> Iterator
     Bytes that are not UTF-8 become U+FFFD. A line of more than 16 million bytes is several texts.
 
     Args:
+        paths: read in their order.
         lines: read line by line, for files that memory does not hold.
     Raises: DataError: a file cannot be read.
     """

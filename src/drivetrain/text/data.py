@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from drivetrain import store
-from drivetrain.clean.patch import Patch
+from drivetrain.clean.patch import Patch, Setting
 from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.padded import LengthLoader, PaddedData
@@ -72,6 +72,7 @@ class TextData:
         source: how to call it in a message.
         choices: what was decided.
         seed: of the split.
+        template: how several columns became one text; None where there is one.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class TextData:
         template: str | None = None,
     ) -> None:
         self.texts, self.ids, self.labels = found.texts, found.ids, found.labels
+        self.columns = found.columns
+        """Further columns of a table, such as that of the groups: name -> (N,) values."""
         self.quarantined, self.notes = found.quarantined, found.notes
         self.split = split
         self.goal = goal
@@ -185,6 +188,10 @@ class TextData:
     def padded(self, part: str, *, max_len: int | None = None) -> PaddedData:
         """The texts of a part as a batch-first data set.
 
+        Args:
+            part: `train`, `valid` or `test`.
+            max_len: tokens of a text; the rest is cut off.
+
         Raises: ConfigError: these texts have no targets.
         """
         names, _, targets = self.part(part)
@@ -199,7 +206,12 @@ class TextData:
         )
 
     def loaders(self, *, batch_size: int = 32, max_len: int | None = None) -> Loaders:
-        """Batches by length: shuffled for training, sorted for validation."""
+        """Batches by length: shuffled for training, sorted for validation.
+
+        Args:
+            batch_size: texts a batch.
+            max_len: tokens of a text; the rest is cut off.
+        """
         train = LengthLoader(
             self.padded("train", max_len=max_len),
             batch_size=batch_size,
@@ -242,7 +254,7 @@ def gather(
     group: str | None = None,
     time: str | None = None,
     split_column: str | None = None,
-    patch: Patch | Mapping[str, Any] | store.StrPath | None = None,
+    patch: Setting | Sequence[Setting] | None = None,
     tokens: str | Mapping[str, Any] = "word",
     seed: int = 42,
     delimiter: str | None = None,
@@ -269,14 +281,15 @@ def gather(
         group: a column; texts that share its value stay on one side.
         time: a column of times; the last texts validate.
         split_column: a column that says train, valid or test.
-        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the
-            source stays as it is, and so do texts of a test part.
+        patch: changes of labels that `drivetrain clean` wrote, of one or several people, made
+            before validation is drawn; the source stays as it is, and so do texts of a test part.
         tokens: kind of tokenizer, or options of `train_tokenizer`: `{"kind": "bpe", "vocab_size": 8000}`.
         seed: of the split.
         delimiter, encoding: of a CSV.
         labelled: False for texts of a language model.
         report: is told how far it is.
 
+    Returns: the texts with their targets and their split.
     Raises: DataError, ConfigError: with what is wrong and what to do.
     """
     asked_columns = [text_columns] if isinstance(text_columns, str) else list(text_columns)
@@ -382,12 +395,23 @@ def gather(
 
 
 def from_folder(source: str | os.PathLike[str], **options: Any) -> TextData:
-    """The texts of a folder, a folder below it for each class; options as of `gather`."""
+    """The texts of a folder, a folder below it for each class; options as of `gather`.
+
+    Args:
+        source: the folder.
+        options: of `gather`.
+    """
     return gather(Path(source), **options)
 
 
 def from_table(source: Any, target: str | None = None, **options: Any) -> TextData:
-    """The texts of a table: a CSV or Parquet file, or a frame; options as of `gather`."""
+    """The texts of a table: a CSV or Parquet file, or a frame; options as of `gather`.
+
+    Args:
+        source: the file or the frame.
+        target: the column of the label; by default it is found.
+        options: of `gather`.
+    """
     return gather(source, target, **options)
 
 
@@ -397,7 +421,13 @@ from_csv = from_table
 def from_texts(
     texts: Sequence[str], labels: Sequence[Any] | None = None, **options: Any
 ) -> TextData:
-    """Strings with their labels; without any they are for a language model. Options as of `gather`."""
+    """Strings with their labels; without any they are for a language model. Options as of `gather`.
+
+    Args:
+        texts: N strings.
+        labels: one each: strings, numbers, or lists of strings.
+        options: of `gather`.
+    """
     return gather(list(texts), labels=labels, labelled=labels is not None, **options)
 
 

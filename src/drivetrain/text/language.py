@@ -31,6 +31,7 @@ from drivetrain.models.language import (
     language_model_shapes,
 )
 from drivetrain.text.base import Tokenizer
+from drivetrain.text.checking import warned
 from drivetrain.text.data import TextData
 from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
 from drivetrain.text.general import RECORD as GENERAL_RECORD, open_general
@@ -404,7 +405,7 @@ def language_learner(
         application=application,
     )
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
     if out is not None:
         found.start_run(Run.create(out))
     return found

@@ -29,6 +29,7 @@ from drivetrain.models.document import create_document_classifier, document_desc
 from drivetrain.models.language import PRESETS, RANGE
 from drivetrain.text.answers import TextPrediction, TextPredictions
 from drivetrain.text.baselines import baselines
+from drivetrain.text.checking import warned
 from drivetrain.text.data import Report, TextData, gather, gather_again
 from drivetrain.text.encoder import SavedEncoder, load_encoder, open_encoder, save_encoder
 from drivetrain.text.measure import measure
@@ -510,7 +511,7 @@ def learner(
         application=application,
     )
     if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n\n")
+        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
     if out is not None:
         found.start_run(Run.create(out))
     return found
@@ -546,6 +547,11 @@ def check_no_pairs(data: TextData) -> None:
 def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
     """Open the sealed texts of a run, and count the look; see `train.sealed`.
 
+    Args:
+        folder: of a finished run.
+        report: is told how far reading is.
+
+    Returns: metrics on the sealed items, the interval at this look, and how many looks there were.
     Raises: RunError: no run, or nothing was sealed. DataError: the texts are gone or have changed.
         StorageError: the look cannot be written down; then nothing is said either.
     """
@@ -617,6 +623,14 @@ def resume(
     """Go on with a run of texts that was cut, to the same weights as if it had not been.
 
     Arguments and errors as `vision.resume`. Of a language model too.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
+
+    Returns: the Learner, trained to the end.
     """
     found = reopen(folder, callbacks=callbacks, progress=progress, report=report)
     if not found.journal:  # cut before its first stage was planned
@@ -640,6 +654,12 @@ def reopen(
     report: Report | None = None,
 ) -> TextLearner:
     """The Learner of a run as its last checkpoint left it, or as it was before training.
+
+    Args:
+        folder: of the run.
+        callbacks: to be used in place of those that the run names; needed where one was of your own.
+        progress: show a bar on stderr.
+        report: is told how far reading is.
 
     Raises: RunError: no run of texts there, or its texts are not those it began with.
     """

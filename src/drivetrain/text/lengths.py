@@ -293,6 +293,7 @@ def vocabulary_coverage(
     """Which share of each split's tokens the vocabulary does not hold, and which words they are.
 
     Args:
+        tokenizer: whose vocabulary is asked.
         splits: name -> texts.
         most: words that are listed of each split.
     """

@@ -98,7 +98,9 @@ def most_lost(
     """The texts with the highest loss, the highest first.
 
     Args:
+        predictions: a record of N texts.
         texts: (N,) in the order of the predictions.
+        count: how many at most.
         width: letters of a text that are shown.
         important: which words a text is shortened around; by default its beginning and end are shown.
 
@@ -119,6 +121,13 @@ def confidently_wrong(
 ) -> LookedAtTexts:
     """The wrong answers that the model was surest of: where labels are wrong, they are found here.
 
+    Args:
+        predictions: a record of N texts.
+        texts: (N,) in the order of the predictions.
+        count: how many at most.
+        width: letters of a text that are shown.
+        important: which words a text is shortened around; by default its beginning and end are shown.
+
     Raises: ShapeError: not as many texts as predictions. ConfigError: the answers are no classes.
     """
     _check(predictions, texts)
@@ -138,6 +147,13 @@ def nearest_decision(
     important: Important | None = None,
 ) -> LookedAtTexts:
     """The texts whose two likeliest classes are closest, right or wrong: what to label next.
+
+    Args:
+        predictions: a record of N texts.
+        texts: (N,) in the order of the predictions.
+        count: how many at most.
+        width: letters of a text that are shown.
+        important: which words a text is shortened around; by default its beginning and end are shown.
 
     Raises: ShapeError: not as many texts as predictions. ConfigError: the answers are no classes.
     """
@@ -360,6 +376,13 @@ def confused_pairs(
     important: Important | None = None,
 ) -> ConfusedPairs:
     """Which classes are taken for which, with an example of each.
+
+    Args:
+        predictions: a record of N texts.
+        texts: (N,) in the order of the predictions.
+        count: how many at most.
+        width: letters of a text that are shown.
+        important: which words a text is shortened around; by default its beginning and end are shown.
 
     Raises: ShapeError: not as many texts as predictions. ConfigError: the answers are no classes.
     """

@@ -11,12 +11,15 @@ import torch
 
 from drivetrain import store
 from drivetrain.errors import DrivetrainError
+from drivetrain.interpret.head_inputs import Caught, head_inputs
+from drivetrain.interpret.map_items import MapItems
 from drivetrain.interpret.text import number
 from drivetrain.models.summary import Summary, summarize
 from drivetrain.report.evidence import Amounts, Evidence, Shown
 from drivetrain.text.data import Report, TextData
 from drivetrain.text.goal import Goal
 from drivetrain.text.learner import reopen
+from drivetrain.text.mapping import mapped, places_in_order
 from drivetrain.train.learner import Learner
 from drivetrain.train.predictions import Predictions
 
@@ -49,11 +52,11 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
     # the loader has the longest first, and the record is in its order
     _, valid_texts, valid_targets = data.part("valid")
     assert valid_targets is not None, "texts with targets"
-    padded = data.padded("valid", max_len=application.settings["max_len"])
-    order = np.argsort(-padded.lengths, kind="stable").tolist()
+    order = places_in_order(data, application.settings["max_len"])
     shown_texts = [valid_texts[place] for place in order]
     labels = [_label(valid_targets[place], goal) for place in order]
-    found = predictions(learner, goal)
+    with head_inputs(learner.model) as caught:
+        found = predictions(learner, goal)
     return Evidence(
         **common,
         counts=_counts(data, goal),
@@ -63,7 +66,16 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
         show=_Show(found.ids, shown_texts, labels),
         facts=facts(shown_texts),
         layers=_layers(learner, application),
+        map=_map(caught, found, shown_texts, goal),
     )
+
+
+def _map(caught: Caught, found: Predictions, texts: Sequence[str], goal: Goal) -> MapItems | None:
+    """None of a model that ends in no linear layer."""
+    try:
+        return mapped(caught, found, texts, goal.name)
+    except DrivetrainError:
+        return None
 
 
 def predictions(learner: Learner, goal: Goal) -> Predictions:

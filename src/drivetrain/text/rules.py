@@ -175,6 +175,9 @@ def rules_table(rules: Collection[str] = RULE_NAMES) -> RulesTable:
     """Each rule with what it does to an example: a text, and its words with this rule and no other.
 
     `rm_useless_spaces` stands in all examples, or every blank but one would be a word.
+
+    Args:
+        rules: names of rules, in any order.
     """
     chosen = check_rules(rules)
     rows = []

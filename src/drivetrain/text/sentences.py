@@ -134,7 +134,12 @@ class SentenceEncoder:
     def embed_counted(
         self, texts: Sequence[str], *, progress: Progress | bool = False
     ) -> tuple[np.ndarray, Cut]:
-        """As `embed`, and what was cut off the different texts; with "both", off their first part."""
+        """As `embed`, and what was cut off the different texts; with "both", off their first part.
+
+        Args:
+            texts: N of them.
+            progress: is told how far it is; True shows a bar.
+        """
         check_texts(texts)
         places: dict[str, int] = {}
         inverse = np.fromiter(
@@ -388,12 +393,14 @@ def fit_sentences(
     """A linear model on a frozen encoder's vectors.
 
     Args:
+        encoder: turns texts into vectors, and stays as it is.
         texts: N training texts.
         targets: N labels (strings), for logistic regression; or numbers, (N,) or (N, C), for ridge
             regression.
         groups: of each text; those of one group are set aside together when the strength is chosen.
         strengths: of regularisation, to choose from.
         seed: of which texts are set aside.
+        progress: is told how far it is; True shows a bar.
 
     Raises: DataError: numbers of texts and targets differ, there are too few, or one class only.
     """

@@ -187,7 +187,12 @@ def important_words(
 def explain_page(
     explanations: Sequence[Explanation], *, title: str = "What the words add to the answers"
 ) -> str:
-    """Several of them as one HTML page."""
+    """Several of them as one HTML page.
+
+    Args:
+        explanations: in the order of the page.
+        title: of the page.
+    """
     return page_of(explanations, title=title)
 
 

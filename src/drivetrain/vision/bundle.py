@@ -32,6 +32,7 @@ from drivetrain.vision.decode import RESIZE_METHODS, PictureError, open_picture,
 from drivetrain.vision.network import Network, TorchEngine, pattern, ports
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.predictor import Predictor, channels_last
+from drivetrain.vision.target_answers import predictor_of
 
 ENGINES = ("torch", "onnx")
 MOST_SIDE, MOST_PIXELS = 4096, 2048 * 2048
@@ -60,7 +61,7 @@ def load(folder: store.StrPath, *, engine: str = "torch") -> Predictor:
             f"{folder} is not a bundle, and only those have an ONNX model. "
             "Make one with: drivetrain export RUN -o BUNDLE --onnx"
         )
-    return prediction.load(folder, build=build_from)
+    return prediction.load(folder, build=build_from, make=predictor_of)
 
 
 def open_bundle(folder: store.StrPath, *, engine: str = "torch") -> Predictor:

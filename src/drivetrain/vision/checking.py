@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 from drivetrain.clean.duplicates import Duplicates, joined, same_content
 from drivetrain.clean.near_pictures import SIDE, near_pictures
+from drivetrain.data.items import Item
 from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import (
     duplicates_across,
@@ -28,12 +29,15 @@ from drivetrain.gate.items import (
     label_conflicts,
     unreadable,
 )
+from drivetrain.gate.telling import before_training
 from drivetrain.gate.worth import Worth, nearest_is_right, worth_of_copies
 from drivetrain.store import file_sha256
 from drivetrain.vision.data import Report, VisionData, from_csv, from_folder, from_names
 from drivetrain.vision.decode import PictureError, decode_array, in_threads
 
 MODEL = "the nearest picture of training"
+SECONDS = 3.0
+"""For near duplicates, before a training."""
 COARSE = 8
 """Pixels a side at which the nearest picture is looked for."""
 LEAST_SIDE, MOST_QUICKLY, BATCH = 64, 5000, 256
@@ -68,6 +72,14 @@ def check_quickly(data: VisionData, *, seconds: float | None = None) -> Findings
         seconds: time for the search for near duplicates.
     """
     return _checked(data, seconds, sealed=False, quick=True, report=None)
+
+
+def warned(data: VisionData) -> str:
+    """What `learner` writes of pictures before a training; see `gate.telling`."""
+    pattern = data.recipe.get("pattern")
+    more = "" if pattern is None else f", pattern={pattern!r}"
+    how = f"dt.vision.check({str(data.source)!r}{more})"
+    return before_training(check_quickly(data, seconds=SECONDS), how)
 
 
 def check_data(
@@ -113,7 +125,7 @@ def _checked(
             "near duplicates: the pictures are too small to tell them from others of a kind."
         )
     elif quick and (why := _why_not_quickly(data, len(asked))):
-        left_out.append(f"near duplicates: {why}. `drivetrain check` looks at the files.")
+        left_out.append(f"near duplicates: {why}.")
     else:
         if quick:
             thumbs, lost = _thumbs_in_memory(data, asked), 0
@@ -130,7 +142,7 @@ def _checked(
         if lost:
             left_out.append(f"{lost:,} pictures that could not be opened.")
     found = Duplicates.of(joined(pairs), ids, parts=[parts[at] for at in asked])
-    labels = ["" if parts[at] == "test" else data.items[at].label for at in asked]
+    labels = ["" if parts[at] == "test" else _label(data.items[at]) for at in asked]
 
     def worth(copies: np.ndarray) -> Worth | None:
         return None if thumbs is None else _worth(thumbs, labels, found.parts, copies)
@@ -145,6 +157,11 @@ def _checked(
     return Findings.of(
         str(data.source), findings, counts=data.counts(), looked=looked, left_out=left_out
     )
+
+
+def _label(item: Item) -> str:
+    """What a picture is said to be; of several targets all labels, any of which may contradict."""
+    return " / ".join((item.label, *item.others))
 
 
 def parts_of(data: VisionData) -> list[str]:

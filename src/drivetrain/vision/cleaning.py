@@ -21,6 +21,7 @@ from drivetrain.store import file_sha256
 from drivetrain.train.predictions import Predictions
 from drivetrain.vision.decode import load_upright
 from drivetrain.vision.normalise import Normalise
+from drivetrain.vision.targets import refuse
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -31,29 +32,42 @@ SIDE = 720
 
 
 def material_of(learner: Learner) -> Material:
-    """The training and validation pictures of a Learner, with what it says of each.
+    """The training and validation pictures of a Learner, and what it says of each when it is asked.
 
     Sealed pictures are not among them.
+    Raises: ConfigError: there are several targets.
     """
     application: Any = learner.application
     data, info = application.data, application.built.info
-    found = []
+    refuse(data.targets, "The cleaning page")
     items: list[Item] = []
     paths: dict[str, Path] = {}
-    for part in ("valid", "train"):
-        members = [data.items[index] for index in getattr(data.split, part)]
-        loader = BatchLoader(
-            data.pictures(part),
-            batch_size=application.settings["batch_size"],
-            transform=Normalise(info.mean, info.std),
-        )
-        found.append(learner.predictions(loader))
-        for member in members:
+    parts = [part for part in ("valid", "train") if len(getattr(data.split, part))]
+    for part in parts:
+        for member in (data.items[index] for index in getattr(data.split, part)):
             hash_ = data.hashes[member.id]
             items.append(Item(hash_, member.id, member.label, part))
             paths.setdefault(hash_, member.path)
+    number = {name: code for code, name in enumerate(data.classes)}
+
+    def ask() -> Predictions:
+        found = []
+        for part in parts:
+            loader = BatchLoader(
+                data.pictures(part),
+                batch_size=application.settings["batch_size"],
+                transform=Normalise(info.mean, info.std),
+            )
+            found.append(learner.predictions(loader))
+        return joined(found)
+
     return Material(
-        tuple(items), joined(found), Path(data.source), picture=lambda hash_: png(paths[hash_])
+        tuple(items),
+        torch.tensor([number[item.label] for item in items], dtype=torch.int64),
+        tuple(data.classes),
+        ask,
+        Path(data.source),
+        picture=lambda hash_: png(paths[hash_]),
     )
 
 

@@ -14,7 +14,7 @@ import hashlib
 import inspect
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from drivetrain._registry import did_you_mean, lookup
-from drivetrain.clean.patch import Patch
+from drivetrain.clean.patch import Patch, Setting
 from drivetrain.data.items import Item, Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders
 from drivetrain.data.split import Split, split_by_part, stratified_split
@@ -43,10 +43,19 @@ from drivetrain.vision.decode import (
     find_bad,
     picture_size,
 )
+from drivetrain.vision.listed import (
+    GetItems,
+    LabelOf,
+    PartOf,
+    StrPath,
+    find_again,
+    find_items,
+)
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.sealing import seal_of, with_test
 from drivetrain.vision.sources import Found, find_by_name, find_in_csv, find_in_folder
+from drivetrain.vision.targets import Targets, are_numbers, check_names, labels_of
 
 SMALL = 64
 """Pictures whose longer side is at most this many pixels are small: digits, icons."""
@@ -91,6 +100,7 @@ def from_csv(
     path_column: str | None = None,
     label_column: str | None = None,
     part_column: str | None = None,
+    targets: Sequence[str] | str | None = None,
     **options: Any,
 ) -> VisionData:
     """Pictures listed with their labels in a CSV.
@@ -101,17 +111,54 @@ def from_csv(
         path_column: which column names the files; found by its usual names.
         label_column: which column holds the labels; found by its usual names.
         part_column: which column says train, valid or test, if any.
+        targets: the columns of labels, where there are several: each picture is told its class of each.
+            One alone is the same as `label_column`.
         options: see `gather`.
     Raises: as `from_folder`.
     """
+    several: tuple[str, ...] = ()
+    if targets is not None:
+        if label_column is not None:
+            raise ConfigError("`targets` and `label_column` both name columns of labels. Give one.")
+        several = check_names(targets)
+        if len(several) == 1:
+            label_column, several = several[0], ()
     found = find_in_csv(
         os.fspath(table),
         folder=None if folder is None else os.fspath(folder),
         path_column=path_column,
         label_column=label_column,
         part_column=part_column,
+        targets=several,
     )
     return _gathered(found, options)
+
+
+def from_items(
+    folder: str | os.PathLike[str],
+    label: LabelOf,
+    *,
+    items: GetItems | Iterable[StrPath] | None = None,
+    split: PartOf | None = None,
+    **options: Any,
+) -> VisionData:
+    """Pictures that functions of your own find, label and split; see `vision.listed`.
+
+    Args:
+        folder: the source.
+        label: says what is on a picture, by its path; None or an empty string sets it aside.
+        items: gives the files of the source, or the files; by default all pictures below it.
+        split: says by the path whether a picture is of `train`, `valid` or `test`; None: as `valid` says.
+        options: see `gather`.
+    Raises: as `from_folder`; ConfigError: a function answers something else than is expected.
+    """
+    return _gathered(find_items(folder, label, items=items, split=split), options)
+
+
+def _from_list(
+    folder: str | os.PathLike[str], items: Sequence[Sequence[str]], **options: Any
+) -> VisionData:
+    return _gathered(find_again(folder, items), options)
 
 
 @dataclass
@@ -143,6 +190,8 @@ class VisionData:
     """Row of `pixels` of each item."""
     seal: Seal | None = None
     """What is known of the test part, which is closed; None where there is none."""
+    targets: Targets | None = None
+    """Where there are several targets: all of them; `classes` and `Item.label` are of the first."""
 
     def loaders(
         self,
@@ -152,7 +201,8 @@ class VisionData:
         batch_size: int = 64,
         augment: AugmentSettings | None = None,
     ) -> Loaders:
-        """Loaders of normalised batches `(inputs (B, 3, H, W) float32, targets (B,) int64)`.
+        """Loaders of normalised batches `(inputs (B, 3, H, W) float32, targets (B,) int64)`; of T targets
+        they are (B, T).
 
         Args:
             mean: a number a channel; also `std`: what the model was trained with.
@@ -177,25 +227,35 @@ class VisionData:
             valid=BatchLoader(self.pictures("valid"), transform=Normalise(mean, std), **common),
         )
 
-    def pictures(self, part: str) -> PictureData:
+    def pictures(self, part: str, *, target: int | None = None) -> PictureData:
         """The pictures of `train` or `valid` as a batch-first data set, with their ids.
 
         Those of `test` are sealed: they have not been opened, and are decoded when asked for.
+
+        Args:
+            part: of the split.
+            target: of several targets the one that is wanted, by its place; None gives all of them.
         """
         indices = getattr(self.split, part)
         members = [self.items[index] for index in indices]
-        number = {name: code for code, name in enumerate(self.classes)}
         rows = [self.rows[index] for index in indices if index in self.rows]
         is_cached = self.pixels is not None and len(rows) == len(members)
         return PictureData(
             [item.path for item in members],
-            torch.tensor([number[item.label] for item in members], dtype=torch.int64),
+            self._codes(members, target),
             size=self.size,
             resize=self.resize,
             pixels=self.pixels if is_cached else None,
             rows=torch.tensor(rows, dtype=torch.int64) if is_cached else None,
             ids=[item.id for item in members],
         )
+
+    def _codes(self, members: Sequence[Item], target: int | None) -> Tensor:
+        if self.targets is not None:
+            codes = self.targets.codes(members)
+            return codes if target is None else codes[:, target].contiguous()
+        number = {name: code for code, name in enumerate(self.classes)}
+        return torch.tensor([number[item.label] for item in members], dtype=torch.int64)
 
     def counts(self) -> dict[str, int]:
         """How many items train, validate, are sealed for the test, and were set aside."""
@@ -211,13 +271,19 @@ class VisionData:
         digest = hashlib.sha256()
         for index in sorted((*self.split.train, *self.split.valid)):
             item = self.items[index]
-            line = f"{item.id}\0{item.label}\0{self.hashes[item.id]}\n"
+            line = "\0".join((item.id, *labels_of(item), self.hashes[item.id])) + "\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def __str__(self) -> str:
         counts = self.counts()
         parts = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        if self.targets is not None:
+            pairs = zip(self.targets.names, self.targets.classes, strict=True)
+            told = "; ".join(
+                f"{name}: {len(found)} classes ({_names(found)})" for name, found in pairs
+            )
+            return f"{len(self.targets.names)} targets, {told}: {parts}"
         return f"{len(self.classes)} classes ({_names(self.classes)}): {parts}"
 
 
@@ -238,7 +304,7 @@ def gather(
     resize: str = "crop",
     valid: float = 0.2,
     test: float | str | os.PathLike[str] | None = None,
-    patch: Patch | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    patch: Setting | Sequence[Setting] | None = None,
     seed: int = 42,
     num_workers: int | None = None,
     cache_bytes: int = CACHE_BYTES,
@@ -254,8 +320,8 @@ def gather(
         valid: share for validation, of every class alike, where the source has no such part.
         test: share of every class that is sealed for a test, or a folder or CSV of pictures for it; None:
             the source's own part `test`, if it has one. See `vision.sealing`.
-        patch: changes of labels that `drivetrain clean` wrote, made before validation is drawn; the files
-            and what is sealed stay as they are.
+        patch: changes of labels that `drivetrain clean` wrote, of one or several people, made
+            before validation is drawn; the files and what is sealed stay as they are.
         seed: of the split.
         num_workers: threads that decode; None for one a core.
         cache_bytes: decoded pictures are kept in memory up to so many bytes.
@@ -297,6 +363,17 @@ def gather(
     classes = _classes(items, parts, found)
     split = _split(items, parts, valid, seed, choices)
     items, split, extra = _without_unknown(items, split, classes)
+    targets = None
+    if found.targets:
+        targets, split, more = _targets(found, classes, items, split)
+        extra += more
+        if split.method == "stratified":
+            choices.add(
+                "split",
+                split.method,
+                reason=f"{valid:.0%} of every class of {targets.names[0]}, the first target, validates",
+                change="--valid SHARE, or name another target first",
+            )
     hashes = _hashes([item for index, item in enumerate(items) if index in rows], workers)
     seal = seal_of([items[i] for i in split.test], workers, _how_sealed(test))
     if test is not None and seal is not None:
@@ -321,8 +398,11 @@ def gather(
         task=Task(
             application="vision",
             inputs="picture",
-            target="class",
-            classes=classes,
+            target="class" if targets is None else f"class of {', '.join(targets.names)}",
+            classes=classes if targets is None else (),
+            targets={}
+            if targets is None
+            else dict(zip(targets.names, targets.classes, strict=True)),
             source=str(found.source),
             found_by=found.found_by,
             labelled_by=found.labelled_by,
@@ -344,6 +424,7 @@ def gather(
         pixels=pixels,
         rows=rows,
         seal=seal,
+        targets=targets,
     )
 
 
@@ -371,6 +452,7 @@ def gather_again(recipe: Mapping[str, Any], **options: Any) -> VisionData:
         "folder": from_folder,
         "names": from_names,
         "csv": from_csv,
+        "items": _from_list,
     }[kind]
     return maker(source, **given, **options)
 
@@ -494,6 +576,49 @@ def _without_unknown(
             "The class folders below train/ and valid/ must have the same names."
         )
     return items, Split(split.train, valid, split.test, split.method), aside
+
+
+def _targets(
+    found: Found, classes: tuple[str, ...], items: list[Item], split: Split
+) -> tuple[Targets, Split, list[Quarantined]]:
+    """Several targets, and the split without those that validate a class which no item trains.
+
+    Raises: DataError: a target has one class only, or is a quantity.
+    """
+    all_classes: list[tuple[str, ...]] = [classes]
+    aside: list[Quarantined] = []
+    for place, name in enumerate(found.targets[1:], start=1):
+        trained = sorted({labels_of(items[index])[place] for index in split.train})
+        if len(trained) < 2:
+            raise DataError(
+                f"The target {name!r} of {found.source} has one class among the training pictures, "
+                f"{trained[0]!r}: there is nothing to tell apart. Leave this target out."
+            )
+        known = set(trained)
+        for index in split.valid:
+            label = labels_of(items[index])[place]
+            if label not in known:
+                text = f"Its class {label!r} of {name!r} has no training picture."
+                aside.append(Quarantined(items[index].id, "unknown-class", text))
+        all_classes.append(tuple(trained))
+    for name, known_classes in zip(found.targets, all_classes, strict=True):
+        if are_numbers(known_classes):
+            raise DataError(
+                f"The target {name!r} of {found.source} holds {len(known_classes):,} different numbers, "
+                f"such as {known_classes[0]}, and each would be a class of its own. Numbers are not told "
+                "from pictures: leave this target out, or write a few classes in their place."
+            )
+    refused = {entry.id for entry in aside}
+    valid = tuple(index for index in split.valid if items[index].id not in refused)
+    if not valid:
+        raise DataError(
+            f"No validation picture of {found.source} has a class of each target that is trained. Take "
+            "rare classes together, or leave a target out."
+        )
+    targets = Targets(found.targets, tuple(all_classes))
+    first = {entry.id: entry for entry in reversed(aside)}  # one reason a picture does
+    kept = Split(split.train, valid, split.test, split.method)
+    return targets, kept, list(first.values())
 
 
 def _refuse_if_unusable(found: Found, good: int, bad: Sequence[Quarantined]) -> None:

@@ -15,9 +15,22 @@ from drivetrain.models.device import MOST_THREADS
 from drivetrain.vision.resize_methods import RESIZE_METHODS, check_size
 
 MOST_CLASSES = 1_000_000
+MOST_TARGETS = 1_000
+MOST_WEIGHT = 1e9
 LABEL_LETTERS = 1_000
 LARGEST_SCALE = 1e6
 """Of mean and std, and of 1 / std: pixels lie in [0, 1], and anything near this is a mistake."""
+
+
+@dataclass(frozen=True)
+class TargetOf:
+    """One of several targets of a model."""
+
+    name: str
+    classes: tuple[str, ...]
+    """Labels in the order of its scores."""
+    weight: float
+    """How much it counts in the loss."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,8 @@ class Described:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     num_threads: int | None
+    targets: tuple[TargetOf, ...] = ()
+    """Where there are several; `classes` is empty then."""
 
 
 def read_description(description: Mapping[str, Any]) -> Described:
@@ -48,9 +63,12 @@ def read_description(description: Mapping[str, Any]) -> Described:
     for name in ("size", "resize", "mean", "std"):
         if name not in prepared:
             raise ValueError(f"its model.json has no '{name}'")
-    classes = _classes(description.get("classes"))
+    targets = _targets(description["targets"]) if "targets" in description else ()
+    classes = () if targets else _classes(description.get("classes"))
     scores = model.get("num_classes", len(classes))
-    if type(scores) is not int or scores != len(classes):
+    if targets and scores != [len(one.classes) for one in targets]:
+        raise ValueError("its heads do not give a score for each class of its targets")
+    if not targets and (type(scores) is not int or scores != len(classes)):
         raise ValueError(f"it gives {str(scores)[:40]} scores for {len(classes)} classes")
     if not isinstance(prepared["resize"], str) or prepared["resize"] not in RESIZE_METHODS:
         raise ValueError(f"its 'resize' is none of {', '.join(RESIZE_METHODS)}")
@@ -61,8 +79,30 @@ def read_description(description: Mapping[str, Any]) -> Described:
     if threads is not None and not (type(threads) is int and 1 <= threads <= MOST_THREADS):
         raise ValueError(f"its 'num_threads' is not a number from 1 to {MOST_THREADS}")
     return Described(
-        model, classes, _size(prepared["size"]), prepared["resize"], mean, std, threads
+        model, classes, _size(prepared["size"]), prepared["resize"], mean, std, threads, targets
     )
+
+
+def _targets(value: Any) -> tuple[TargetOf, ...]:
+    if not isinstance(value, list) or not 1 < len(value) <= MOST_TARGETS:
+        raise ValueError(f"its 'targets' are not a list of 2 to {MOST_TARGETS}")
+    found: dict[str, TargetOf] = {}
+    for one in value:
+        name = one.get("name") if isinstance(one, Mapping) else None
+        if not isinstance(name, str) or not 0 < len(name) <= LABEL_LETTERS or name in found:
+            raise ValueError("one of its 'targets' has no name of its own")
+        assert isinstance(one, Mapping), "it has a name"
+        weight = one.get("weight")
+        if (
+            not isinstance(weight, int | float)
+            or isinstance(weight, bool)
+            or not 0 <= weight <= MOST_WEIGHT
+        ):
+            raise ValueError(f"the 'weight' of {name!r} is not a number from 0 to {MOST_WEIGHT:g}")
+        found[name] = TargetOf(name, _classes(one.get("classes")), float(weight))
+    if not any(one.weight for one in found.values()):
+        raise ValueError("the weights of its 'targets' are all 0")
+    return tuple(found.values())
 
 
 def _classes(value: Any) -> tuple[str, ...]:

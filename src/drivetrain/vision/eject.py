@@ -27,6 +27,7 @@ from drivetrain.models import timm_body, weights as trained
 from drivetrain.models.picture import PictureModel
 from drivetrain.models.table import model_info
 from drivetrain.nn import PictureHead
+from drivetrain.nn.heads import PictureHeads
 from drivetrain.randomness import derive, item_keys, permutation
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
 from drivetrain.vision.augment import AugmentSettings, augmented
@@ -34,6 +35,7 @@ from drivetrain.vision.decode import PICTURE_SUFFIXES, upright
 from drivetrain.vision.formats import identify, read_source
 from drivetrain.vision.normalise import normalised
 from drivetrain.vision.resize_methods import RESIZE_METHODS
+from drivetrain.vision.targets import labels_of
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -152,7 +154,11 @@ class _Writer:
         return choices[choice].reason if choice in choices else "as asked"
 
     def _classes(self) -> None:
-        self._setting("CLASSES", tuple(self.data.classes), "in the order of the scores")
+        targets = self.data.targets
+        if targets is None:
+            self._setting("CLASSES", tuple(self.data.classes), "in the order of the scores")
+            return
+        self._setting("CLASSES", targets.classes, "of each target, in the order of the scores")
 
     # --- data -------------------------------------------------------------------------------------
 
@@ -171,6 +177,9 @@ class _Writer:
             )
         self.is_varied = AugmentSettings.from_json(settings["augment"]) != AugmentSettings.none()
         part = _PART_CACHED if data.pixels is not None else _PART_ON_DISK
+        if data.targets is not None:
+            told = f"(N, {len(data.targets.names)}) int64: which of its CLASSES each TARGET has"
+            part = part.replace("(N,) int64: which of CLASSES each is of", told)
         self.written.append(Written(part if self.is_varied else _without_keys(part), "data"))
         self._opening()
         self._finding(aside)
@@ -204,8 +213,17 @@ class _Writer:
         self.lifter.add_import(Import("PIL", "Image"))
         self.lifter.add_import(Import("numpy", "", "np"))
 
+    def _refuse_functions(self) -> None:
+        """Raises: EjectError: functions of the user's own found the pictures."""
+        if self.data.recipe["from"] == "items":
+            raise EjectError(
+                "Functions of your own found and labelled the pictures, and a script has no list of what "
+                "they said. Write that as a CSV of paths and labels, and train on it: vision.from_csv"
+            )
+
     def _finding(self, aside: dict[str, str]) -> None:
         data = self.data
+        self._refuse_functions()
         if data.recipe.get("patch") is not None:
             raise EjectError(
                 "Labels were changed by a patch, and a script would read those of the source. Change the "
@@ -235,6 +253,8 @@ class _Writer:
         else:
             raise EjectError(f"The split '{data.split.method}' has no plain form yet.")
         load = _LOAD_CACHED if data.pixels is not None else _LOAD_ON_DISK
+        if data.targets is not None:
+            load = load.replace(_CODES, _CODES_OF_TARGETS)
         if not self.is_varied:
             load = _without_keys(load)
             del uses["item_keys"]
@@ -300,19 +320,26 @@ class _Writer:
     def _listing(self) -> tuple[str, str, str]:
         """Pictures listed in a CSV."""
         data, recipe = self.data, self.data.recipe
-        found = {item.id: item.label for item in data.items}
+        found = {item.id: labels_of(item) for item in data.items}
         text = data.source.read_text("utf-8-sig")
         separator = max(",;\t", key=text.splitlines()[0].count)
         self._setting("PATH_COLUMN", recipe["path_column"], "of the CSV: where a picture lies")
-        self._setting("LABEL_COLUMN", recipe["label_column"], "what is to be seen on it")
+        if data.targets is None:
+            self._setting("LABEL_COLUMN", recipe["label_column"], "what is to be seen on it")
+            columns, label = [recipe["label_column"]], "rows[path][LABEL_COLUMN].strip()"
+        else:
+            self._setting("TARGETS", data.targets.names, "columns of what is to be seen on it")
+            columns, label = data.targets.names, "rows[path][TARGETS[0]].strip()"
         beside = os.path.relpath(recipe["folder"], data.source.parent)
         root = "table.parent" if beside == "." else f"table.parent / {beside!r}"
         skip = ""
         names = {q.id for q in data.quarantined}
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
-        path_column, label_column = recipe["path_column"], recipe["label_column"]
+        path_column = recipe["path_column"]
         listed = {
-            (row.get(path_column) or "").strip(): (row.get(label_column) or "").strip()
+            (row.get(path_column) or "").strip(): tuple(
+                [(row.get(column) or "").strip() for column in columns]
+            )
             for row in rows
         }
         if {k: v for k, v in listed.items() if k not in names} != found:
@@ -339,7 +366,7 @@ class _Writer:
         for module in ("csv",):
             self.lifter.add_import(Import(module))
         head = _READ.format(separator=separator, root=root, skip=skip)
-        return head, "rows[path][LABEL_COLUMN].strip()", "rows[path][PART_COLUMN] in {}_PARTS"
+        return head, label, "rows[path][PART_COLUMN] in {}_PARTS"
 
     def _fraction(self, uses: dict[str, Any]) -> str:
         fraction = self.application.settings.get("fraction", 1.0)
@@ -419,9 +446,12 @@ class _Writer:
             module, _, function = info.builder.partition(":")
             uses["make_body"] = f"{module}:{function}"
             lines.append(f"    body = make_body({description['in_channels']})")
-        text = _MAKE_MODEL.format(
+        text = _MAKE_MODEL if self.data.targets is None else _MAKE_MODEL_OF_TARGETS
+        text = text.format(
             body="\n".join(lines), features=body.num_features, channels=description["in_channels"]
         )
+        if self.data.targets is not None:
+            uses["PictureHeads"] = PictureHeads
         self.written.append(Written(text, "model", uses))
 
     def _weights(self, description: dict[str, Any], uses: dict[str, Any]) -> list[str]:
@@ -515,7 +545,13 @@ class _Writer:
         )
         self.written.append(
             Written(
-                _OUR_MODEL.format(channels=description["in_channels"], pretrained=repr(given)),
+                _OUR_MODEL.format(
+                    channels=description["in_channels"],
+                    pretrained=repr(given),
+                    count="len(CLASSES)"
+                    if self.data.targets is None
+                    else "[len(classes) for classes in CLASSES]",
+                ),
                 "model",
                 {
                     "create_model": "drivetrain.models.build:create_model",
@@ -526,6 +562,7 @@ class _Writer:
 
     def _our_loaders(self) -> None:
         data, settings = self.data, self.application.settings
+        self._refuse_functions()
         recipe = {k: v for k, v in data.recipe.items() if k not in ("from", "source", "seed")}
         options = ", ".join(
             f"{key}={tuple(value) if isinstance(value, list) else value!r}"
@@ -569,6 +606,9 @@ class _Writer:
         return "train, valid = load(arguments.data)\nmodel = make_model()"
 
     def _title(self, description: dict[str, Any]) -> str:
+        if self.data.targets is not None:
+            names = " and ".join(self.data.targets.names)
+            return f"Train {description['name']} to tell {names} of pictures"
         classes = self.data.classes
         some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else "")
         return (
@@ -578,6 +618,8 @@ class _Writer:
     def _data_help(self) -> str:
         if self.data.recipe["from"] == "names":
             return "folder of the pictures"
+        if self.data.recipe["from"] == "csv":
+            return "CSV with the paths of the pictures and their labels"
         if self.data.split.method == "folders":
             return "folder with train/ and valid/"
         return "folder with a folder a class"
@@ -676,6 +718,17 @@ _LOAD_CACHED = """    def part(indices: Sequence[int]) -> Part:
     return part(train), part(valid)
 """
 
+_CODES = "torch.tensor([CLASSES.index(labels[i]) for i in indices]),"
+_CODES_OF_TARGETS = """torch.tensor(
+                [
+                    [
+                        classes.index(rows[paths[i]][target].strip())
+                        for target, classes in zip(TARGETS, CLASSES, strict=True)
+                    ]
+                    for i in indices
+                ]
+            ),"""
+
 _LOAD_ON_DISK = """    def part(indices: Sequence[int]) -> Part:
         return Part(
             [paths[i] for i in indices],
@@ -737,6 +790,18 @@ def make_model() -> PictureModel:
     return PictureModel(body, head).to(memory_format=torch.channels_last)
 '''
 
+_MAKE_MODEL_OF_TARGETS = '''
+def make_model() -> PictureModel:
+    """The model before training; its random weights follow from the seed."""
+    torch.manual_seed(derive(SEED, "init", "body"))
+{body}
+    heads = []
+    for place, classes in enumerate(CLASSES):
+        torch.manual_seed(derive(SEED, "init", "head", *([place] if place else [])))
+        heads.append(PictureHead({features}, len(classes), dropout=DROPOUT))
+    return PictureModel(body, PictureHeads(heads)).to(memory_format=torch.channels_last)
+'''
+
 _PACKAGE_WEIGHTS = '''
 def load_pretrained() -> dict[str, Tensor]:
     """Trained weights from an installed package, under timm's names."""
@@ -770,7 +835,7 @@ def make_model() -> PictureModel:
     """The model before training; its random weights follow from the seed."""
     built = create_model(
         MODEL,
-        num_classes=len(CLASSES),
+        num_classes={count},
         in_channels={channels},
         pretrained={pretrained},
         dropout=DROPOUT,

@@ -40,22 +40,30 @@ from drivetrain.train.keeping import callbacks_from, record_of
 from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
 from drivetrain.train.parts import optimizer_record
-from drivetrain.train.run import Run, check_form, read_model, read_split, said_as_damage
+from drivetrain.train.predictions import Predictions
+from drivetrain.train.run import Run, check_form, read_model, said_as_damage
 from drivetrain.train.sealed import Opened, Seal, TestResult, sealed_record
-from drivetrain.vision import budget as budgets, exporting, predictor as prediction
+from drivetrain.vision import budget as budgets, exporting
 from drivetrain.vision.augment import AugmentSettings
 from drivetrain.vision.baselines import accuracy_record, majority_class, nearest_mean_image
 from drivetrain.vision.bundle import load
+from drivetrain.vision.checking import warned
 from drivetrain.vision.data import (
     Report,
     VisionData,
     from_csv,
     from_folder,
+    from_items,
     gather,
     gather_again,
 )
+from drivetrain.vision.described import TargetOf
+from drivetrain.vision.measure import trained_hashes
 from drivetrain.vision.predictor import Predictor, channels_last
 from drivetrain.vision.sealing import opened
+from drivetrain.vision.target_answers import predictor_of
+from drivetrain.vision.target_results import results_of
+from drivetrain.vision.targets import loss_of, metrics_of, refuse, several, weights_of
 
 PHOTO_MODEL = "tf_efficientnet_lite0"
 SMALL_MODEL = "resnet_tiny"
@@ -96,8 +104,8 @@ class VisionApplication:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels in the order of the scores."""
-        return self.data.classes
+        """Labels in the order of the scores; of several targets none, each has its own."""
+        return self.data.classes if self.data.targets is None else ()
 
     def record(self) -> dict[str, Any]:
         """The part of `run.json` from which data, model and Learner can be built again."""
@@ -142,6 +150,7 @@ class VisionApplication:
             "application": "vision",
             "model": self.built.description,
             "classes": list(self.classes),
+            **self._targets_record(),
             "preprocessing": {
                 "size": list(self.data.size),
                 "resize": self.data.resize,
@@ -150,6 +159,14 @@ class VisionApplication:
             },
             "num_threads": self.settings["num_threads"],
         }
+
+    def _targets_record(self) -> dict[str, Any]:
+        """Names, classes and weights of several targets; nothing of one."""
+        if self.data.targets is None:
+            return {}
+        weights = self.settings["target_weights"]
+        said = [one | {"weight": weights[one["name"]]} for one in self.data.targets.to_json()]
+        return {"targets": said}
 
     def train(self, learner: Learner, epochs: int | None) -> None:
         """`fine_tune` a pretrained model, `fit_one_cycle` one that starts from scratch."""
@@ -161,6 +178,14 @@ class VisionApplication:
     def results(self, learner: Learner) -> dict[str, Any]:
         """Accuracy with its interval, beside the baselines, on the validation pictures."""
         found = learner.evaluate()
+        if self.data.targets is not None:
+            return {
+                "task": "vision",
+                "model": self.built.description["name"],
+                "metrics": {"valid": {"loss": found.loss, **found.metrics}},
+                "targets": results_of(self.data, found),
+                "items": self.data.counts(),
+            }
         correct = round(found.metrics["accuracy"] * found.count)
         train, valid = self.data.pictures("train"), self.data.pictures("valid")
         count = len(self.classes)
@@ -186,9 +211,11 @@ class VisionApplication:
     def predictor(self, learner: Learner) -> Predictor:
         """The Learner's model as a `Predictor`, which sees what is trained later."""
         if self._predictor is None or self._predictor.model is not learner.model:
-            self._predictor = Predictor(
+            told = self._targets_record().get("targets", ())
+            self._predictor = predictor_of(
                 learner.model,
                 self.classes,
+                [TargetOf(one["name"], tuple(one["classes"]), one["weight"]) for one in told],
                 size=self.data.size,
                 resize=self.data.resize,
                 mean=self.built.info.mean,
@@ -198,12 +225,20 @@ class VisionApplication:
         self._predictor.num_threads = learner.num_threads
         return self._predictor
 
-    def predict(self, learner: Learner, source: Any) -> prediction.Prediction:
-        """The answer for one picture: a path, or the bytes of a file."""
+    def split_predictions(self, found: Predictions) -> Predictions:
+        """The record with one of each target, where there are several."""
+        return found if self.data.targets is None else self.data.targets.split(found)
+
+    def predict(self, learner: Learner, source: Any) -> Any:
+        """The answer for one picture, a path or the bytes of a file.
+
+        Returns: a `Prediction`; of several targets `TargetAnswers`.
+        """
         return self.predictor(learner).predict(source)
 
     def export(self, learner: Learner, folder: store.StrPath, **options: Any) -> Verified:
         """A bundle of the Learner's model; see `vision.export`."""
+        refuse(self.data.targets, "A bundle")
         record = record_of(learner) | {"results": learner.result()}
         weights = learner.model.state_dict()
         trained = exporting.Trained(record, self.model_record(), weights, self.data)
@@ -242,6 +277,8 @@ def learner(
     announce: bool | None = None,
     out: store.StrPath | None = None,
     report: Report | None = None,
+    targets: Sequence[str] | str | None = None,
+    target_weights: Mapping[str, float] | None = None,
     **data_options: Any,
 ) -> Learner:
     """A Learner that classifies pictures; what is not given is chosen, and said.
@@ -272,18 +309,28 @@ def learner(
         announce: say on stderr what was found and chosen, with reasons; by default as `progress`.
         out: folder of the run; None writes nothing until `save`.
         report: is told how far opening the pictures is.
-        data_options: `size`, `resize`, `valid` …, see `vision.from_folder`.
+        targets: columns of a CSV with labels, where there are several: one body then has a head for each,
+            and each is measured, `disease accuracy`. See docs/decisions/0025-several-targets.md.
+        target_weights: how much each target counts in the loss, by its name, from 0 up; 1 where none is
+            given.
+        data_options: `size`, `resize`, `valid` …, see `vision.from_folder`; and `label`, `items`,
+            `split`, functions of your own, see `vision.from_items`.
     Raises: DataError, ConfigError, UnknownNameError: with what is wrong and what to do.
     """
     began = time.perf_counter()
-    data = _data(source, seed, report, data_options)
+    data = _data(source, seed, report, data_options, targets)
+    weights = weights_of(target_weights, data.targets)
     seed = data.seed if seed is None else seed
     choices = data.choices
     whole, data = data, _share(data, fraction, seed)
     is_small = data.are_small
     name = _model_name(model, is_small, choices)
     built = create_model(
-        name, num_classes=len(data.classes), pretrained=pretrained, dropout=dropout, seed=seed
+        name,
+        num_classes=len(data.classes) if data.targets is None else data.targets.sizes,
+        pretrained=pretrained,
+        dropout=dropout,
+        seed=seed,
     )
     choices.add(
         "weights",
@@ -291,7 +338,10 @@ def learner(
         reason=built.note,
         change="--set pretrained=false",
     )
-    loss = chosen_loss(loss_fn, "class", choices)
+    if data.targets is None:
+        loss = chosen_loss(loss_fn, "class", choices)
+    else:
+        loss = loss_of(loss_fn, data.targets, weights, choices)
     make_optimizer = chosen_optimizer(optimizer, choices, factory="vision.learner")
     settings: dict[str, Any] = {
         "batch_size": _batch_size(batch_size, len(data.split.train), built.is_pretrained, choices),
@@ -306,6 +356,8 @@ def learner(
         "pretrained": pretrained if isinstance(pretrained, bool) else os.path.abspath(pretrained),
         "initial_sha256": store.weights_sha256(built.model.state_dict()),
     }
+    if data.targets is not None:
+        settings["target_weights"] = dict(zip(data.targets.names, weights, strict=True))
     plan = _plan(built.is_pretrained, epochs, lr, choices)
     choices.add("seed", seed, reason="the same seed gives the same bits", change="--seed N")
     application = VisionApplication(data, built, settings, plan, whole=whole)
@@ -314,7 +366,9 @@ def learner(
         application.loaders(),
         loss,
         make_optimizer,
-        metrics=_metrics(metrics),
+        metrics=_metrics(metrics)
+        if data.targets is None
+        else metrics_of(_metrics(metrics), data.targets),
         callbacks=callbacks,
         lr=plan["lr"],
         weight_decay=weight_decay,
@@ -325,11 +379,13 @@ def learner(
         application=application,
     )
     run = None if out is None else Run.create(out)
+    is_announced = progress if announce is None else announce
+    said = warned(data) if is_announced else ""  # looks at the pictures as they were asked for
     if minutes is not None:
         where = None if run is None else run.folder
         plan_within(found, minutes, epochs=epochs, began=began, folder=where, report=report)
-    if progress if announce is None else announce:
-        sys.stderr.write(f"{application.data}\n{choices}\n")
+    if is_announced:
+        sys.stderr.write(f"{application.data}\n{choices}\n{said}")
     if run is not None:
         found.start_run(run)
     return found
@@ -409,6 +465,8 @@ def export(
     weights, described = read_model(run)
     if described.get("application") != "vision":
         raise RunError(f"{run} is not a run of pictures.")
+    if "targets" in described:
+        raise ConfigError(several([one["name"] for one in described["targets"]], "A bundle"))
     data = None
     if options.get("golden", exporting.GOLDEN) or options.get("guard", True):
         try:
@@ -426,14 +484,7 @@ def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str,
 
     Raises: RunError: no model. DataError: nothing in `source` can be measured.
     """
-    known: dict[str, str] = {}
-    split = Path(folder) / "split.json"
-    if split.exists():
-        record = read_split(split)
-        hashes, train = record.get("sha256", {}), record.get("train")
-        names = [name for name in train if isinstance(name, str)] if isinstance(train, list) else []
-        known = {name: str(hashes[name]) for name in names if name in hashes}
-    return load(folder).evaluate(source, known=known)
+    return load(folder).evaluate(source, known=trained_hashes(folder))
 
 
 def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
@@ -553,6 +604,7 @@ def reopen(
             epochs=plan["epochs"],
             weight_decay=settings["weight_decay"],
             dropout=settings["dropout"],
+            target_weights=settings.get("target_weights"),
             seed=record["seed"],
             num_threads=settings["num_threads"],
             callbacks=callbacks_from(record["callbacks"]) if callbacks is None else callbacks,
@@ -594,8 +646,10 @@ def _data(
     seed: int | None,
     report: Report | None,
     options: dict[str, Any],
+    targets: Sequence[str] | str | None,
 ) -> VisionData:
     known = [*inspect.signature(gather).parameters, *inspect.signature(learner).parameters]
+    known += ["label", "items", "split"]
     for name in options:
         if name not in known:
             raise ConfigError(
@@ -603,13 +657,29 @@ def _data(
                 "`help(drivetrain.vision.learner)` lists them."
             )
     if isinstance(source, VisionData):
-        if options:
+        names = [*options, *(["targets"] if targets is not None else [])]
+        if names:
             raise ConfigError(
-                f"{', '.join(options)}: the data is made already. Give it to `vision.from_folder`."
+                f"{', '.join(names)}: the data is made already. Give it to `vision.from_folder`."
             )
         return source
     given: dict[str, Any] = options | {"report": report} | ({} if seed is None else {"seed": seed})
-    return (from_csv if Path(source).suffix.lower() == ".csv" else from_folder)(source, **given)
+    is_csv = Path(source).suffix.lower() == ".csv"
+    if targets is not None and not is_csv:
+        raise ConfigError(
+            f"`targets` are columns of a CSV, and {source} is none. List the pictures in one, with a "
+            "column of labels for each target."
+        )
+    if targets is not None:
+        given["targets"] = targets
+    own = [name for name in ("items", "split") if name in given]
+    if own and "label" not in given:
+        raise ConfigError(
+            f"`{own[0]}` is of functions of your own: say by `label` what is on a picture, too."
+        )
+    if "label" in given:
+        return from_items(source, **given)
+    return (from_csv if is_csv else from_folder)(source, **given)
 
 
 def _share(data: VisionData, fraction: float, seed: int) -> VisionData:

@@ -18,6 +18,7 @@ from drivetrain.metrics import metric
 from drivetrain.models.device import threads
 from drivetrain.store import file_sha256
 from drivetrain.train.loop import evaluate
+from drivetrain.train.run import read_split
 from drivetrain.vision.baselines import accuracy_record
 from drivetrain.vision.decode import decode_all
 from drivetrain.vision.pictures import PictureData
@@ -32,31 +33,7 @@ def measured(
     known: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Metrics on labelled pictures; what `Predictor.evaluate` answers, with its arguments and errors."""
-    path = Path(source)
-    found = find_in_csv(path) if path.suffix.lower() == ".csv" else find_in_folder(path)
-    items, aside = _measurable(found, predictor.classes)
-    pixels, good, bad = decode_all(
-        [item.path for item in items],
-        size=predictor.size,
-        resize=predictor.resize,
-        num_workers=os.cpu_count() or 1,
-        ids=[item.id for item in items],
-    )
-    if not good:
-        raise DataError(
-            f"None of the {len(bad)} pictures in {source} can be used. "
-            f"The first: {bad[0].id}: {bad[0].detail}"
-        )
-    kept = [items[index] for index in good]
-    number = {name: code for code, name in enumerate(predictor.classes)}
-    targets = torch.tensor([number[item.label] for item in kept])
-    data = PictureData(
-        [item.path for item in kept],
-        targets,
-        size=predictor.size,
-        resize=predictor.resize,
-        pixels=pixels,
-    )
+    data, aside = labelled_pictures(predictor, source)
     loader = BatchLoader(data, batch_size=BATCH, transform=predictor.normalise)
     with threads(predictor.num_threads):
         result = evaluate(
@@ -77,9 +54,44 @@ def measured(
         "metrics": {"loss": result.loss, **result.metrics},
         "interval": accuracy_record(correct, result.count)["interval"],
         "items": result.count,
-        "quarantined": [entry.to_json() for entry in aside + bad],
-        "trained_on": _count_known([item.path for item in kept], known or {}),
+        "quarantined": [entry.to_json() for entry in aside],
+        "trained_on": count_known(data, known or {}),
     }
+
+
+def labelled_pictures(
+    predictor: Predictor, source: str | os.PathLike[str]
+) -> tuple[PictureData, list[Quarantined]]:
+    """The pictures of a source that can be measured, decoded, and those that were set aside.
+
+    Raises: DataError: none can.
+    """
+    path = Path(source)
+    found = find_in_csv(path) if path.suffix.lower() == ".csv" else find_in_folder(path)
+    items, aside = _measurable(found, predictor.classes)
+    pixels, good, bad = decode_all(
+        [item.path for item in items],
+        size=predictor.size,
+        resize=predictor.resize,
+        num_workers=os.cpu_count() or 1,
+        ids=[item.id for item in items],
+    )
+    if not good:
+        raise DataError(
+            f"None of the {len(bad)} pictures in {source} can be used. "
+            f"The first: {bad[0].id}: {bad[0].detail}"
+        )
+    kept = [items[index] for index in good]
+    number = {name: code for code, name in enumerate(predictor.classes)}
+    data = PictureData(
+        [item.path for item in kept],
+        torch.tensor([number[item.label] for item in kept]),
+        size=predictor.size,
+        resize=predictor.resize,
+        pixels=pixels,
+        ids=[item.id for item in kept],
+    )
+    return data, aside + bad
 
 
 def _measurable(found: Found, classes: Sequence[str]) -> tuple[list[Item], list[Quarantined]]:
@@ -105,9 +117,20 @@ def _measurable(found: Found, classes: Sequence[str]) -> tuple[list[Item], list[
     return items, aside
 
 
-def _count_known(paths: Sequence[Path], known: Mapping[str, str]) -> int:
+def count_known(data: PictureData, known: Mapping[str, str]) -> int:
     """How many of the files are, byte for byte, among the known ones."""
     if not known:
         return 0
     hashes = set(known.values())
-    return sum(file_sha256(path) in hashes for path in paths)
+    return sum(file_sha256(path) in hashes for path in data.paths)
+
+
+def trained_hashes(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """SHA-256 of the pictures that a run was trained on, by id; none where the folder is no run."""
+    path = Path(folder) / "split.json"
+    if not path.exists():
+        return {}
+    record = read_split(path)
+    hashes, train = record.get("sha256", {}), record.get("train")
+    names = [name for name in train if isinstance(name, str)] if isinstance(train, list) else []
+    return {name: str(hashes[name]) for name in names if name in hashes}

@@ -23,7 +23,7 @@ class PictureData:
 
     Args:
         paths: N files.
-        targets: (N,) int64.
+        targets: (N,) int64; or (N, T), of T targets.
         size: (height, width) in pixels, or one number for squares.
         resize: crop, squish or pad; see `open_picture`.
         pixels: (M, 3, height, width) uint8, decoded pictures (`decode_all` gives them). None: each batch
@@ -51,7 +51,7 @@ class PictureData:
         self.size = check_size(size)
         self.resize = resize
         lookup(RESIZE_METHODS, resize, what="resize method")
-        if targets.shape != (len(self.paths),):
+        if targets.ndim not in (1, 2) or len(targets) != len(self.paths):
             raise ShapeError(
                 f"`targets` must be ({len(self.paths)},), one for each path. "
                 f"Got {tuple(targets.shape)}."
@@ -63,7 +63,7 @@ class PictureData:
         return len(self.paths)
 
     def __getitems__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) uint8, channels last, and (B,) int64, for `indices` (B,) int64.
+        """(B, 3, H, W) uint8, channels last, and (B,) or (B, T) int64, for `indices` (B,) int64.
 
         Raises: PictureError: a file that was good when it was checked is gone or damaged now.
         """

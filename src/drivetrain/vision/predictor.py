@@ -153,7 +153,7 @@ class Predictor:
                 scores, features = self.engine(pixels)
         self._check(scores, names)
         if self.guard is None or features is None:
-            return self._predictions(names, scores.softmax(dim=1), None), None
+            return self._predictions(names, self._probs(scores), None), None
         with threads(self.num_threads):
             judged = self.guard.judge(scores, features)
         guarded = [
@@ -170,6 +170,9 @@ class Predictor:
             )
         ]
         return self._predictions(names, judged.probs, guarded), features
+
+    def _probs(self, scores: Tensor) -> Tensor:
+        return scores.softmax(dim=1)
 
     def _check(self, scores: Tensor, names: Sequence[str]) -> None:
         """A damaged or foreign model is told by what it answers, and not passed on as a probability."""
@@ -208,11 +211,18 @@ def batch_size(height: int, width: int) -> int:
     return max(1, min(BATCH, PIXELS_AT_ONCE // (height * width)))
 
 
-def load(folder: str | os.PathLike[str], *, build: Callable[..., nn.Module]) -> Predictor:
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    build: Callable[..., nn.Module],
+    make: Callable[..., Predictor] | None = None,
+) -> Predictor:
     """The Predictor of a run folder or a model folder; nothing in the folder is executed.
 
     Args:
         build: makes the model from its description.
+        make: makes the Predictor: `target_answers.predictor_of`, for several targets too; by default of
+            one target.
     Raises: RunError: there is no model, or it is damaged, or of another application.
     """
     from drivetrain.train.run import read_model  # runs are the training stack's
@@ -229,15 +239,25 @@ def load(folder: str | os.PathLike[str], *, build: Callable[..., nn.Module]) -> 
         check_fit(build(found.model), tensors, what=str(folder))
     model = build(found.model)
     load_weights(model, tensors, what=str(folder))
-    return Predictor(
+    if make is None and found.targets:
+        raise RunError(f"{folder} is of several targets. Open it by `drivetrain.vision.load`.")
+    return (make or _of_one)(
         channels_last(model.eval()),
         found.classes,
+        found.targets,
         size=found.size,
         resize=found.resize,
         mean=found.mean,
         std=found.std,
         num_threads=found.num_threads,
     )
+
+
+def _of_one(
+    model: nn.Module, classes: Sequence[str], targets: Sequence[Any], **options: Any
+) -> Predictor:
+    assert not targets, "asked before"
+    return Predictor(model, classes, **options)
 
 
 def channels_last(model: nn.Module) -> nn.Module:

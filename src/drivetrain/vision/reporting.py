@@ -16,16 +16,22 @@ from drivetrain import store
 from drivetrain._optional import require
 from drivetrain.errors import DrivetrainError, MissingPackageError
 from drivetrain.interpret.activation_maps import grad_cam
+from drivetrain.interpret.head_inputs import Caught, head_inputs
+from drivetrain.interpret.map_items import MapItems
 from drivetrain.models.device import threads
 from drivetrain.models.summary import summarize
 from drivetrain.randomness import preserved
 from drivetrain.report.evidence import Baseline, Evidence, Look, Shown
 from drivetrain.train.learner import Learner
+from drivetrain.train.predictions import Predictions
 from drivetrain.vision.data import Report, VisionData
+from drivetrain.vision.galleries import galleries
 from drivetrain.vision.hand_features import hand_baseline
 from drivetrain.vision.learner import VisionApplication, reopen
+from drivetrain.vision.mapping import mapped
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
+from drivetrain.vision.targets import refuse
 
 SIDE = 176
 """Pixels a side at most of a picture in a report."""
@@ -53,9 +59,12 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
     application = learner.application
     assert isinstance(application, VisionApplication), "reopened as one"
     data = application.data
+    refuse(data.targets, "A report")
     train, valid = data.pictures("train"), data.pictures("valid")
     count = len(data.classes)
     baselines, notes = _hand(train, valid, learner.seed)
+    with head_inputs(learner.model) as caught:
+        found = learner.predictions()
     return Evidence(
         noun="pictures",
         classes=data.classes,
@@ -64,13 +73,23 @@ def evidence(folder: store.StrPath, *, report: Report | None = None) -> Evidence
             for part, pictures in (("train", train), ("valid", valid))
         },
         samples=_samples(train, data),
-        predictions=learner.predictions(),
+        predictions=found,
         show=_Show(learner, application, valid),
         facts=facts(valid),
         layers=_layers(learner, application),
         baselines=baselines,
         notes=notes,
+        galleries=galleries(learner, look),
+        map=_map(caught, found, valid),
     )
+
+
+def _map(caught: Caught, found: Predictions, valid: PictureData) -> MapItems | None:
+    """None of a model that ends in no linear layer."""
+    try:
+        return mapped(caught, found, valid)
+    except DrivetrainError:
+        return None
 
 
 def _hand(train: PictureData, valid: PictureData, seed: int) -> tuple[list[Baseline], list[str]]:

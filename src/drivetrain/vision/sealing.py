@@ -25,10 +25,12 @@ from drivetrain.models.device import threads
 from drivetrain.train import sealed
 from drivetrain.train.loop import evaluate
 from drivetrain.train.sealed import Opened, Seal
+from drivetrain.vision import target_results
 from drivetrain.vision.decode import decode_all
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.predictor import BATCH, Predictor
 from drivetrain.vision.sources import Found, find_in_csv, find_in_folder
+from drivetrain.vision.target_answers import TargetsPredictor
 
 if TYPE_CHECKING:
     from drivetrain.vision.data import VisionData
@@ -50,7 +52,7 @@ def with_test(found: Found, test: float | str | os.PathLike[str] | None, seed: i
         )
     parts = found.parts or ["train"] * len(found.items)
     if isinstance(test, str | os.PathLike):
-        more = _elsewhere(Path(test))
+        more = _elsewhere(Path(test), found.targets)
         return replace(found, items=[*found.items, *more], parts=[*parts, *["test"] * len(more)])
     if isinstance(test, bool) or not 0 < test < 1:
         raise ConfigError(
@@ -62,14 +64,19 @@ def with_test(found: Found, test: float | str | os.PathLike[str] | None, seed: i
     return replace(found, parts=["test" if i in chosen else p for i, p in enumerate(parts)])
 
 
-def _elsewhere(path: Path) -> list[Item]:
+def _elsewhere(path: Path, targets: tuple[str, ...]) -> list[Item]:
     """Pictures that lie elsewhere, named by their whole path."""
     if not path.exists():
         raise DataError(
             f"`test`: {path} does not exist. Give a share, a folder of pictures or a CSV."
         )
     is_csv = path.suffix.lower() == ".csv"
-    found = find_in_csv(path) if is_csv else find_in_folder(path)
+    if targets and not is_csv:
+        raise ConfigError(
+            f"`test`: {path} is no CSV, and the pictures have {len(targets)} targets. Give one with the "
+            f"columns {', '.join(targets)}, or a share."
+        )
+    found = find_in_csv(path, targets=targets) if is_csv else find_in_folder(path)
     parts = found.parts or ["test"] * len(found.items)
     wanted = "test" if "test" in parts else parts[0]
     return [
@@ -100,7 +107,9 @@ def seal_of(items: Sequence[Item], workers: int, how: str) -> Seal | None:
 
 
 def opened(predictor: Predictor, data: VisionData) -> Opened:
-    """Decode and measure the sealed pictures."""
+    """Decode and measure the sealed pictures; of several targets the interval is that of the first."""
+    if isinstance(predictor, TargetsPredictor):
+        return _targets_opened(predictor, data)
     known = {name: code for code, name in enumerate(predictor.classes)}
     items = [data.items[at] for at in data.split.test]
     asked = [item for item in items if item.label in known]
@@ -144,7 +153,31 @@ def opened(predictor: Predictor, data: VisionData) -> Opened:
     )
 
 
+def _targets_opened(predictor: TargetsPredictor, data: VisionData) -> Opened:
+    targets = target_results.targets_of(predictor)
+    items = [data.items[at] for at in data.split.test]
+    asked = [item for item in items if target_results.knows(targets, item)]
+    if not asked:
+        raise DataError(
+            "No sealed picture has a class of each target that was trained: nothing can be measured."
+        )
+    kept, pictures, _ = target_results.opened_pictures(predictor, targets, asked)
+    if not kept:
+        raise DataError(f"None of the {len(asked)} sealed pictures can be used.")
+    names = ("accuracy", "error_rate", "f1")
+    result, found = target_results.evaluated(predictor, targets, pictures, names)
+    return Opened(
+        {**result.metrics, "loss": result.loss},
+        found[0].interval,
+        result.count,
+        _fingerprint(items, data.num_workers),
+        len(items) - len(kept),
+    )
+
+
 def _fingerprint(items: Sequence[Item], workers: int) -> str:
     """Over labels and bytes."""
     hashes = hashes_of(items, workers)
-    return sealed.fingerprint(f"{item.label}\0{hashes[item.id]}" for item in items)
+    return sealed.fingerprint(
+        "\0".join((item.label, *item.others, hashes[item.id])) for item in items
+    )

@@ -44,6 +44,8 @@ class Found:
     found_by: str
     labelled_by: str
     recipe: dict[str, Any] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    """Names of the targets where there are several: `Item.label` is of the first."""
 
 
 def find_in_folder(folder: str | Path) -> Found:
@@ -135,6 +137,7 @@ def find_in_csv(
     path_column: str | None = None,
     label_column: str | None = None,
     part_column: str | None = None,
+    targets: Sequence[str] = (),
 ) -> Found:
     """Pictures listed in a CSV (comma, semicolon or tab; UTF-8; any line ends) with their labels.
 
@@ -145,11 +148,17 @@ def find_in_csv(
         label_column: by default a column named label, class, target … or the other one of two.
         part_column: `train`, `valid` or `test` for each row, or true for validation; by default a column
             named split, part or is_valid, where there is one.
+        targets: two or more columns of labels, in place of `label_column`. A row needs a label in each.
     Raises: DataError: no such file, no rows, or columns that cannot be told. ConfigError: no such column.
     """
     table = Path(table)
     rows, columns = _read_table(table)
-    path_column, label_column = _path_and_label(columns, path_column, label_column, table)
+    if targets:
+        path_column = _path_beside(columns, path_column, targets, table)
+        label_column, *others = targets
+    else:
+        path_column, label_column = _path_and_label(columns, path_column, label_column, table)
+        others = []
     part_column = _column(columns, part_column, _PART_NAMES, table)
     root = Path(folder) if folder is not None else table.parent
     found: dict[str, tuple[Item, str]] = {}
@@ -158,15 +167,19 @@ def find_in_csv(
     for line, row in rows:
         said = (row.get(path_column) or "").strip()
         label = (row.get(label_column) or "").strip()
+        more = tuple([(row.get(other) or "").strip() for other in others])
         path = root / said.replace("\\", "/")  # as written on Windows
         name = posixpath.normpath(item_id(path, root)) if said else f"line {line}"
         part = _part(row[part_column], table, line, part_column) if part_column else ""
         if problem := _problem(row, columns, said, label, path, line):
             aside.setdefault(name, Quarantined(name, *problem))
-        elif clash := _clash(found.get(name), label, part, line):
+        elif empty := [other for other, one in zip(others, more, strict=True) if not one]:
+            text = f"Line {line} has no label in the column {empty[0]!r}."
+            aside.setdefault(name, Quarantined(name, "no-label", text))
+        elif clash := _clash(found.get(name), (label, *more), part, line):
             clashes.setdefault(name, Quarantined(name, *clash))
         else:
-            found[name] = Item(name, path, label), part
+            found[name] = Item(name, path, label, more), part
     for name in clashes:
         del found[name]  # where two rows disagree, neither can be trusted
     aside = {name: entry for name, entry in aside.items() if name not in found} | clashes
@@ -184,15 +197,18 @@ def find_in_csv(
         list(aside.values()),
         table,
         found_by=f"the column {path_column!r} of the CSV, below {root}",
-        labelled_by=f"the column {label_column!r} of the CSV",
+        labelled_by=f"the column {label_column!r} of the CSV"
+        if not targets
+        else f"the columns {', '.join(map(repr, targets))} of the CSV",
         recipe={
             "from": "csv",
             "source": os.path.abspath(table),
             "folder": os.path.abspath(root),
             "path_column": path_column,
-            "label_column": label_column,
+            **({"targets": list(targets)} if targets else {"label_column": label_column}),
             "part_column": part_column,
         },
+        targets=tuple(targets),
     )
 
 
@@ -261,6 +277,29 @@ def _path_and_label(
     return path, label
 
 
+def _path_beside(
+    columns: Sequence[str], path_column: str | None, targets: Sequence[str], table: Path
+) -> str:
+    """The column of paths, where the columns of labels are named.
+
+    Raises: ConfigError: there is no such column, or it holds paths and labels at once.
+    """
+    for name in targets:
+        _column(columns, name, (), table)
+    free = [name for name in columns if name not in targets]
+    if not free:
+        raise ConfigError(
+            f"All columns of {table} are targets: {', '.join(columns)}. One of them has to hold the "
+            "paths of the pictures."
+        )
+    path = _column(columns, path_column, (), table) or _column(free, None, _PATH_NAMES, table)
+    if path in targets:
+        raise ConfigError(
+            f"The column {path!r} of {table} is the path of the pictures, and cannot be a target too."
+        )
+    return path or free[0]
+
+
 def _problem(
     row: dict[Any, Any], columns: Sequence[str], said: str, label: str, path: Path, line: int
 ) -> tuple[str, str] | None:
@@ -282,14 +321,15 @@ def _problem(
 
 
 def _clash(
-    before: tuple[Item, str] | None, label: str, part: str, line: int
+    before: tuple[Item, str] | None, labels: tuple[str, ...], part: str, line: int
 ) -> tuple[str, str] | None:
     """Reason and sentence why a row cannot be used beside an earlier one of the same file."""
     if before is None:
         return None
     item, earlier = before
-    if item.label != label:
-        return "two-labels", f"It is labelled {item.label!r} and, in line {line}, {label!r}."
+    for one, label in zip((item.label, *item.others), labels, strict=True):
+        if one != label:
+            return "two-labels", f"It is labelled {one!r} and, in line {line}, {label!r}."
     if earlier != part:
         return "two-parts", f"It is in {earlier} and, in line {line}, in {part}."
     return None

@@ -93,7 +93,11 @@ class TablePredictor:
         return None if self.guard is None else self.guard.shift(frame, self.seen)
 
     def evaluate(self, source: Any) -> dict[str, Any]:
-        """Metrics with an interval on labelled rows; see `TabularModel.evaluate`."""
+        """Metrics with an interval on labelled rows; see `TabularModel.evaluate`.
+
+        Args:
+            source: a file or a frame, with the target.
+        """
         return self.model.evaluate(source)
 
     # --- as of a model: `explain(predictor, "rows.csv")` asks for these ---------------------------
@@ -125,7 +129,12 @@ class TablePredictor:
         return Prepared(self.preprocess, frame)
 
     def of_frame(self, frame: Frame, notes: Sequence[str] = ()) -> RowPredictions:
-        """The answers for a frame of the model's columns, dates expanded."""
+        """The answers for a frame of the model's columns, dates expanded.
+
+        Args:
+            frame: N rows.
+            notes: what reading them found; kept with the answers.
+        """
         told = Notes()
         with threads(self.num_threads), np.errstate(all="ignore"):
             rows = Prepared(self.preprocess, frame, told)

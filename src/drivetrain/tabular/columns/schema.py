@@ -25,6 +25,7 @@ class Column:
     """What is known of a column."""
 
     name: str
+    """As the table has it."""
     kind: str
     """One of `KINDS`."""
     reason: str
@@ -34,6 +35,7 @@ class Column:
     distinct: int
     """Different values among the others."""
     rows: int
+    """Cells of the column."""
     date_format: str | None = None
     """How the dates of a text column are written, see `date_text`; None where they are no text."""
     number_format: str | None = None
@@ -46,6 +48,10 @@ class Column:
     @classmethod
     def from_json(cls, record: Any, where: str = "The schema") -> Column:
         """What `to_json` wrote.
+
+        Args:
+            record: plain JSON.
+            where: what it is read from, for a message.
 
         Raises: BundleError: it is something else.
         """
@@ -101,6 +107,9 @@ class Schema:
     @classmethod
     def from_json(cls, record: Any) -> Schema:
         """What `to_json` wrote.
+
+        Args:
+            record: plain JSON.
 
         Raises: BundleError: it is something else.
         """

@@ -150,19 +150,25 @@ class Tuned:
     name: str
     """Of the model."""
     data: TabularData
+    """The table that it was searched on."""
     history: History
+    """Every trial."""
     how: str
     """How the inner folds were made."""
     num_folds: int
+    """Inner folds of the training rows."""
     asked: int
     """Trials that were wanted."""
     default: Outcome
+    """The model as it is by default, on the validation rows."""
     tuned: Outcome
+    """The one that was found, on the same rows."""
     gain: float
     """What tuning gained on the validation rows; above zero is better, whatever the metric."""
     interval: tuple[float, float] | None
     """95% of the gain, both models measured on the same draws of rows."""
     seconds: float
+    """Spent in all."""
 
     @property
     def helped(self) -> bool:
