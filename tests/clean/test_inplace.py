@@ -164,6 +164,6 @@ def test_labels_that_are_no_class_and_sources_of_other_kinds_are_refused(tmp_pat
     ):
         apply(Patch({"0" * 64: Change("../x", "owl")}), source)
     with pytest.raises(
-        DataError, match=r"^Only pictures in class folders can be changed in place\. "
+        DataError, match=r"^Only files in class folders and CSV files can be changed in place\. "
     ):
         Source.of({"task": {"application": "text"}, "data": {"from": "folder"}})

@@ -88,12 +88,14 @@ def test_items_with_one_content_are_one_which_knows_what_the_others_are_called()
 
 @given(st.integers(1, 40), st.sampled_from(["picture", "text", "row"]))
 @settings(max_examples=20, deadline=None)
-def test_every_item_is_there_once_and_the_margins_rise(count: int, kind: str) -> None:
+def test_every_item_is_there_once_and_the_probabilities_of_the_labels_rise(
+    count: int, kind: str
+) -> None:
     items = make_items(count, kind)
     queue = Queue.of(items, predictions_of(items))
     assert sorted(row.item.name for row in queue.rows) == sorted(one.name for one in items)
-    margins = [row.margin for row in queue.rows]
-    assert margins == sorted(margins)
+    chances = [row.probability for row in queue.rows]
+    assert chances == sorted(chances)
     plain = queue.to_json()
     assert json.loads(store.to_json(plain)) == plain
     assert {one["kind"] for one in plain["items"]} == {kind}

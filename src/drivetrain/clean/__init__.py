@@ -1,5 +1,6 @@
 """Better data: labels that are probably wrong, items that are there twice, and edits that can be undone.
 
+    fold_of = dt.clean.assign_folds(5, strata=targets)  # each item is told of by a model without it
     found = dt.clean.label_issues(targets, probs)       # of probabilities out of fold
     found.order[:20], found.num_flagged
     pairs = dt.clean.near_texts(texts)                  # also near_pictures, near_rows
@@ -16,6 +17,7 @@ from drivetrain._lazy import install
 
 if TYPE_CHECKING:
     from drivetrain.clean.duplicates import Duplicates, NearPairs, joined, same_content
+    from drivetrain.clean.folds import FoldModel, OutOfFold, assign_folds, out_of_fold
     from drivetrain.clean.journal import Journal
     from drivetrain.clean.labels import LabelIssues, label_issues
     from drivetrain.clean.near_pictures import near_pictures
@@ -27,23 +29,28 @@ if TYPE_CHECKING:
 __all__ = [
     "Change",
     "Duplicates",
+    "FoldModel",
     "Item",
     "Journal",
     "LabelIssues",
     "NearPairs",
+    "OutOfFold",
     "Patch",
     "Queue",
+    "assign_folds",
     "joined",
     "label_issues",
     "merge",
     "near_pictures",
     "near_rows",
     "near_texts",
+    "out_of_fold",
     "same_content",
 ]
 
 _HOMES = {
     "duplicates": ("Duplicates", "NearPairs", "joined", "same_content"),
+    "folds": ("FoldModel", "OutOfFold", "assign_folds", "out_of_fold"),
     "journal": ("Journal",),
     "labels": ("LabelIssues", "label_issues"),
     "near_pictures": ("near_pictures",),

@@ -41,7 +41,11 @@ class NearPairs:
 
 
 def joined(found: Iterable[NearPairs]) -> NearPairs:
-    """All pairs of several answers on the same items, each pair once: exact where any says so."""
+    """All pairs of several answers on the same items, each pair once: exact where any says so.
+
+    Args:
+        found: pairs by position, of the same items.
+    """
     best: dict[tuple[int, int], tuple[float, bool]] = {}
     answers = list(found)
     for one in answers:
@@ -61,7 +65,11 @@ def joined(found: Iterable[NearPairs]) -> NearPairs:
 
 
 def same_content(hashes: Sequence[str]) -> NearPairs:
-    """Pairs of items with one hash, each with the first that has it. An empty hash equals none."""
+    """Pairs of items with one hash, each with the first that has it. An empty hash equals none.
+
+    Args:
+        hashes: (N,) the hash of each item.
+    """
     heads: dict[str, int] = {}
     head = [heads.setdefault(one, at) if one else at for at, one in enumerate(hashes)]
     again = [at for at, first in enumerate(head) if first < at]
@@ -94,12 +102,18 @@ class Duplicates:
     parts: tuple[str, ...]
     """(N,) the part of each item, such as train; empty where there are none."""
     found: NearPairs
+    """The pairs, by position."""
 
     @classmethod
     def of(
         cls, found: NearPairs, ids: Sequence[str], *, parts: Sequence[str] | None = None
     ) -> Duplicates:
         """Pairs of positions with the names of their items.
+
+        Args:
+            found: the pairs, by position.
+            ids: names of N items.
+            parts: (N,) the part of each item; None where there are none.
 
         Raises: ShapeError: fewer ids than a pair names, or not as many parts as ids.
         """

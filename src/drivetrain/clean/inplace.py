@@ -11,7 +11,7 @@ and what has changed by now is left alone. A folder named test is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -34,6 +34,8 @@ class Source:
 
     folder: Path
     classes: tuple[str, ...]
+    hash_of: Callable[[Path], str] = store.file_sha256
+    """A file -> the hash by which a patch knows it."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Source:
@@ -52,8 +54,8 @@ class Source:
         )
         if not (is_fit and isinstance(task, Mapping) and isinstance(data, Mapping)):
             raise DataError(
-                "Only pictures in class folders can be changed in place. Write a patch, and train with "
-                "it: drivetrain clean RUN --apply; drivetrain train SOURCE --patch FILE"
+                "Only files in class folders and CSV files can be changed in place. Write a patch, and "
+                "train with it: drivetrain clean RUN --apply; drivetrain train SOURCE --patch FILE"
             )
         folder = Path(data["source"])
         if not folder.is_dir():
@@ -140,7 +142,7 @@ def _planned(
     stale: list[str] = []
     taken: set[str] = set()
     for path, steps, depth in _files(source):
-        change = patch.changes.get(store.file_sha256(path))
+        change = patch.changes.get(source.hash_of(path))
         if change is None or change.label == steps[depth]:
             continue
         name = "/".join(steps)

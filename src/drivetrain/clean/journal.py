@@ -74,6 +74,9 @@ class Journal:
     """The edits of a file, read when it is opened and appended to.
 
     One process writes; the server holds the lock. Not safe for several threads: the caller locks.
+
+    Args:
+        path: of the file; it may not be there yet.
     """
 
     path: Path
@@ -133,11 +136,25 @@ class Journal:
         return self._append(action, item, by=by, key=key, label=label, was=was)
 
     def undo(self, *, by: str = "", key: str = "") -> Edit | None:
-        """Take back the last edit of `by` that stands; None where there is none."""
+        """Take back the last edit of `by` that stands; None where there is none.
+
+        Args:
+            by: who takes back.
+            key: of the request, so that one that is sent twice counts once.
+
+        Returns: the edit that this wrote; None where nothing of `by` stands.
+        """
         return self._turn("undo", by, key)
 
     def redo(self, *, by: str = "", key: str = "") -> Edit | None:
-        """Make the edit again that `by` undid last, unless `by` has decided anything since."""
+        """Make the edit again that `by` undid last, unless `by` has decided anything since.
+
+        Args:
+            by: who makes it again.
+            key: of the request, so that one that is sent twice counts once.
+
+        Returns: the edit that this wrote; None where there is nothing to make again.
+        """
         return self._turn("redo", by, key)
 
     def _turn(self, action: str, by: str, key: str) -> Edit | None:

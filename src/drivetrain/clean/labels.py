@@ -32,8 +32,10 @@ LEAST_KEPT = 5
 class LabelIssues:
     """How doubtful each label is."""
 
+    confidence: np.ndarray
+    """(N,) probability of the label, in [0, 1]; low is doubtful."""
     margin: np.ndarray
-    """(N,) probability of the label less that of the likeliest other, in [-1, 1]; low is doubtful."""
+    """(N,) probability of the label less that of the likeliest other, in [-1, 1]."""
     suggested: np.ndarray
     """(N,) int64, the likeliest class that is not the label."""
     flagged: np.ndarray
@@ -43,8 +45,12 @@ class LabelIssues:
 
     @property
     def order(self) -> np.ndarray:
-        """(N,) items, the most doubtful first: the cleaning queue; of equal ones the first."""
-        return np.argsort(self.margin, kind="stable")
+        """(N,) items, the most doubtful first: the cleaning queue; of equal ones the first.
+
+        By the probability of the label, which puts planted errors of many classes further up than the
+        margin does (docs/decisions/0024-out-of-fold.md).
+        """
+        return np.argsort(self.confidence, kind="stable")
 
     @property
     def num_flagged(self) -> int:
@@ -60,6 +66,7 @@ class LabelIssues:
     def to_json(self) -> dict[str, Any]:
         """All of it, plain."""
         return {
+            "confidence": self.confidence.tolist(),
             "margin": self.margin.tolist(),
             "suggested": self.suggested.tolist(),
             "flagged": self.flagged.tolist(),
@@ -75,6 +82,7 @@ def label_issues(targets: npt.ArrayLike, probs: npt.ArrayLike) -> LabelIssues:
         targets: (N,) class indices as they are labelled.
         probs: (N, C) probabilities of each item, from models that have not trained on it.
 
+    Returns: the items by how probably their label is wrong, and how many are flagged.
     Raises: ShapeError: shapes that do not fit. DataError: no items, a target that is no class, or rows
         that are no probabilities.
     """
@@ -88,7 +96,7 @@ def label_issues(targets: npt.ArrayLike, probs: npt.ArrayLike) -> LabelIssues:
     joint = _calibrated(_confident_joint(labels, chances), labels, classes)
     flagged = _pruned(joint, labels, chances)
     flagged &= chances.argmax(axis=1) != labels  # the model's own answer is no error
-    return LabelIssues(margin, suggested, flagged, joint)
+    return LabelIssues(own, margin, suggested, flagged, joint)
 
 
 def thresholds_of(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:

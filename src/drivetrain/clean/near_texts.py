@@ -8,8 +8,9 @@ bits: the share that two texts have in common of all that either has (Jaccard; B
 hashes of all texts brings those that share one together, and counting how often two meet is what they
 share, exactly: no draw decides who is compared. Two things keep that linear in the words:
 
-    a shingle of more than `MOST_SHARED` texts is boilerplate (a signature, a form), and brings nobody
-    together; it still counts when two texts that met are compared
+    a shingle of more than `MOST_SHARED` texts, of a signature or a form, brings each of them together
+    with the next one alone: texts that are all one are found as a chain, and those that share only the
+    form are told apart when they are compared
     of very many words only shingles with a hash of 0 modulo m are sorted, the same ones of every text
 
 A text of fewer than `LEAST_WORDS` words has only equal ones: there one word is a difference.
@@ -34,7 +35,7 @@ LEAST = 0.5
 LEAST_WORDS = 20
 """Words of a text that may be near to another."""
 MOST_SHARED = 16
-"""Texts that share a shingle, above which it brings nobody together."""
+"""Texts that share a shingle and are all brought together by it."""
 MOST_SORTED = 20_000_000
 """Shingles that are sorted at once; of more, a share is."""
 _WORD = re.compile(r"\w+")
@@ -142,19 +143,19 @@ def _near(sets: Sequence[np.ndarray], least: float) -> tuple[np.ndarray, np.ndar
     every, owner = every[order], owner[order]
     starts = np.flatnonzero(np.concatenate([[True], every[1:] != every[:-1]]))
     runs = np.diff(np.concatenate([starts, [len(every)]]))
-    starts, runs = (
-        starts[(runs > 1) & (runs <= MOST_SHARED)],
-        runs[(runs > 1) & (runs <= MOST_SHARED)],
-    )
-    keys = [
+    many = runs > MOST_SHARED
+    chained = np.flatnonzero(np.repeat(many, runs)[:-1] & (every[1:] == every[:-1]))
+    keys = [owner[chained] * len(sets) + owner[chained + 1]]
+    starts, runs = starts[~many], runs[~many]
+    keys += [
         owner[starts[runs > j] + i] * len(sets) + owner[starts[runs > j] + j]
         for j in range(1, MOST_SHARED)
         for i in range(j)
     ]  # a pair of texts for each shingle that they share
     met, times = np.unique(np.concatenate(keys), return_counts=True)
     left, right = met // len(sets), met % len(sets)
-    # With boilerplate left out they have met less often than they share; a tenth of what is asked for
-    # is enough to be compared in full.
+    # Those that share what many have may have met less often than they share; a tenth of what is asked
+    # for is enough to be compared in full.
     enough = times * thinned >= 0.1 * least * np.minimum(sizes[left], sizes[right])
     enough &= least * np.maximum(sizes[left], sizes[right]) <= np.minimum(sizes[left], sizes[right])
     left, right = left[enough], right[enough]

@@ -74,13 +74,19 @@ class Patch:
     """Item (SHA-256 of its content, hex) -> what becomes of it."""
 
     changes: Mapping[str, Change] = field(default_factory=dict)
+    """Hash of an item -> its change."""
 
     def __len__(self) -> int:
         return len(self.changes)
 
     @classmethod
     def of(cls, decisions: Mapping[str, Decision], names: Mapping[str, str] | None = None) -> Patch:
-        """The patch of what stands in a journal; what is kept as it is needs no change."""
+        """The patch of what stands in a journal; what is kept as it is needs no change.
+
+        Args:
+            decisions: item -> what stands of it.
+            names: item -> what it is called, for people.
+        """
         called = names or {}
         return cls(
             {
@@ -171,7 +177,14 @@ class Patch:
         }
 
     def write(self, path: store.StrPath) -> Path:
-        """Write it as JSON, for people to read and for version control. Raises: StorageError."""
+        """Write it as JSON, for people to read and for version control.
+
+        Args:
+            path: of the file; one that is there is replaced.
+
+        Returns: the path.
+        Raises: StorageError.
+        """
         store.write_text(path, store.to_json(self.to_json(), indent=2) + "\n")
         return Path(path)
 
@@ -179,6 +192,10 @@ class Patch:
     def read(cls, path: store.StrPath) -> Patch:
         """Read what `write` wrote.
 
+        Args:
+            path: of the file.
+
+        Returns: the patch.
         Raises: RunError: it is missing, or no JSON. DataError: it is no patch, or of a later version.
         """
         return cls.from_json(store.read_json(path), path)
@@ -186,6 +203,10 @@ class Patch:
     @classmethod
     def from_json(cls, value: Any, path: store.StrPath = "The patch") -> Patch:
         """What `to_json` gave; `path` is named in errors.
+
+        Args:
+            value: plain JSON.
+            path: what it was read from, for a message.
 
         Raises: DataError: as `read`.
         """

@@ -6,8 +6,8 @@
 
 Probabilities of items that a model has trained on say little: it has learnt their labels, wrong ones
 too. So flags are given within each kind, items that were seen and items that were not, and what is
-out of fold (`probs`) takes the place of the model's own. Of items with one content the first is shown,
-with how many there are.
+out of fold (`clean.folds`, or `probs`) takes the place of the model's own. Of items with one content the
+first is shown, with how many there are.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from drivetrain import store
 from drivetrain.clean.labels import label_issues
@@ -47,6 +50,7 @@ class Item:
     part: str = ""
     """train or valid."""
     text: str | None = None
+    """The text itself, of a text."""
     cells: tuple[tuple[str, str], ...] | None = None
     """Column and value, in the table's order."""
 
@@ -66,9 +70,12 @@ class Row:
     probability: float | None = None
     """Of the label that it has."""
     suggested_probability: float | None = None
+    predicted: float | None = None
+    """Of a number: what is said instead, in the unit of the targets."""
     loss: float | None = None
     margin: float | None = None
-    """Probability of the label less that of the suggested one: low is doubtful."""
+    """Probability of the label less that of the suggested one. Of a number: how far the prediction is
+    off, in spreads of such errors (1.48 of their median), with a minus."""
     is_flagged: bool = False
     """Probably wrong, by confident learning."""
     is_high: bool = False
@@ -101,6 +108,7 @@ class Row:
             "suggested": self.suggested,
             "probability": self.probability,
             "suggested_probability": self.suggested_probability,
+            "predicted": self.predicted,
             "loss": self.loss,
             "margin": self.margin,
             "flagged": self.is_flagged,
@@ -117,12 +125,27 @@ class Material:
     """What an application gives to be cleaned: `vision.cleaning`, `text.cleaning`, `tabular.cleaning`."""
 
     items: tuple[Item, ...]
-    predictions: Predictions
-    """Of the items, in their order."""
+    targets: Tensor
+    """(N, …) of the items, in their order; classes as int64."""
+    classes: tuple[str, ...]
+    """Labels in the order of the scores; empty for numbers."""
+    ask: Callable[[], Predictions]
+    """What the run's own model says of the items, in their order."""
     source: Path
     """Where they come from."""
     picture: Callable[[str], bytes] | None = None
     """Hash of an item -> a PNG of it."""
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What the run's own model says; it is asked once, when this is first looked at."""
+        return self.ask()
+
+    def unpredicted(self) -> Predictions:
+        """A record of the items without scores and losses, for others to be put in."""
+        count = len(self.items)
+        nothing = torch.zeros(count, 0), torch.zeros(count)
+        return Predictions([one.name for one in self.items], self.targets, *nothing, self.classes)
 
 
 @dataclass(frozen=True)
@@ -130,10 +153,13 @@ class Queue:
     """Items, the most doubtful first."""
 
     rows: tuple[Row, ...]
+    """The items with what is known of them, in the order of the page."""
     classes: tuple[str, ...]
     """Labels that may be given; empty where the target is a number."""
     total: int
     """Items before those with one content were made one."""
+    basis: str = ""
+    """Whose predictions these are, in words: "out of 5 folds, by …"; empty where nobody said."""
     by_hash: Mapping[str, Row] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +177,7 @@ class Queue:
         probs: np.ndarray | None = None,
         seen: Sequence[bool] | None = None,
         near: Sequence[tuple[int, int]] = (),
+        basis: str = "",
     ) -> Queue:
         """Order items by how much their labels are doubted.
 
@@ -161,7 +188,9 @@ class Queue:
             seen: (N,) whether the model has trained on an item; by default, that it has where its part
                 is train and `probs` are not given.
             near: pairs of positions that are nearly the same; see `clean.near_pictures` and its like.
+            basis: whose predictions these are, in words.
 
+        Returns: the items, the most doubtful first.
         Raises: ShapeError: not as many predictions as items. DataError: probabilities that are none.
         """
         if len(predictions) != len(items):
@@ -178,14 +207,16 @@ class Queue:
         if is_class and predictions.targets.ndim == 1 and len(items):
             chances = predictions.probs.double().numpy() if probs is None else np.asarray(probs)
             targets = predictions.targets.numpy().astype(np.int64)
-            rows, margin = _doubted(rows, targets, chances, predictions.classes)
-            order = np.lexsort((-losses, margin))
+            rows, confidence = _doubted(rows, targets, chances, predictions.classes)
+            order = np.lexsort((-losses, confidence))
+        elif predictions.targets.is_floating_point() and predictions.targets.ndim == 1:
+            rows = _off(rows, predictions)
         rows = _with_high(rows)
         for one, other in near:
             rows[one] = replace(rows[one], near=(*rows[one].near, items[other].hash))
             rows[other] = replace(rows[other], near=(*rows[other].near, items[one].hash))
         classes = predictions.classes if is_class and predictions.targets.ndim == 1 else ()
-        return cls(_each_once([rows[at] for at in order.tolist()]), classes, len(items))
+        return cls(_each_once([rows[at] for at in order.tolist()]), classes, len(items), basis)
 
     def chosen(
         self,
@@ -197,6 +228,13 @@ class Queue:
         part: str | None = None,
     ) -> list[Row]:
         """The rows that all filters let pass, in their order.
+
+        Args:
+            flagged: only those whose labels are probably wrong.
+            high: only those whose loss is among the highest tenth.
+            near: only those with a near duplicate.
+            label: only those that are labelled so.
+            part: only those of this part.
 
         Raises: ConfigError: a label that is none.
         """
@@ -214,13 +252,14 @@ class Queue:
 
     def head(self, count: int) -> Queue:
         """The first `count` rows as a queue of their own."""
-        return Queue(self.rows[:count], self.classes, self.total)
+        return Queue(self.rows[:count], self.classes, self.total, self.basis)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, plain."""
         return {
             "classes": list(self.classes),
             "total": self.total,
+            "basis": self.basis,
             "items": [row.to_json() for row in self.rows],
         }
 
@@ -245,16 +284,16 @@ def row_hash(cells: Mapping[str, str | None]) -> str:
 def _doubted(
     rows: Sequence[Row], targets: np.ndarray, chances: np.ndarray, classes: Sequence[str]
 ) -> tuple[list[Row], np.ndarray]:
-    """Rows with what the probabilities say of them, and the margins (N,)."""
+    """Rows with what the probabilities say of them, and that of each label (N,)."""
     found = list(rows)
-    margin = np.zeros(len(rows))
+    confidence = np.zeros(len(rows))
     was_seen = np.array([row.was_seen for row in rows])
     for kind in (False, True):
         at = np.flatnonzero(was_seen == kind)
         if not len(at):
             continue
         issues = label_issues(targets[at], chances[at])
-        margin[at] = issues.margin
+        confidence[at] = issues.confidence
         for place, index in enumerate(at.tolist()):
             suggested = int(issues.suggested[place])
             has_other = len(classes) > 1
@@ -266,7 +305,24 @@ def _doubted(
                 margin=float(issues.margin[place]),
                 is_flagged=bool(issues.flagged[place]),
             )
-    return found, margin
+    return found, confidence
+
+
+def _off(rows: Sequence[Row], predictions: Predictions) -> list[Row]:
+    """Rows of numbers, with what is predicted and how far off that is."""
+    said = predictions.outputs.double().flatten().numpy()
+    errors = np.abs(said - predictions.targets.double().numpy())
+    spread = 1.4826 * float(np.nanmedian(errors)) if len(errors) else 0.0
+    if spread == 0 and len(errors):  # most are hit exactly
+        spread = float(np.nanmean(errors))
+    return [
+        replace(
+            row,
+            predicted=_finite(value),
+            margin=_finite(-error / spread) if spread > 0 else None,
+        )
+        for row, value, error in zip(rows, said.tolist(), errors.tolist(), strict=True)
+    ]
 
 
 def _with_high(rows: Sequence[Row]) -> list[Row]:

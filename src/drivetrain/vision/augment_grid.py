@@ -91,6 +91,12 @@ def augmentation_ends(
 
     Arguments and errors as `augmentation_grid`. What has no strength, or no chance, is left out.
 
+    Args:
+        source: a Learner, whose settings are taken, or settings.
+        picture: that is varied.
+        size: (height, width) in pixels or one number.
+        resize: crop, squish or pad.
+
     Returns: a grid whose `inputs` are (cells, 3, H, W) float32, made by the functions that training
         varies with, from draws at their ends.
     """

@@ -79,6 +79,7 @@ def verify(folder: store.StrPath, *, engine: str = "torch", sha256: str | None =
     It is calculated on the CPU: what other devices round differently is no change of the bundle.
 
     Args:
+        folder: of the bundle.
         engine: what calculates: `torch` or `onnx`.
         sha256: of `bundle.json`, as `export` gave it; with it the bundle must be that very one.
     Raises: BundleError: it is not sound.

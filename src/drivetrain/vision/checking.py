@@ -54,6 +54,7 @@ def check(
         seconds: time for the search for near duplicates; None: all pairs.
         options: as of `vision.from_folder`, `from_names` or `from_csv`.
 
+    Returns: the findings, the gravest first; print them.
     Raises: what reading raises.
     """
     if Path(source).is_file():

@@ -166,22 +166,31 @@ class VisionData:
     """Labelled pictures with their split. Made by `from_folder`, `from_names`, `from_csv`."""
 
     source: Path
+    """Where they were found: a folder or a CSV."""
     items: list[Item]
     """N usable pictures, sorted by id; those of the test part are not checked."""
     classes: tuple[str, ...]
+    """Labels in the order of the scores."""
     split: Split
+    """Positions of each part."""
     size: tuple[int, int]
     """(height, width) in pixels."""
     resize: str
+    """How a picture of other proportions becomes one of this size."""
     quarantined: list[Quarantined]
+    """Pictures that were set aside, with the reason."""
     seed: int
+    """Of the split."""
     choices: Choices
+    """What was chosen, with reasons."""
     task: Task
+    """The problem as a record."""
     recipe: dict[str, Any]
     """From which the same data can be gathered again."""
     hashes: dict[str, str]
     """SHA-256 of each opened file, by id."""
     num_workers: int
+    """Threads that decode."""
     are_small: bool = False
     """Whether the files are small, such as digits or icons, at whatever size they are trained."""
     pixels: Tensor | None = field(default=None, repr=False)

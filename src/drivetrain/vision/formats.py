@@ -41,6 +41,11 @@ class PictureError(DataError):
     """A file that cannot be used as a picture.
 
     `str()` is `name: sentence`; the name is left out for bytes.
+
+    Args:
+        reason: a short code, such as `truncated`.
+        detail: a sentence.
+        name: of the file.
     """
 
     def __init__(self, reason: str, detail: str, name: str = "") -> None:

@@ -482,6 +482,10 @@ def export(
 def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str, Any]:
     """Metrics of a run's model on labelled pictures; counts pictures that it was trained on.
 
+    Args:
+        folder: of the run.
+        source: a folder or a CSV of labelled pictures.
+
     Raises: RunError: no model. DataError: nothing in `source` can be measured.
     """
     return load(folder).evaluate(source, known=trained_hashes(folder))
@@ -490,6 +494,11 @@ def evaluate(folder: store.StrPath, source: str | os.PathLike[str]) -> dict[str,
 def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
     """Open the sealed pictures of a run, and count the look; see `train.sealed`.
 
+    Args:
+        folder: of a finished run.
+        report: is told how far opening the pictures is.
+
+    Returns: metrics on the sealed items, the interval at this look, and how many looks there were.
     Raises: RunError: no run, or nothing was sealed. DataError: the pictures are gone or have changed.
         StorageError: the look cannot be written down; then nothing is said either.
     """
@@ -547,6 +556,7 @@ def resume(
             from the run's record.
         progress: show progress on stderr.
         report: is told how far opening the pictures is.
+    Returns: the Learner, trained to the end.
     Raises: RunError: no run there, or its pictures are not those it began with; or another program trains
         in it; or it was given a callback that only its script has.
     """
@@ -568,6 +578,12 @@ def reopen(
     """The Learner of a run as its last checkpoint left it, or as it was before training.
 
     Arguments and errors as `resume`.
+
+    Args:
+        folder: of the run.
+        callbacks: the Learner's own, where it was given some that have no name.
+        progress: show progress on stderr.
+        report: is told how far opening the pictures is.
     """
     run = Run.open(folder)
     record, path = run.read(), run.folder / "run.json"

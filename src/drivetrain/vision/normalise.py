@@ -42,7 +42,11 @@ class Normalise:
         return (self.normalised(inputs), *rest)
 
     def normalised(self, inputs: Tensor) -> Tensor:
-        """(B, C, H, W) uint8 -> the same shape, float32, channels last."""
+        """(B, C, H, W) uint8 -> the same shape, float32, channels last.
+
+        Args:
+            inputs: (B, C, H, W) uint8.
+        """
         self.check(inputs)
         return normalised(inputs, self.mean, self.std)
 
@@ -71,6 +75,9 @@ class Normalise:
 
     def check(self, inputs: Tensor) -> None:
         """Refuse what is not a uint8 batch of this many channels.
+
+        Args:
+            inputs: what a loader gives.
 
         Raises: ShapeError.
         """

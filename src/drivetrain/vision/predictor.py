@@ -87,6 +87,9 @@ class Predictor:
     def predict(self, source: Source) -> Prediction:
         """The answer for one picture: a path, or the bytes of a file.
 
+        Args:
+            source: a path, or the bytes of a file.
+
         Raises: PictureError: the picture cannot be used.
         """
         picture = open_picture(source, size=self.size, resize=self.resize)
@@ -97,11 +100,19 @@ class Predictor:
     def predict_many(
         self, sources: Iterable[str | os.PathLike[str]]
     ) -> list[Prediction | Quarantined]:
-        """The answer for each file, in order; a `Quarantined` with the reason where there is none."""
+        """The answer for each file, in order; a `Quarantined` with the reason where there is none.
+
+        Args:
+            sources: paths.
+        """
         return self.answers(sources).predictions
 
     def answers(self, sources: Iterable[str | os.PathLike[str]]) -> Answers:
-        """As `predict_many`, and what the guard says of all of them together."""
+        """As `predict_many`, and what the guard says of all of them together.
+
+        Args:
+            sources: paths.
+        """
         names = [os.fspath(source) for source in sources]
         found: list[Prediction | Quarantined] = []
         kept: list[Tensor] = []

@@ -106,6 +106,7 @@ def resize_folder(
         num_workers: threads; the result is the same for every number.
         progress: called with the number done so far.
 
+    Returns: what was written, and what could not be used.
     Raises: DataError: no pictures in `src`, or `dst` is not usable. ConfigError: `size` or `quality`.
         UnknownNameError: no such resize method. StorageError: the disk refused.
     """

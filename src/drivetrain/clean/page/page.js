@@ -252,6 +252,7 @@ function drawSingle(item) {
   if (item.probability !== null) {
     fact(list, "probability", share(item.probability) + " of its label, " + share(item.suggested_probability) + " of the suggested one");
   }
+  if (item.predicted !== null) fact(list, "predicted", Number(item.predicted.toPrecision(5)));
   fact(list, "loss", item.loss === null ? "not finite" : item.loss.toPrecision(3));
   fact(list, "part", item.part + (item.seen ? ", which the model has seen" : ""));
   if (item.copies > 1) fact(list, "copies", item.copies);
@@ -453,6 +454,7 @@ async function begin() {
   decisions = new Map(Object.entries(value.decisions));
   element("title").textContent = "Clean " + value.title + (value.by ? ", as " + value.by : "");
   document.title = "Clean " + value.title;
+  element("basis").textContent = value.basis ? "Worst first, " + value.basis + "." : "";
   fill("label", items.map((item) => item.label));
   fill("part", items.map((item) => item.part));
   adopt();
