@@ -114,6 +114,21 @@ def read_golden(folder: Path, manifest: Manifest) -> Golden:
     return Golden(tuple(items), expected)
 
 
+def check_items(folder: Path, items: Sequence[GoldenItem], file: str, *, what: str) -> None:
+    """Whether all examples are in the one file in which an application keeps them.
+
+    Args:
+        folder: of the bundle.
+        items: its examples, one or more.
+        file: where they have to be, as a path within the bundle.
+        what: they are, as in "rows".
+
+    Raises: BundleError: some are elsewhere.
+    """
+    if {item.file for item in items} != {file}:
+        raise BundleError(f"{folder} has golden examples that are no {what}. Take it anew.")
+
+
 def _numbers(entry: Fields) -> tuple[float, ...]:
     """The numbers of `value`."""
     value = entry.take("value")

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from drivetrain import store
 from drivetrain._strict import shown
 from drivetrain.bundle import reading
@@ -27,6 +29,7 @@ from drivetrain.bundle.manifest import (
     OPTIONAL,
     REQUIRED,
     TOKENIZER,
+    WEIGHTS,
     FileRecord,
     Manifest,
     OnnxRecord,
@@ -121,6 +124,49 @@ def parse_listed(folder: Path, name: str, manifest: Manifest) -> dict[str, Any]:
     """
     check_file(folder, name, manifest)
     return reading.read_json(folder / name)
+
+
+def check_signature(
+    manifest: Manifest, ports: tuple[tuple[Port, ...], tuple[Port, ...]], where: str
+) -> None:
+    """Whether a manifest says the inputs and outputs that a model has.
+
+    Args:
+        manifest: of the bundle.
+        ports: inputs and outputs of the model that was built.
+        where: the manifest's file, for the error.
+
+    Raises: BundleError: it says others.
+    """
+    if ports != (manifest.inputs, manifest.outputs):
+        raise BundleError(
+            f"{where} has a `signature` that is not that of its architecture. "
+            "Take it anew from where it came from."
+        )
+
+
+def read_weights(folder: Path, manifest: Manifest, expected: reading.Expected) -> dict[str, Tensor]:
+    """The weights, held against what the architecture needs before memory is taken for them.
+
+    Args:
+        folder: of the bundle.
+        manifest: what its `bundle.json` says.
+        expected: name -> dtype and shape.
+
+    Raises: BundleError: they are others, not those that were written, or not finite.
+    """
+    return reading.read_tensors(
+        folder / WEIGHTS,
+        expected=expected,
+        sha256=manifest.files[WEIGHTS].sha256,
+        require_finite=True,
+    )
+
+
+def num_threads(manifest: Manifest) -> int | None:
+    """Those that are recorded, as far as this machine has cores for them: the number is a stranger's."""
+    count = manifest.num_threads
+    return None if count is None else min(count, os.cpu_count() or 1)
 
 
 def _is_part(name: str) -> bool:

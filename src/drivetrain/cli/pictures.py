@@ -101,7 +101,12 @@ def with_tta(document: Mapping[str, Any]) -> str:
     rows = [("", "plain", "with", "")]
     for name, value in document["metrics"].items():
         rows.append(
-            (_NAMES.get(name) or name, layout.number(value), layout.number(told["metrics"][name]), "")
+            (
+                _NAMES.get(name) or name,
+                layout.number(value),
+                layout.number(told["metrics"][name]),
+                "",
+            )
         )
     apart = told["difference"]
     said = f"Its error minus the plain one: {apart['error_rate']:+.3f}"

@@ -42,7 +42,16 @@ def source(learner: Learner, *, level: str = "all", name: str = "train.py") -> s
 
 
 def write(learner: Learner, path: StrPath, *, level: str = "all") -> Path:
-    """Write the script to a file; an existing one is replaced. Raises: as `source`; StorageError."""
+    """Write the script to a file; an existing one is replaced.
+
+    Args:
+        learner: trained, and not in the middle of a fit.
+        path: of the script.
+        level: `loop`, `data` or `all`: how much is written out.
+
+    Returns: the path.
+    Raises: as `source`; StorageError.
+    """
     from drivetrain import store
 
     path = Path(path)

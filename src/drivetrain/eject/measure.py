@@ -23,6 +23,7 @@ from drivetrain.losses.table import unwrapped
 from drivetrain.losses.tokens import token_cross_entropy
 from drivetrain.metrics import METRICS
 from drivetrain.metrics.classification import Accuracy, ErrorRate
+from drivetrain.metrics.of_target import OfTarget
 from drivetrain.metrics.regression import MAE, MSE, RMSE
 from drivetrain.optim.schedules import SCHEDULES
 from drivetrain.optim.steppers import STEPPERS
@@ -114,6 +115,12 @@ def validation(
         )
     means = _Means(learner)
     for metric in learner.metrics:
+        if isinstance(metric, OfTarget):
+            first, step, answer = _of_target(metric, lifter, uses)
+            before += [first] if first not in before else []
+            each += [step] if step not in each else []
+            answers.append(f"{metric.name!r}: {answer}")
+            continue
         if means.takes(metric):
             first, step, answer = means.texts(metric)
             before += [first] if first not in before else []
@@ -154,6 +161,21 @@ def validation(
     lifter.add_import(Import("torch", "nn"))
     lifter.add_import(Import("torch"))
     return Validation([written], "{}", '{{"loss": row.pop("valid_loss"), **row}}')
+
+
+def _of_target(metric: OfTarget, lifter: Lifter, uses: dict[str, Any]) -> tuple[str, str, str]:
+    """What stands before the loop, in it, and as the answer, for a metric of one of several targets."""
+    scores = f"preds[:, {metric.start}:{metric.stop}]"
+    codes = f"targets[:, {metric.place}]"
+    inner: Any = metric.metric
+    if type(inner) in (Accuracy, ErrorRate) and inner.ignore_index is None:
+        right = f"num_right_{metric.place}"
+        step = f"{right} += int(({scores}.argmax(dim=1) == {codes}).sum())"
+        share = right if type(inner) is Accuracy else f"(sum(counts) - {right})"
+        return f"{right} = 0", step, f"{share} / sum(counts)"
+    called = f"metric_{metric.place}_" + re.sub(r"\W", "_", inner.name)
+    made = _lifted(inner, lifter, uses)
+    return f"{called} = {made}", f"{called}.update({scores}, {codes})", f"float({called}.compute())"
 
 
 PARTS, ITEMS = 64, 1 << 16

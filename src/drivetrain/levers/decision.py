@@ -119,12 +119,17 @@ class Decision:
     """The settings that the model likes best, and what speaks for and against them."""
 
     problem: Problem
+    """What was to be decided."""
     settings: Mapping[str, Setting]
+    """Lever -> its best setting."""
     today: Mapping[str, Setting]
+    """Lever -> its setting as it is today."""
     gain: Gain
+    """What the objective gains over today's settings, with an interval."""
     places: tuple[Place, ...]
     """Where each lever's setting lies among the data's values."""
     reach: Reach
+    """How far from the data the settings lie."""
     equal: tuple[LeverRange, ...]
     """Levers that have more than one equally good setting."""
     nearly: tuple[LeverRange, ...]
@@ -132,11 +137,15 @@ class Decision:
     limits: tuple[tuple[Limit, float], ...]
     """Each limit, and its value with the best settings."""
     beyond: Beyond | None
+    """Settings outside the data of which the model promises more; None where there are none."""
     measure: tuple[Measurement, ...]
+    """What to try in the world, where the model is least sure."""
     curves: tuple[Curve, ...]
+    """The objective along each lever."""
     tried: int
     """Settings that were tried."""
     notes: tuple[str, ...] = ()
+    """Whole sentences."""
 
     def __str__(self) -> str:
         parts = [

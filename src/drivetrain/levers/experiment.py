@@ -27,7 +27,9 @@ class ExperimentSize:
     spread: float
     """Standard deviation of the objective from row to row, both groups taken together."""
     level: float = LEVEL
+    """Chance of seeing a gain where there is none."""
     power: float = POWER
+    """Chance of seeing it where it is there."""
 
     def __str__(self) -> str:
         return (

@@ -120,6 +120,10 @@ class Expression:
 def parse(text: str) -> Expression:
     """Read an expression; see the module for what it may hold.
 
+    Args:
+        text: such as `(price - cost) * prediction`.
+
+    Returns: the checked expression; it is called with columns.
     Raises: ConfigError: it is not one, with what is wrong and what to write.
 
     >>> sorted(parse("(price - cost) * prediction").names)

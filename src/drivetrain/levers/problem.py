@@ -54,9 +54,11 @@ class Lever:
     """What can be set, and to what."""
 
     name: str
+    """Of the column that it sets."""
     low: float = -math.inf
     """The lowest number; `-inf` for a lever of choices."""
     high: float = math.inf
+    """The highest number; `inf` for a lever of choices."""
     step: float | None = None
     """Only `low`, `low + step` … are possible; 1 for a lever of whole numbers."""
     choices: tuple[Setting, ...] = ()
@@ -90,8 +92,11 @@ class Limit:
     """A bound on an expression, taken over the rows as the objective is."""
 
     expression: Expression
+    """What is bounded."""
     at_least: float | None = None
+    """The lower bound; None for none."""
     at_most: float | None = None
+    """The upper bound; None for none."""
 
     def margins(self, values: np.ndarray) -> list[np.ndarray]:
         """How much room (M,) values leave: one (M,) a bound, below 0 where it is broken.
@@ -139,8 +144,11 @@ class Problem:
     """A decision to be made; `read_problem` and `Problem.from_dict` make one."""
 
     objective: Expression
+    """What is to be large or small."""
     levers: tuple[Lever, ...]
+    """What can be set."""
     direction: Literal["maximise", "minimise"] = "maximise"
+    """Which way is good."""
     over: Literal["mean", "sum"] = "mean"
     """How the objective's values at the rows of the context become one number."""
     context: Mapping[str, ContextValue] = field(default_factory=dict)
@@ -150,11 +158,13 @@ class Problem:
     today: Mapping[str, Setting] = field(default_factory=dict)
     """Today's settings, to compare with; where absent the data's median or most frequent word."""
     limits: tuple[Limit, ...] = ()
+    """What has to hold."""
     stay_within: float | None = 0.95
     """Only settings as near to the data as this share of its own rows; None allows all within bounds."""
     caution: float = 0.0
     """So many standard deviations of the model's doubt are taken off the objective."""
     model: ModelSource | None = None
+    """What predicts, as a problem file names it; None where it is given to `optimise`."""
 
     @property
     def sign(self) -> float:
@@ -256,6 +266,9 @@ def read_toml(path: StrPath) -> dict[str, Any]:
 def read_problem(path: StrPath) -> Problem:
     """The problem of a TOML file; a file that its context names is looked for beside it.
 
+    Args:
+        path: of the file.
+
     Raises: DataError: the file cannot be read. ConfigError: whatever is wrong in it, all in one message.
     """
     path = Path(path)
@@ -264,6 +277,9 @@ def read_problem(path: StrPath) -> Problem:
 
 def read_experiment(path: StrPath) -> Experiment:
     """The experiment of a TOML file; the file of its rows is looked for beside it.
+
+    Args:
+        path: of the file.
 
     Raises: DataError: the file cannot be read. ConfigError: whatever is wrong in it, all in one message.
     """

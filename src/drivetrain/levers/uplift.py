@@ -91,9 +91,13 @@ class Uplift:
     """Effects row by row, and what ranking by them is worth."""
 
     treated: str
+    """The column of who was treated."""
     outcome: str
+    """The column of what came of it."""
     num_rows: int
+    """Of the experiment."""
     num_treated: int
+    """Rows that were treated."""
     uplift: np.ndarray
     """(N,) of the experiment's rows, each by models that did not see it."""
     score: np.ndarray
@@ -107,7 +111,9 @@ class Uplift:
     comparison: Comparison
     """The area of `uplift` less that of `score`."""
     balance: Balance
+    """Whether the treated are like the others before the treatment."""
     notes: tuple[str, ...]
+    """Whole sentences."""
     _models: tuple[_XLearner, ...]
     _columns: _Columns
 
@@ -236,6 +242,7 @@ def fit_uplift(
         folds: parts of the rows, each ranked by models of the others; 2 or more.
         seed: of folds, forests and intervals.
 
+    Returns: effects row by row, and what an order by them brings; print it.
     Raises: DataError: a column is missing, of another kind or always the same; rows are too few.
         ConfigError: `folds`.
     """

@@ -83,6 +83,9 @@ class Composed(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; those not given are the defaults.
 
+        Args:
+            param_group: `params`, and settings by name.
+
         Raises: ConfigError: a setting is out of its range. InputError: complex or integer parameters.
         """
         group = dict(param_group)
@@ -205,6 +208,9 @@ class Composed(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take over a copy of another's state and settings, to the bit, whatever the dtypes are.
+
+        Args:
+            state_dict: what `state_dict` gave.
 
         Raises: ConfigError: it was written by an optimizer of other steps; nothing is changed then.
         """

@@ -138,6 +138,10 @@ def spread_lrs(lr: Rate, num_groups: int) -> list[float]:
 def rates_table(layer_groups: LayerGroups, *, lrs: Sequence[float]) -> str:
     """A table to print: for each layer group its layers, parameters, rate, and what is trainable.
 
+    Args:
+        layer_groups: from the first layers to the head.
+        lrs: one rate a group.
+
     Raises: InputError: another number of rates than of groups.
     """
     if len(lrs) != len(layer_groups):

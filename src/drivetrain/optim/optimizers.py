@@ -391,6 +391,7 @@ OPTIMIZERS: Mapping[str, Callable[..., Composed]] = MappingProxyType(
         "sgd": sgd,
     }
 )
+"""Name -> what makes one of parameters, with options by name; see `optimizer`."""
 
 
 def optimizer(name: str, **options: Any) -> partial[Composed]:

@@ -42,13 +42,24 @@ ROUNDING = 1e-9
 
 
 def constant(progress: float, *, value: float = 1.0) -> float:
-    """The same `value` from start to end."""
+    """The same `value` from start to end.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        value: at every moment.
+    """
     _check_progress("constant", progress)
     return float(value)
 
 
 def linear(progress: float, *, start: float = 1.0, end: float = 0.0) -> float:
-    """A straight line from `start` to `end`."""
+    """A straight line from `start` to `end`.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        start: value at 0.
+        end: value at 1.
+    """
     _check_progress("linear", progress)
     return start * (1.0 - progress) + end * progress
 
@@ -57,6 +68,11 @@ def cosine(progress: float, *, start: float = 1.0, end: float = 0.0) -> float:
     """Half a cosine from `start` to `end`: flat at both ends, steepest in the middle.
 
     Paper: Loshchilov & Hutter 2016, arXiv:1608.03983, without the restarts.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        start: value at 0.
+        end: value at 1.
 
     >>> cosine(0.0), cosine(0.5), cosine(1.0)
     (1.0, 0.5, 0.0)
@@ -67,6 +83,11 @@ def cosine(progress: float, *, start: float = 1.0, end: float = 0.0) -> float:
 
 def exponential(progress: float, *, start: float, end: float) -> float:
     """Equal ratios in equal time, from `start` to `end`: what a learning rate finder sweeps with.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        start: value at 0, above zero.
+        end: value at 1, above zero.
 
     Raises: ConfigError: `start` or `end` is not above zero, so no ratio joins them.
     """
@@ -87,6 +108,12 @@ def polynomial(
     Power 1 is a straight line; above it the fall is steep first and flat at the end, below it the
     other way round (semantic segmentation uses 0.9).
 
+    Args:
+        progress: share of training done, in [0, 1].
+        start: value at 0.
+        end: value at 1.
+        power: above zero.
+
     Raises: ConfigError: `power` is not above zero.
     """
     _check_progress("polynomial", progress)
@@ -101,6 +128,11 @@ def flat_cosine(progress: float, *, pct_start: float = 0.75, div_final: float = 
 
     What suits optimizers that find their own pace at the start, such as RAdam and Ranger; fastai's
     `fit_flat_cos`.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        pct_start: share that is flat.
+        div_final: by which the last rate is smaller.
 
     >>> flat_cosine(0.0), flat_cosine(0.75), flat_cosine(1.0)
     (1.0, 1.0, 1e-05)
@@ -160,6 +192,11 @@ def step_decay(progress: float, *, num_drops: int = 2, gamma: float = 0.1) -> fl
     """A staircase: `num_drops` times, in equal time, the rate is multiplied by `gamma`.
 
     Torch's StepLR, with the number of drops in place of the steps between them.
+
+    Args:
+        progress: share of training done, in [0, 1].
+        num_drops: steps down, 1 or more.
+        gamma: what a step multiplies by.
 
     Raises: ConfigError: `num_drops` is not a whole number from 1 up, or `gamma` is not above zero.
 
@@ -326,6 +363,7 @@ SCHEDULES: Mapping[str, Callable[..., float]] = MappingProxyType(
         "warmup": warmup,
     }
 )
+"""Name -> function of progress in [0, 1], with options by name; see `schedule`."""
 
 
 def schedule(name: str, **options: Any) -> partial[float]:

@@ -42,6 +42,12 @@ def build(name: str, **settings: Any) -> Page:
 def write(name: str, path: store.StrPath, **settings: Any) -> Path:
     """Write a page as one HTML file; one that is there is replaced.
 
+    Args:
+        name: of the page.
+        path: of the file.
+        settings: as `build` takes them.
+
+    Returns: the path.
     Raises: UnknownNameError: there is no such page. StorageError: it cannot be written.
     """
     store.write_text(path, build(name, **settings).to_html())

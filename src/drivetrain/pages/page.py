@@ -43,6 +43,7 @@ class Page:
     """A page that moves."""
 
     title: str
+    """Of the page."""
     question: str
     """One or two sentences above all: what is looked at."""
     body: str

@@ -22,6 +22,9 @@ MARKER = ".drivetrain-sample.json"
 def sample_folder(name: str) -> Path:
     """The folder of a sample in the cache; it is made when it is not there, or no longer whole.
 
+    Args:
+        name: one of `SAMPLES`.
+
     Raises: UnknownNameError: no such sample. MissingPackageError: it is read from a package that is
         not installed. StorageError: the cache cannot be written.
     """
@@ -38,6 +41,11 @@ def sample_folder(name: str) -> Path:
 def write_sample(name: str, folder: str | os.PathLike[str]) -> Path:
     """Write a sample to `folder`, which is made; a folder that already holds it whole is left as it is.
 
+    Args:
+        name: one of `SAMPLES`.
+        folder: where to.
+
+    Returns: the path of the folder.
     Raises: UnknownNameError: no such sample. MissingPackageError: it is read from a package that is
         not installed. DataError: the folder holds other files. StorageError: the disk refused.
     """

@@ -108,3 +108,4 @@ SAMPLES: dict[str, Sample] = {
         ),
     )
 }
+"""Name -> what is known of the data set; the first is the default."""

@@ -106,6 +106,9 @@ def build(what: str | Learner, **settings: Any) -> Workbook:
 def settings_of(name: str) -> tuple[str, ...]:
     """The settings that a workbook takes, by their names.
 
+    Args:
+        name: one of `SHEETS`.
+
     Raises: UnknownNameError: there is no such workbook.
     """
     return tuple(inspect.signature(_builder(name)).parameters)
@@ -120,6 +123,12 @@ def _builder(name: str) -> Callable[..., Workbook]:
 def write(what: str | Learner, path: StrPath, **settings: Any) -> Path:
     """Write a workbook; a file that is there is replaced. See `build`.
 
+    Args:
+        what: a name of `SHEETS`, or a Learner with a small net.
+        path: of the file.
+        settings: as `build` takes them.
+
+    Returns: the path.
     Raises: as `build`; MissingPackageError: XlsxWriter is not installed. StorageError: the disk refused.
     """
     return build(what, **settings).save(path)

@@ -7,7 +7,6 @@ Learner is left as it was.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,25 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
-from drivetrain.models.device import threads
-from drivetrain.randomness import preserved
-from drivetrain.train import keeping, loop, optimizing
+from drivetrain.train import rehearsal
 from drivetrain.train.callback import LAST, Callback, CancelFit
-from drivetrain.train.callbacks.early_stopping import EarlyStopping
-from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
-from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
-from drivetrain.train.callbacks.save_best import SaveBest
-from drivetrain.train.journal import Stage
 from drivetrain.train.learner import Learner
-from drivetrain.train.modules import batchnorms, layer_groups_of
 from drivetrain.train.state import FitState
-
-_OF_EPOCHS = (EarlyStopping, ReduceOnPlateau, SaveBest)
-"""Callbacks that look at whole epochs: they change nothing within a step."""
 
 
 @dataclass
@@ -67,55 +53,13 @@ def record(learner: Learner, rows: int) -> Recorded:
 
     Raises: ConfigError: the batch or the loss is of another form than the workbook can hold.
     """
-    made_by = learner.optimizer
-    if isinstance(made_by, Optimizer):
-        model, made_by = copy.deepcopy((learner.model, made_by))
-    else:
-        model = copy.deepcopy(learner.model)
-    stage = _stage_of(learner)
-    groups = layer_groups_of(model)
-    optimizer = optimizing.optimizer_of(stage, made_by, model, groups)
+    steps = rehearsal.again(learner)
     watcher = _Watcher()
-    callbacks = [
-        one for one in learner.callbacks if one.in_script and not isinstance(one, _OF_EPOCHS)
-    ]
-    given = next((ours for one, ours in learner.given if one.call == stage.call), None)
-    callbacks += given if given is not None else keeping.callbacks_from(stage.callbacks)
-    state = FitState(
-        model=model,
-        loaders=Loaders(_Few(learner.loaders.train, rows)),
-        loss_fn=learner.loss_fn,
-        optimizer=optimizer,
-        epochs=stage.epochs,
-        schedule=optimizing.schedule_of(stage, optimizer),
-        callbacks=[*copy.deepcopy(callbacks), OptimizerMode(), watcher],
-        seed=learner.seed,
-        device=learner.device,
-        in_eval=batchnorms(groups[:-1]) if stage.keep_statistics else (),
-        first_epoch=stage.first_epoch,
-        first_step=stage.first_step,
-    )
-    with threads(learner.num_threads), preserved():
-        loop.fit(state)
+    steps.fit(_Few(learner.loaders.train, rows), [watcher])
     if watcher.found is None:
         raise ConfigError("The training loader gave no batch: there is no step to write down.")
-    watcher.found.call = stage.call
+    watcher.found.call = steps.stage.call
     return watcher.found
-
-
-def _stage_of(learner: Learner) -> Stage:
-    """The last fit, from its first step on; of a Learner that never trained `fit(1)`."""
-    fits = [stage for stage in learner.journal if stage.kind == "fit"]
-    if fits:
-        stage = dataclasses.replace(
-            copy.deepcopy(fits[-1]), epochs_done=0, batches_done=0, steps_done=0, pending=False
-        )
-    else:
-        stage = Stage("fit", "fit(1)", epochs=1, lrs=learner._rates(None))
-        stage.weight_decay = learner.weight_decay
-    stage.first_epoch = sum(one.epochs_done for one in learner.journal)
-    stage.first_step = sum(one.steps_done for one in learner.journal)
-    return stage
 
 
 class _Few:

@@ -113,6 +113,10 @@ class Workbook:
     def define(self, name: str, where: str) -> None:
         """Give cells a name that formulas can use.
 
+        Args:
+            name: as formulas call it.
+            where: cells, such as `Fit!B2`.
+
         Raises: ValueError: it is taken, or a spreadsheet reads it as a cell (`lr1` is one).
         """
         is_cell = re.fullmatch(r"[A-Za-z]{1,3}\d+|[rRcC]\d*|[rR]\d*[cC]\d*", name)
@@ -123,7 +127,11 @@ class Workbook:
         self.names[name] = where
 
     def value(self, where: str) -> float | str | None:
-        """Python's value of a cell or of a defined name: `lr`, `Fit!B2`."""
+        """Python's value of a cell or of a defined name: `lr`, `Fit!B2`.
+
+        Args:
+            where: a cell with its sheet, or a defined name.
+        """
         sheet, _, cell = (
             self.names.get(where, where).replace("$", "").replace("'", "").rpartition("!")
         )
@@ -135,6 +143,10 @@ class Workbook:
     def save(self, path: store.StrPath) -> Path:
         """Write the file; one that is there is replaced.
 
+        Args:
+            path: of the file.
+
+        Returns: the path.
         Raises: MissingPackageError: XlsxWriter is not installed. StorageError: the disk refused.
         """
         from drivetrain.sheets.writing import workbook_bytes

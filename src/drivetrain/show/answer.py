@@ -15,8 +15,11 @@ class Answer:
     """A small table with its heading and a few sentences; print it, or ask it for JSON."""
 
     title: str
+    """The heading."""
     header: tuple[str, ...]
+    """The names of the columns."""
     rows: tuple[tuple[str, ...], ...]
+    """Cells as text."""
     notes: tuple[str, ...] = ()
     """Whole sentences that stand below the table."""
     values: Mapping[str, Any] = field(default_factory=dict)

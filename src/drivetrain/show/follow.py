@@ -9,35 +9,22 @@ the optimizer's memory before and after. The Learner is left as it was.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from drivetrain._registry import did_you_mean
-from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError, UnknownNameError
-from drivetrain.models.device import threads
-from drivetrain.randomness import preserved
-from drivetrain.train import keeping, loop, optimizing, saving
+from drivetrain.train import rehearsal
 from drivetrain.train.batches import length
-from drivetrain.train.callback import FIRST, LAST, Callback, CancelFit, named
+from drivetrain.train.callback import FIRST, LAST, Callback, CancelFit
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
-from drivetrain.train.callbacks.early_stopping import EarlyStopping
-from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
-from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
-from drivetrain.train.callbacks.save_best import SaveBest
 from drivetrain.train.journal import Stage
 from drivetrain.train.learner import Learner
-from drivetrain.train.modules import batchnorms, layer_groups_of
 from drivetrain.train.state import FitState
-
-_OF_EPOCHS = (EarlyStopping, ReduceOnPlateau, SaveBest)
-"""Callbacks that look at whole epochs: they change nothing within a step."""
 
 
 @dataclass
@@ -120,52 +107,17 @@ def follow(learner: Learner, weight: str, *, batch: Any = None, number: int = 1)
     check_weight(learner.model, weight)
     if number < 1:
         raise ConfigError(f"`number` is the step of a fit, from 1 up. Got {number}.")
-    made_by = learner.optimizer
-    if isinstance(made_by, Optimizer):
-        model, made_by = copy.deepcopy((learner.model, made_by))  # over the same parameters
-    else:
-        model = copy.deepcopy(learner.model)
-    stage, kept = stage_of(learner)
-    optimizer = optimizing.optimizer_of(stage, made_by, model, layer_groups_of(model))
-    callbacks = _callbacks(learner, stage)
-    saved = None
-    if kept is not None:
-        saving.unpack_model(kept.tensors, model, what="the checkpoint")
-        saving.unpack_optimizer(kept.tensors, model, optimizer)
-        saving.unpack_gradients(kept.tensors, model)
-        saved = saving.unpack_callbacks(kept.tensors, kept.position.get("callbacks", {}))
-        saved = {name: state for name, state in saved.items() if name in named(callbacks)}
+    steps = rehearsal.onward(learner)
     train = learner.loaders.train if batch is None else _Always(batch, learner.loaders.train)
-    recorder = _Recorder(model, weight, number)
-    groups = layer_groups_of(model)
-    state = FitState(
-        model=model,
-        loaders=Loaders(train),
-        loss_fn=learner.loss_fn,
-        optimizer=optimizer,
-        epochs=stage.epochs,
-        schedule=optimizing.schedule_of(stage, optimizer),
-        callbacks=[*callbacks, recorder.early, recorder.late],
-        seed=learner.seed,
-        device=learner.device,
-        in_eval=batchnorms(groups[:-1]) if stage.keep_statistics else (),
-        first_epoch=stage.first_epoch,
-        first_step=stage.first_step,
-        epochs_done=stage.epochs_done,
-        batches_done=stage.batches_done,
-        step=stage.steps_done,
-        pending=stage.pending,
-        saved=saved,
-    )
-    with threads(learner.num_threads), preserved():
-        loop.fit(state)
+    recorder = _Recorder(steps.model, weight, number)
+    steps.fit(train, [recorder.early, recorder.late])
     if recorder.found is None:
         raise ConfigError(
             f"The fit has fewer than {number} steps: there were {recorder.steps}. Ask for one of those, "
             "or train for more epochs."
         )
     found = recorder.found
-    found.optimizer, found.stage, found.callbacks = optimizer, stage, callbacks
+    found.optimizer, found.stage, found.callbacks = steps.optimizer, steps.stage, steps.callbacks
     return found
 
 
@@ -187,38 +139,6 @@ def check_weight(model: nn.Module, name: str) -> nn.Parameter:
             f"The weight '{name}' is frozen, so no step moves it. `learner.unfreeze()` lets it train."
         )
     return known[name]
-
-
-def stage_of(learner: Learner) -> tuple[Stage, keeping.Kept | None]:
-    """The fit whose step it is: the one that was stopped, else the last one once more, else `fit(1)`."""
-    fits = [stage for stage in learner.journal if stage.kind == "fit"]
-    begun = [stage for stage in fits if stage.is_open and stage.steps_done]
-    if begun and learner.kept is not None:
-        return copy.deepcopy(begun[0]), learner.kept
-    if fits:
-        stage = next((one for one in fits if one.is_open), fits[-1])
-        stage = dataclasses.replace(
-            copy.deepcopy(stage), epochs_done=0, batches_done=0, steps_done=0, pending=False
-        )
-    else:
-        stage = Stage("fit", "fit(1)", epochs=1, lrs=learner._rates(None))
-        stage.weight_decay = learner.weight_decay
-    stage.first_epoch = sum(one.epochs_done for one in learner.journal)
-    stage.first_step = sum(one.steps_done for one in learner.journal)
-    return stage, None
-
-
-def _callbacks(learner: Learner, stage: Stage) -> list[Callback]:
-    """Copies of those that a step depends on; what keeps, shows or refuses is left out."""
-    given = next((ours for one, ours in learner.given if one.call == stage.call), None)
-    if given is None:
-        given = keeping.callbacks_from(stage.callbacks)
-    chosen = [
-        one
-        for one in [*learner.callbacks, *given]
-        if one.in_script and not isinstance(one, _OF_EPOCHS)
-    ]
-    return [*copy.deepcopy(chosen), OptimizerMode()]
 
 
 class _Always:

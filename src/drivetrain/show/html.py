@@ -56,6 +56,12 @@ body{{margin:0;background:var(--dt-page)}}@media (prefers-color-scheme:dark){{bo
 def write(shown: Any, path: store.StrPath, *, full: bool = False) -> Path:
     """Write the page as one file; one that is there is replaced.
 
+    Args:
+        shown: a calculation, an answer or a table.
+        path: of the file.
+        full: all numbers of every array, and everything open.
+
+    Returns: the path.
     Raises: StorageError: it cannot be written.
     """
     store.write_text(path, page(shown, full=full))

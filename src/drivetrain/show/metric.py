@@ -20,6 +20,7 @@ from torch import Tensor
 from drivetrain import metrics
 from drivetrain.errors import ConfigError, InputError
 from drivetrain.metrics.base import BaseMetric
+from drivetrain.metrics.of_target import OfTarget
 from drivetrain.randomness import preserved
 from drivetrain.show.calculation import Calculation
 from drivetrain.show.measures import decided, numbers, scored
@@ -60,6 +61,10 @@ def metric(learner: Learner, name: str | None = None) -> Calculation:
     found = own.get(name)
     made = metrics.metric(metrics.record_of(found)) if isinstance(found, BaseMetric) else name
     preds, targets, said = _outputs(learner)
+    if isinstance(found, OfTarget):
+        made = metrics.metric(metrics.record_of(found.metric))
+        preds, targets = found.own(preds, targets)
+        said = f" of {found.target}{said}"
     classes = learner.application.classes if learner.application is not None else ()
     found = metric_of(made, preds, targets, classes=classes)
     return dataclasses.replace(found, title=found.title + said)

@@ -33,12 +33,15 @@ class CheckResult:
     """What one check found."""
 
     name: str
+    """Of the check."""
     promise: str
     """What is promised and why it matters, in a sentence."""
     outcome: Outcome
+    """Whether the promise holds, or why it was not asked."""
     reason: str = ""
     """Of a failed check what happened, where, and what to do; of a skipped one why it does not apply."""
     seconds: float = 0.0
+    """That it took."""
 
     def __str__(self) -> str:
         """A line, and under it the reason where there is one."""
