@@ -30,9 +30,6 @@ TOLD = re.compile(r"\b(returns?|returned|gives?|answers?|comes? back|handed back
 
 PACKAGES = ["", *naming.packages()]
 
-PENDING = {"clean", "vision"}
-"""Packages whose docstrings are not all whole yet."""
-
 
 def values_of(package: str) -> Iterator[tuple[str, Any]]:
     """(name, value) of what is public in a package; modules are packages of their own."""
@@ -121,13 +118,7 @@ def faults_of(package: str) -> list[str]:
 
 
 @pytest.mark.row(12)
-@pytest.mark.parametrize(
-    "package",
-    [
-        pytest.param(package, marks=[pytest.mark.xfail] if package in PENDING else [])
-        for package in PACKAGES
-    ],
-)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_explains_itself(package: str) -> None:
     assert faults_of(package) == []
 

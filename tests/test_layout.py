@@ -87,12 +87,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_importing_the_package_costs_less_than_a_tenth_of_importing_torch() -> None:
-    # CPU time of this process and not the clock, since other tests run beside; best of three.
+    # CPU time of this process and not the clock, since other tests run beside; one good of three.
     code = (
         "import time; a = time.process_time(); import drivetrain;"
         "b = time.process_time(); import torch; print((b - a) / (time.process_time() - b))"
     )
-    assert min(float(in_new_process(code)) for _ in range(3)) < 0.1
+    assert any(float(in_new_process(code)) < 0.1 for _ in range(3))
 
 
 def test_every_module_begins_with_what_it_is_about() -> None:

@@ -593,21 +593,46 @@ def put_in(text: str, known: dict[str, Known]) -> str:
     return tree.render(holder)
 
 
-@given(FUNCTIONS, st.integers(-1, 2))
-@settings(deadline=None, max_examples=120)
-def test_a_folded_function_gives_the_same_answers(text: str, a: int) -> None:
+FEW, MANY = settings(deadline=None, max_examples=40), settings(deadline=None, max_examples=1000)
+
+
+def gives_the_same_answers(text: str, a: int) -> None:
     after = put_in(text, {"a": Known(a)})
     for b in (-1, 0, 1, 2):
         assert answer(after, a, b) == answer(text, a, b), after
 
 
-@given(FUNCTIONS)
-@settings(deadline=None, max_examples=60)
-def test_a_function_of_which_nothing_is_known_gives_the_same_answers(text: str) -> None:
+@given(FUNCTIONS, st.integers(-1, 2))
+@FEW
+def test_a_folded_function_gives_the_same_answers(text: str, a: int) -> None:
+    gives_the_same_answers(text, a)
+
+
+@pytest.mark.slow
+@given(FUNCTIONS, st.integers(-1, 2))
+@MANY
+def test_many_folded_functions_give_the_same_answers(text: str, a: int) -> None:
+    gives_the_same_answers(text, a)
+
+
+def gives_the_same_answers_unknown(text: str) -> None:
     after = put_in(text, {})
     for a in (-1, 0, 2):
         for b in (0, 1, 3):
             assert answer(after, a, b) == answer(text, a, b), after
+
+
+@given(FUNCTIONS)
+@FEW
+def test_a_function_of_which_nothing_is_known_gives_the_same_answers(text: str) -> None:
+    gives_the_same_answers_unknown(text)
+
+
+@pytest.mark.slow
+@given(FUNCTIONS)
+@MANY
+def test_many_functions_of_which_nothing_is_known_give_the_same_answers(text: str) -> None:
+    gives_the_same_answers_unknown(text)
 
 
 @given(FUNCTIONS, st.integers(-1, 2), st.integers(-1, 2))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -195,20 +198,28 @@ def test_its_first_words_say_what_it_trains_and_how_to_run_it(script: Path) -> N
     assert "python train_it.py --data DATA --out OUT" in words
 
 
-def test_its_help_names_data_and_out(script: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(script), "--help"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "--data" in done.stdout and "--out" in done.stdout
+def ended(script: Path, *words: str) -> Any:
+    """Run a script as a program, in this process and without Drivetrain; returns its exit code."""
+    with (
+        mock.patch.object(sys, "argv", [str(script), *words]),
+        replay.without_drivetrain(),
+        pytest.raises(SystemExit) as end,
+    ):
+        runpy.run_path(str(script), run_name="__main__")
+    return end.value.code
 
 
-def test_a_missing_out_is_asked_for(script: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "--out" in done.stderr and "Traceback" not in done.stderr
+def test_its_help_names_data_and_out(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(script, "--help") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "--data" in said.out and "--out" in said.out
+
+
+def test_a_missing_out_is_asked_for(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(script) == 2
+    said = capsys.readouterr()
+    assert "--out" in said.err and "Traceback" not in said.err
 
 
 def test_the_same_run_gives_the_same_text() -> None:

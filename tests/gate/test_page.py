@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from drivetrain.cli import program
 from drivetrain.gate.findings import NAMES
 from drivetrain.tabular.checking import check
+from drivetrain.tabular.learner import learner
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "checking.md").read_text("utf-8")
 
@@ -44,12 +45,22 @@ def test_every_command_ends_as_the_page_says(people: Path) -> None:
     dropped = run(second)
     assert dropped.exit_code == 0 and "Nothing was found." in dropped.stdout
     assert run(train.partition(" --accept")[0]).exit_code == 2
-    assert run(train).exit_code == 0
+    trained = run(train)
+    assert trained.exit_code == 0
+    assert blocks("text")[1] in trained.stderr
     kept = json.loads((people / "runs" / "people" / "run.json").read_text())["choices"]
     assert "a test" in [one["reason"] for one in kept]
     passed = run(third)
     assert passed.exit_code == 0, passed.output
     assert "Accepted: boats were given out before" in passed.stdout
+
+
+def test_a_learner_says_what_the_page_says(
+    people: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learner("people.csv", "lives", layers=[4], progress=False, announce=True)
+    told = capsys.readouterr().err.replace(str(people / "people.csv"), "people.csv")
+    assert told.endswith(f"\n{blocks('text')[2]}\n")
 
 
 def test_the_python_of_the_page_finds_the_same(people: Path) -> None:
@@ -58,6 +69,7 @@ def test_the_python_of_the_page_finds_the_same(people: Path) -> None:
     scope: dict[str, object] = {}
     code = compile(blocks("python")[1], "checking.md", "exec")
     exec(code, scope)  # noqa: S102 - the page's own lines
+    exec(compile(blocks("python")[2], "checking.md", "exec"), scope)  # noqa: S102 - it goes on
     assert str(scope["found"]) == str(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,15 @@ from drivetrain.data.loaders import BatchLoader, Loaders, TensorData
 from drivetrain.errors import ConfigError
 from drivetrain.metrics import ForeignMetric, interval_of, metric, record_of
 
-torchmetrics = pytest.importorskip("torchmetrics")
+torchmetrics: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """Here and not at the top: it takes seconds, which every process that collects would spend."""
+    global torchmetrics
+    torchmetrics = pytest.importorskip("torchmetrics")
+
 
 CLASSES = 4
 

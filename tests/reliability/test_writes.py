@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
             yield node, ast.unparse(node.func)
 
 
+@functools.cache
+def named() -> dict[str, tuple[list[str], list[str]]]:
+    """File of the package -> the names of its calls that write, and of those that could run code."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for path in SOURCE.rglob("*.py"):
+        writing, running = found.setdefault(path.relative_to(SOURCE).as_posix(), ([], []))
+        for call, name in calls(path):
+            writing += [name] if writes(call, name) else []
+            running += [name] if name in FORBIDDEN else []
+    return found
+
+
 def writes(call: ast.Call, name: str) -> bool:
     last = name.rpartition(".")[2]
     if name.startswith("os."):
@@ -71,10 +84,7 @@ def writes(call: ast.Call, name: str) -> bool:
 
 
 def test_only_the_store_writes_files() -> None:
-    found = {
-        path.relative_to(SOURCE).as_posix(): [n for c, n in calls(path) if writes(c, n)]
-        for path in SOURCE.rglob("*.py")
-    }
+    found = {name: writing for name, (writing, _) in named().items()}
     assert {name: n for name, n in found.items() if n and name not in WRITERS} == OPENERS
     assert all(found[name] for name in WRITERS), "an exception that nobody needs any more"
 
@@ -87,12 +97,7 @@ def test_what_opens_by_the_system_only_reads() -> None:
 
 
 def test_nothing_is_read_that_could_run_code() -> None:
-    found = {
-        f"{path.relative_to(SOURCE)}: {name}"
-        for path in SOURCE.rglob("*.py")
-        for _, name in calls(path)
-        if name in FORBIDDEN
-    }
+    found = {f"{file}: {name}" for file, (_, running) in named().items() for name in running}
     assert found == set(READERS)
 
 

@@ -202,6 +202,8 @@ def test_pointing_tapping_and_arrow_keys_tell_what_a_dot_is(started: Any, page_f
 
 
 def test_groups_mistakes_and_words_leave_the_others_out(started: Any, page_file: Path) -> None:
+    from playwright.sync_api import expect
+
     with opened(started, page_file) as page:
         seen = page.page.locator("#plane")
 
@@ -217,9 +219,10 @@ def test_groups_mistakes_and_words_leave_the_others_out(started: Any, page_file:
         page.page.locator("#wrong").check()
         assert count() == 6
         page.page.locator("#numbers summary").click()
-        assert page.page.locator("#numbers tbody tr").count() == 6
+        rows = page.page.locator("#numbers tbody tr")
+        expect(rows).to_have_count(6)  # waits: what opens tells of it a moment later
         page.page.locator("#wrong").uncheck()
-        assert page.page.locator("#numbers tbody tr").count() == 60
+        expect(rows).to_have_count(60)
         page.page.locator("#search").fill("-59")
         assert count() == 1
         assert page.page.locator("#numbers tbody td").first.inner_text().endswith("-59")

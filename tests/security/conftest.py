@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,43 +28,56 @@ def sound_folders(tmp_path_factory: pytest.TempPathFactory) -> sound.SoundFolder
 
 @pytest.fixture
 def opened(sound_folders: sound.SoundFolders, tmp_path: Path) -> Opened:
-    """`opened(kind, rounds)`: what came of those attacks, without a network where that works.
+    """`opened(kind, rounds)`: what came of those attacks, as `open_all` says."""
+    return lambda kind, rounds: open_all({kind: rounds}, sound_folders, tmp_path)[kind]
+
+
+def open_all(
+    parts: Mapping[str, Sequence[Round]], given: sound.SoundFolders, work: Path
+) -> dict[str, list[Outcome]]:
+    """What came of attacks on folders of some kinds, without a network where that works.
 
     One process for all of them: to begin one takes longer than a hundred attacks.
     """
-
-    def run(kind: str, rounds: Sequence[Round]) -> list[Outcome]:
-        bases = {
-            "run": sound_folders.run,
-            "bundle": sound_folders.bundle,
-            "cut": sound_folders.cut,
-            "table-run": sound_folders.table_run,
-            "table-bundle": sound_folders.table_bundle,
-            "text-bundle": sound_folders.text_bundle,
-        }
-        job = {
-            "kind": kind,
-            "rounds": [[list(names), list(doors)] for names, doors in rounds],
-            "base": str(bases[kind]),
-            "work": str(tmp_path),
-            "picture": str(sound_folders.picture),
-            "pictures": str(sound_folders.pictures),
-            "table": str(sound_folders.table),
-        }
-        done = subprocess.run(
-            [*without_network(), sys.executable, "-m", "tests.security.doors"],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            cwd=attack_corpus.ROOT,
-        )
-        outcomes = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
-        said = f"{done.returncode} after {outcomes[-1:]}: {done.stderr[-3000:]}"
-        assert done.returncode == 0, f"The process ended with {said}"
-        assert len(outcomes) == sum(len(names) * len(doors) for names, doors in rounds)
-        return outcomes
-
-    return run
+    bases = {
+        "run": given.run,
+        "bundle": given.bundle,
+        "cut": given.cut,
+        "table-run": given.table_run,
+        "table-bundle": given.table_bundle,
+        "text-bundle": given.text_bundle,
+    }
+    job = {
+        "parts": [
+            {
+                "kind": kind,
+                "rounds": [[list(names), list(doors)] for names, doors in rounds],
+                "base": str(bases[kind]),
+            }
+            for kind, rounds in parts.items()
+        ],
+        "work": str(work),
+        "picture": str(given.picture),
+        "pictures": str(given.pictures),
+        "table": str(given.table),
+    }
+    done = subprocess.run(
+        [*without_network(), sys.executable, "-m", "tests.security.doors"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        cwd=attack_corpus.ROOT,
+    )
+    outcomes = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
+    said = f"{done.returncode} after {outcomes[-1:]}: {done.stderr[-3000:]}"
+    assert done.returncode == 0, f"The process ended with {said}"
+    found = {}
+    for kind, rounds in parts.items():
+        count = sum(len(names) * len(doors) for names, doors in rounds)
+        found[kind], outcomes = outcomes[:count], outcomes[count:]
+        assert len(found[kind]) == count
+    assert outcomes == []
+    return found
 
 
 def without_network() -> list[str]:

@@ -403,16 +403,14 @@ def main() -> None:
     """Do the job that stands on stdin."""
     job = json.load(sys.stdin)
     sound = Sound(Path(job["picture"]), Path(job["pictures"]), Path(job["table"]))
-    work, base = Path(job["work"]), Path(job["base"])
-    attacks = {attack.name: attack for attack in attack_corpus.of_kind(job["kind"])}
-    out = sys.stdout
-    doors = list(dict.fromkeys(door for _, doors in job["rounds"] for door in doors))
-    for door in doors:  # all modules are loaded now
-        copy = work / "sound"
-        shutil.copytree(base, copy)
-        with contextlib.suppress(DrivetrainError):
-            DOORS[door](copy, sound)
-        shutil.rmtree(copy)
+    work = Path(job["work"])
+    for part in job["parts"]:  # all modules are loaded now
+        for door in dict.fromkeys(door for _, doors in part["rounds"] for door in doors):
+            copy = work / "sound"
+            shutil.copytree(part["base"], copy)
+            with contextlib.suppress(DrivetrainError):
+                DOORS[door](copy, sound)
+            shutil.rmtree(copy)
     import timm  # noqa: F401 - a name may ask for it
 
     for module in pkgutil.walk_packages(drivetrain.__path__, "drivetrain."):
@@ -420,17 +418,27 @@ def main() -> None:
             importlib.import_module(module.name)  # a name may ask for any of ours
 
     watch = Watch()
-    for name, doors in ((name, doors) for names, doors in job["rounds"] for name in names):
+    for part in job["parts"]:
+        _attempt_all(part["kind"], part["rounds"], Path(part["base"]), work, sound, watch)
+
+
+def _attempt_all(
+    kind: str, rounds: list[Any], base: Path, work: Path, sound: Sound, watch: Watch
+) -> None:
+    """Print what came of each attack of the rounds, on a sound folder of a kind."""
+    attacks = {attack.name: attack for attack in attack_corpus.of_kind(kind)}
+    out = sys.stdout
+    for name, doors in ((name, doors) for names, doors in rounds for name in names):
         fresh: attack_corpus.Place | None = None
         for number, door in enumerate(doors):
-            folder = work / f"{job['kind']}-{number}" / "folder"
+            folder = work / f"{kind}-{number}" / "folder"
             if fresh is None or door == "resume":
                 folder.parent.mkdir(parents=True)
                 fresh = attack_corpus.write(attacks[name], base, folder, folder.parent / "outside")
             outcome = attempt(name, door, fresh, sound, watch)
             out.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
             out.flush()
-        for left in work.glob(f"{job['kind']}-*"):
+        for left in work.glob(f"{kind}-*"):
             shutil.rmtree(left)
 
 

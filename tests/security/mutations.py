@@ -259,12 +259,22 @@ class Tally:
 
 
 def try_many(numbers: range, base: Path, given: sound.SoundFolders, work: Path) -> Tally:
-    """Mutations of one base in processes of their own: one that ends costs its case alone."""
-    tally = Tally()
-    next_number = numbers.start
-    while next_number < numbers.stop:
+    """Mutations of one base, as `try_all` says."""
+    return try_all([(numbers, base)], given, work)[0]
+
+
+def try_all(
+    parts: Sequence[tuple[range, Path]], given: sound.SoundFolders, work: Path
+) -> list[Tally]:
+    """Mutations of some bases, a tally each, in a process of their own.
+
+    One that ends costs its case alone: another process goes on behind it.
+    """
+    tallies = [Tally() for _ in parts]
+    left = [(at, number) for at, (numbers, _) in enumerate(parts) for number in numbers]
+    while left:
         job = {
-            "base": str(base), "first": next_number, "stop": numbers.stop, "work": str(work),
+            "bases": [str(base) for _, base in parts], "cases": left, "work": str(work),
             "picture": str(given.picture), "pictures": str(given.pictures), "table": str(given.table),
         }  # fmt: skip
         with subprocess.Popen(
@@ -273,16 +283,18 @@ def try_many(numbers: range, base: Path, given: sound.SoundFolders, work: Path) 
             text=True, cwd=attack_corpus.ROOT,
         ) as process:  # fmt: skip
             out, err = process.communicate(json.dumps(job))
-        for line in out.splitlines():
-            tally.add(next_number, Outcome(**json.loads(line)))
-            next_number += 1
-        if process.returncode:
-            tally.tried += 1
-            tally.wrong.append(
-                f"{next_number}: the process ended with {process.returncode}: {err[-2000:]}"
+        lines = out.splitlines()
+        assert lines or process.returncode, "a process that ends well has tried something"
+        for (at, number), line in zip(left, lines, strict=False):
+            tallies[at].add(number, Outcome(**json.loads(line)))
+        left = left[len(lines) :]
+        if process.returncode and left:
+            (at, number), *left = left
+            tallies[at].tried += 1
+            tallies[at].wrong.append(
+                f"{number}: the process ended with {process.returncode}: {err[-2000:]}"
             )
-            next_number += 1
-    return tally
+    return tallies
 
 
 def bases_of(given: sound.SoundFolders) -> dict[str, Path]:
@@ -330,16 +342,19 @@ def main() -> None:
     """Do the job that stands on stdin."""
     job = json.load(sys.stdin)
     given = Sound(Path(job["picture"]), Path(job["pictures"]), Path(job["table"]))
-    base, work = Path(job["base"]), Path(job["work"])
-    doors = ("load", "verify") if (base / "bundle.json").exists() else ("load",)
-    doors = tuple(f"{_prefix(base)}{door}" for door in doors)
+    bases, work = list(map(Path, job["bases"])), Path(job["work"])
+    through: dict[Path, tuple[str, ...]] = {}
     import timm  # noqa: F401 - a name may ask for it
 
-    for door in doors:
-        with contextlib.suppress(DrivetrainError):
-            DOORS[door](base, given)
+    for base in bases:
+        doors = ("load", "verify") if (base / "bundle.json").exists() else ("load",)
+        through[base] = tuple(f"{_prefix(base)}{door}" for door in doors)
+        for door in through[base]:
+            with contextlib.suppress(DrivetrainError):
+                DOORS[door](base, given)
     watch = Watch()
-    for number in range(job["first"], job["stop"]):
+    for at, number in job["cases"]:
+        base = bases[at]
         shutil.rmtree(work / "case", ignore_errors=True)
         (work / "case").mkdir()
         place = attack_corpus.write(
@@ -349,7 +364,8 @@ def main() -> None:
             work / "case" / "out",
         )
         name = mutate(place, number)
-        outcome = attempt(name, doors[number % len(doors)], place, given, watch)
+        door = through[base][number % len(through[base])]
+        outcome = attempt(name, door, place, given, watch)
         sys.stdout.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
         sys.stdout.flush()
 

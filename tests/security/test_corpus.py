@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.conftest import Opened
+from tests.security.conftest import Opened, Round, open_all
 from tests.security.doors import (
     OF_BUNDLE,
     OF_RUN,
@@ -72,23 +72,42 @@ SOUND = {
 """What changes nothing that is read: these are answered, else the refusals would prove nothing."""
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("run", "bundle", "table-bundle", "text-bundle"),
-        pytest.param("cut", marks=pytest.mark.slow),
-        pytest.param("table-run", marks=pytest.mark.slow),
-    ],
-)
-def test_a_part_of_the_attacks(opened: Opened, kind):
+def a_part_of(kind: str) -> list[Round]:
+    """What changes nothing, and some of the attacks."""
     names, doors = names_of(kind), DOORS[kind]
     rarer = RARER if kind.startswith("t") else 1
-    rounds = [([SOUND[kind]], doors), (names[:: EVERY * rarer], doors)]
+    rounds: list[Round] = [([SOUND[kind]], doors), (names[:: EVERY * rarer], doors)]
     if kind != "cut":
         rounds.append((names[:: EVERY_LOAD * rarer], doors[:1]))
-    outcomes = opened(kind, rounds)
+    return rounds
+
+
+QUICK = ("run", "bundle", "table-bundle", "text-bundle")
+
+
+@pytest.fixture(scope="module")
+def quick(
+    sound_folders: SoundFolders, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Outcome]]:
+    """What came of a part of the attacks on each kind."""
+    parts = {kind: a_part_of(kind) for kind in QUICK}
+    return open_all(parts, sound_folders, tmp_path_factory.mktemp("quick"))
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_part_of_the_attacks(quick: dict[str, list[Outcome]], kind):
+    check_a_part(kind, quick[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted({*DOORS} - {*QUICK}))
+def test_a_part_of_the_attacks_on_other_folders(opened: Opened, kind):
+    check_a_part(kind, opened(kind, a_part_of(kind)))
+
+
+def check_a_part(kind: str, outcomes: list[Outcome]) -> None:
     assert broken(outcomes) == []
-    for outcome in outcomes[: len(doors)]:
+    for outcome in outcomes[: len(DOORS[kind])]:
         if not outcome.door.endswith("load-onnx"):  # this bundle has no ONNX model
             assert outcome.said in ("predicts", "answers", "verified"), outcome
 

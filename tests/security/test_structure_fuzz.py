@@ -20,18 +20,23 @@ TABLES = ("model folder of tables", "bundle of tables", "bundle of numbers")
 KINDS = ("model folder", "bundle", *TABLES, "bundle of texts")
 
 
-@pytest.mark.parametrize("kind", ["model folder", "bundle"])
-def test_150_mutations(sound_folders: SoundFolders, tmp_path: Path, kind):
-    tally = mutations.try_many(range(150), base_of(sound_folders, kind), sound_folders, tmp_path)
-    assert tally.wrong == []
-    assert tally.tried == 150
+FEW = {"model folder": 80, "bundle": 80, "bundle of tables": 40, "bundle of texts": 40}
 
 
-@pytest.mark.parametrize("kind", ["bundle of tables", "bundle of texts"])
-def test_40_mutations_of_tables_and_texts(sound_folders: SoundFolders, tmp_path: Path, kind):
-    tally = mutations.try_many(range(40), base_of(sound_folders, kind), sound_folders, tmp_path)
-    assert tally.wrong == []
-    assert tally.tried == 40
+@pytest.fixture(scope="module")
+def few(
+    sound_folders: SoundFolders, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, mutations.Tally]:
+    """What came of the mutations with the first numbers, by kind."""
+    parts = [(range(count), base_of(sound_folders, kind)) for kind, count in FEW.items()]
+    tallies = mutations.try_all(parts, sound_folders, tmp_path_factory.mktemp("few"))
+    return dict(zip(FEW, tallies, strict=True))
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_some_mutations(few: dict[str, mutations.Tally], kind):
+    assert few[kind].wrong == []
+    assert few[kind].tried == FEW[kind]
 
 
 @pytest.mark.slow

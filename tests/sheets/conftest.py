@@ -20,12 +20,13 @@ class Files:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    from tests.sheets import test_learning_by_hand, test_own_run, test_workbook
+    from tests.sheets import test_learning, test_learning_by_hand, test_own_run, test_workbook
 
     folder = tmp_path_factory.mktemp("sheets")
     made = [
         *test_workbook.files(folder),
-        *test_learning_by_hand.files(test_learning_by_hand.LIGHT, folder),
+        *test_learning.files(folder),
+        *test_learning_by_hand.files(folder),
         *test_own_run.files(folder),
     ]
     computed = recalculate(made, folder / "out")

@@ -11,7 +11,7 @@ import functools
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -480,24 +480,13 @@ CHANGES: dict[str, dict[str, float | str]] = {
 }
 
 
-LIGHT = ("quadratic", "decay")
-"""Small enough to be recalculated together with own nets; the others have a start of their own."""
-
-
-def files(names: Iterable[str], folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
     """Workbooks as they are made, and as a reader changes them."""
     made: list[Path] = []
-    for name in names:
+    for name in COMPARISONS:
         made.append(sheets.write(name, folder / f"{name}.xlsx"))
         made.append(change(made[-1], folder / f"{name}_changed.xlsx", CHANGES[name]))
     return made
-
-
-@pytest.fixture(scope="module")
-def heavy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("heavy")
-    made = files([name for name in COMPARISONS if name not in LIGHT], folder)
-    return {path.stem: path for path in recalculate(made, folder / "out")}
 
 
 ROWS = {
@@ -513,18 +502,9 @@ def of_rows(names: list[str]) -> list[Any]:
     return [pytest.param(n, marks=[pytest.mark.row(r) for r in ROWS.get(n, [])]) for n in names]
 
 
-@pytest.mark.parametrize("name", of_rows(list(LIGHT)))
+@pytest.mark.parametrize("name", of_rows(list(COMPARISONS)))
 def test_every_step_is_torchs_as_made_and_as_changed(name: str, files: Any) -> None:
-    compare(name, files.computed)
-
-
-@pytest.mark.parametrize("name", of_rows([name for name in COMPARISONS if name not in LIGHT]))
-def test_every_step_of_the_large_ones_is_torchs(name: str, heavy: dict[str, Path]) -> None:
-    compare(name, heavy)
-
-
-def compare(name: str, found: dict[str, Path]) -> None:
-    book, changed = Book(found[name]), Book(found[f"{name}_changed"])
+    book, changed = Book(files.computed[name]), Book(files.computed[f"{name}_changed"])
     assert book.problems() == [] == changed.problems()
     assert str(book.named("all_checks")).startswith("OK: all ")
     assert str(changed.named("all_checks")).startswith(f"CHANGED: {len(CHANGES[name])} ")
@@ -722,7 +702,7 @@ def check_widths(path: Path) -> None:
 
 
 def test_a_sheet_is_no_wider_than_a_screen(files: Any) -> None:
-    for name in (*LIGHT, "dense", "table"):
+    for name in (*COMPARISONS, "dense", "table"):
         check_widths(files.written[name])
 
 

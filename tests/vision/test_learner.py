@@ -326,7 +326,8 @@ def test_the_factory_says_what_it_found_and_chose(
     made = dt.vision.learner(pictures)
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"{made.application.data}\n{made.choices}\n"
+    assert said.err.startswith(f"{made.application.data}\n{made.choices}\nA quick look for leaks ")
+    assert said.err.count("\n") == f"{made.application.data}\n{made.choices}\n".count("\n") + 1
     assert said.err.startswith("2 classes (bird, forest): 38 train, 10 valid\n  size  ")
     learner(pictures)
     assert capsys.readouterr().err == ""

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from drivetrain.collab.looking.components import principal_components
 from drivetrain.errors import ConfigError, DataError, ShapeError
+from drivetrain.interpret.components import principal_components
 
 
 @pytest.mark.row(127)
@@ -38,7 +38,7 @@ def test_they_are_those_of_a_decomposition_up_to_sign(
 def test_in_blocks_they_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(101, 6)) * [5, 4, 3, 2, 1, 0.5]
     whole = principal_components(vectors, 3)
-    monkeypatch.setattr("drivetrain.collab.looking.components.BLOCK", 10)
+    monkeypatch.setattr("drivetrain.interpret.components.BLOCK", 10)
     found = principal_components(vectors, 3)
     np.testing.assert_allclose(found.points, whole.points, atol=1e-9)
     np.testing.assert_allclose(found.shares, whole.shares, rtol=1e-9)
