@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from drivetrain.report.bubbles import Bubble, bubble_chart, log_ticks
 from drivetrain.report.sweep import conclusions, sweep_page
@@ -97,6 +97,8 @@ def places(chart: str) -> list[tuple[float, float]]:
         max_size=12,
     )
 )
+@example([(2.225073858507203e-309, 1.0, 0.0)])
+@example([(5e-324, 1.0, 0.0), (0.0, 1.0, 0.0)])
 def test_every_dot_is_on_the_canvas_and_stands_as_its_numbers_do(
     models: list[tuple[float, float, float]],
 ) -> None:

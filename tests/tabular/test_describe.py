@@ -804,6 +804,7 @@ def test_wide_tables_are_compared_in_part_and_it_is_said() -> None:
 def test_small_numbers_for_axes() -> None:
     assert round_numbers(-0.7, 0.7) == [-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6]
     assert str(round_numbers(-1.0, 3.0)[1]) == "0.0", "no -0"
+    assert round_numbers(0.0, 2e-309) == [0.0, 2e-309], "no power of ten has so large a reciprocal"
     assert [short(n) for n in (0, 0.5, 1950, 99_999, 1.5e9)] == ["0", "0.5", "1950", "100k", "1.5G"]
 
 

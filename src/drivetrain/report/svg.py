@@ -64,6 +64,10 @@ def rule(x1: float, y1: float, x2: float, y2: float, kind: str = "grid") -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
+SMALLEST = 1e-300
+"""Below it a power of ten has no reciprocal."""
+
+
 def round_numbers(low: float, high: float) -> list[float]:
     """Three to seven round numbers from low to high, or these two where they are too close together.
 
@@ -71,7 +75,7 @@ def round_numbers(low: float, high: float) -> list[float]:
     ([20.0, 40.0, 60.0, 80.0], [0.0, 0.1, 0.2, 0.3])
     """
     width = high / 2 - low / 2  # of the largest floats, twice that is infinite
-    if not width > 1e-12 * max(abs(low), abs(high)):
+    if not width > max(1e-12 * max(abs(low), abs(high)), SMALLEST):
         return [low, high]
     power = int(np.floor(np.log10(width / 2.5)))
     for step in (1, 2, 5, 10, 20, 50):
