@@ -128,6 +128,20 @@ def test_memory_is_the_area_and_small_dots_lie_above_large_ones() -> None:
     assert bubble_chart("t", unknown, below="b", beside="s").count('r="7.0"') == 2
 
 
+def test_the_line_never_rises_with_time() -> None:
+    """A model that is on the front for its memory alone lies beside the line, not on it."""
+    errors = {35.0: 0.23, 41.0: 0.63, 42.0: 0.22, 54.0: 0.4}
+    dots = [
+        Bubble(number, "m", error, seconds, 1e9, True, "")
+        for number, (seconds, error) in enumerate(errors.items(), 1)
+    ]
+    chart = bubble_chart("t", dots, below="b", beside="s")
+    line = re.search(r'points="([^"]+)"', chart)
+    assert line is not None
+    corners = [tuple(map(float, one.split(","))) for one in line[1].split()]
+    assert corners == [places(chart)[0], places(chart)[2]]
+
+
 @given(st.floats(1e-6, 1e6), st.floats(1.2, 1e8))
 def test_ticks_lie_between_the_ends_and_are_few(low: float, factor: float) -> None:
     ticks = log_ticks(low, low * factor)

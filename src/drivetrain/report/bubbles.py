@@ -1,8 +1,8 @@
 """Models as dots: how long they took to train, how much they err, and how much memory they need.
 
 Time is drawn by its logarithm, since models differ in it by powers of ten. A dot's area is the
-memory, its number the place on the board; those that no other beats are filled, and a line leads from
-one to the next.
+memory, its number the place on the board; those that no other beats in all three are filled. A line
+joins those that no other beats in the two that the axes show.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from drivetrain.report.charts import WIDTH
 from drivetrain.report.svg import round_numbers, rule, safe, short, svg, words
+from drivetrain.train.sweeping import pareto
 
 TALL = 250
 WIDEST = 560
@@ -77,7 +78,9 @@ def bubble_chart(title: str, bubbles: Sequence[Bubble], *, below: str, beside: s
     inside.append(words((_LEFT + WIDTH - _RIGHT) / 2, floor + 31, below, "middle", "soft cap"))
     said = f"{beside}, logarithmic" if is_log else beside
     inside.append(words(_LEFT, 10, said, kind="soft cap"))
-    front = sorted((one for one in bubbles if one.is_on_front), key=lambda one: one.seconds)
+    is_free = pareto([(one.seconds, one.error) for one in bubbles])
+    front = [one for one, is_on in zip(bubbles, is_free, strict=True) if is_on]
+    front.sort(key=lambda one: one.seconds)
     corners = ["{:.1f},{:.1f}".format(*at(one.seconds, one.error)) for one in front]
     if len(corners) > 1:
         inside.append(f'<polyline class="line c2 faint" points="{" ".join(corners)}"/>')

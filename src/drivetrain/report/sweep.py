@@ -205,8 +205,8 @@ def _trade(done: Sequence[Row]) -> Section:
         [row.name, number(row.error), time_of(row.seconds), size_of(row.peak_bytes)] for row in done
     ]
     said = (
-        "A dot's area is its memory. Filled, in bold and joined by the line: the front. What lies above "
-        "it and to its right costs more and errs more."
+        "A dot's area is its memory. Filled and in bold: the front of error, time and memory. What lies "
+        "above the line and to its right takes longer and errs more: if filled, it needs less memory."
     )
     inside = charted(chart, ["model", error, "training", "memory"], rows)
     keyed = f"<ol class='keys'>{keys}</ol>"
