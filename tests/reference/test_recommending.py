@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from drivetrain.data.ratings import Lists
 from drivetrain.metrics import recommending as fast
@@ -69,6 +69,11 @@ def test_metrics_of_each_user_and_their_means_equal_the_twins(drawn) -> None:
     drawn=people(),
     popularity=st.lists(st.integers(0, 50), min_size=NUM_ITEMS, max_size=NUM_ITEMS),
     catalogue=st.sets(st.integers(1, NUM_ITEMS - 1), min_size=1),
+)
+@example(  # somebody rated nothing but what nobody else did
+    drawn=(np.tile(np.arange(1, 6, dtype=np.int32), (4, 1)), [[], [], [1], [2]]),
+    popularity=[0, 0, 1, 0, 0, 0, 0, 0, 0],
+    catalogue={1},
 )
 @settings(deadline=None, max_examples=40)
 def test_what_lists_do_to_the_catalogue_equals_the_twins(drawn, popularity, catalogue) -> None:

@@ -51,7 +51,12 @@ class Estimate:
 
 
 def cluster_means(
-    sums: npt.ArrayLike, counts: npt.ArrayLike, *, confidence: float = 0.95, name: str
+    sums: npt.ArrayLike,
+    counts: npt.ArrayLike,
+    *,
+    present: npt.ArrayLike | None = None,
+    confidence: float = 0.95,
+    name: str,
 ) -> list[Estimate]:
     """Means over owners: Σ sums / Σ counts, of several quantities at once.
 
@@ -59,6 +64,8 @@ def cluster_means(
         sums: (M, S) float, what each of M owners has of each of S quantities.
         counts: (M, S) float, at least 0: over how many things that is a sum. An owner with 0 is left
             out of that quantity; all owners with 1 give the mean over owners.
+        present: (M, S) bool, which owners are in; None: those with a count. One that is in with a count
+            of 0 adds its sum.
         confidence: in (0, 1).
         name: part of the seed: the same owners then give the same interval.
 
@@ -71,8 +78,9 @@ def cluster_means(
         raise ShapeError(
             f"`cluster_means` got sums {sums.shape} and counts {counts.shape}, expected (M, S) both."
         )
-    present = counts.any(axis=1)
-    sums, counts = np.where(counts > 0, sums, 0.0)[present], counts[present]
+    is_in = counts > 0 if present is None else np.asarray(present, dtype=bool)
+    kept = is_in.any(axis=1)
+    sums, counts = (np.where(is_in, some, 0.0)[kept] for some in (sums, counts))
     both = np.concatenate([sums, counts], axis=1)  # (M, 2 S)
     num_owners, width = sums.shape
     values = _ratios(both.sum(axis=0))
@@ -80,7 +88,7 @@ def cluster_means(
     if num_owners > 1:
         drawn = _ratios(_resampled(both, name))  # (R, S)
         low, high = _percentiles(drawn, values, confidence)
-    owners = (counts > 0).sum(axis=0).tolist()
+    owners = is_in[kept].sum(axis=0).tolist()
     return [
         Estimate(float(v), float(a), float(b), n)
         for v, a, b, n in zip(values, low, high, owners, strict=True)

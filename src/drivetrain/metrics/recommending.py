@@ -305,7 +305,7 @@ def popularity_ratio(
     """
     both = ~(np.isnan(listed) | np.isnan(rated))
     columns = [np.where(both, some, 0)[:, None] for some in (listed, rated)]
-    return cluster_means(*columns, confidence=confidence, name="users")[0]
+    return cluster_means(*columns, present=both[:, None], confidence=confidence, name="users")[0]
 
 
 def _of_users(hits: Hits, numerator: npt.ArrayLike, denominator: np.ndarray | int) -> Array:
