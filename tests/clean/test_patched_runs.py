@@ -125,7 +125,7 @@ def test_a_run_with_a_patch_that_was_cut_goes_on_to_the_same_bits_without_the_fi
     plain = make(source)
     plain.fit_one_cycle(2, 0.01)
     assert weights(plain) != weights(whole), "the patch did change what was learnt"
-    counts = [one.application.data.counts() for one in (plain, again)]  # type: ignore[union-attr]
+    counts = [one.application.data.counts() for one in (plain, again)]
     assert sum(counts[0].values()) - sum(counts[1].values()) == 1, "one item is left out"
 
 
@@ -137,7 +137,7 @@ def test_what_is_sealed_is_not_patched_and_stays_what_it_is(
     source, patch = with_(tmp_path)
     plain = make(source, test=0.25, seed=3)
     changed = make(source, test=0.25, seed=3, patch=patch)
-    seals = [one.application.data.seal for one in (plain, changed)]  # type: ignore[union-attr]
+    seals = [one.application.data.seal for one in (plain, changed)]
     assert seals[0] == seals[1] and seals[0].count > 0
 
 
@@ -156,7 +156,7 @@ def test_pictures_are_patched_within_a_time_budget(tmp_path: Path) -> None:
     assert record["data"]["patch"] == patch.to_json()
     assert sum(json.loads(result.stdout)["items"].values()) == 23
     learner = dt.vision.reopen(tmp_path / "run", progress=False)
-    items = {item.id: item.label for item in learner.application.data.items}  # type: ignore[union-attr]
+    items = {item.id: item.label for item in learner.application.data.items}
     assert items["circle/1.png"] == "square" and "square/2.png" not in items
 
 

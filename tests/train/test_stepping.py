@@ -152,6 +152,8 @@ def test_the_profiler_sees_the_step() -> None:
 def test_a_scheduler_of_torch_counts_the_steps() -> None:
     found = weights()
     optimizer = AdamW(found, lr=0.1, fused=True)
+    give_gradients(found, seed=9)
+    take_step(optimizer)  # before there is a scheduler: the next could be quick
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it warns where it saw no step
@@ -210,6 +212,19 @@ def test_doubles_and_a_new_parameter_are_left_to_torch() -> None:
     take_step(optimizer)
     assert optimizer.state[double]["step"].item() == 3
     assert optimizer.state[added]["step"].item() == 1
+
+
+def test_a_group_of_two_kinds_is_sorted_by_torch() -> None:
+    sides = []
+    for step in (take_step, lambda optimizer: optimizer.step()):
+        found = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3, dtype=torch.float64))]
+        optimizer = AdamW(found, lr=0.1, fused=True)
+        for number in range(3):
+            for parameter in found:
+                parameter.grad = torch.full_like(parameter, 0.5 + number)
+            step(optimizer)
+        sides.append(optimizer)
+    assert_same_bits(*sides)
 
 
 def test_a_sparse_gradient_is_refused_by_torch() -> None:

@@ -104,7 +104,10 @@ def measured(
     for one in found:
         one.update(preds, true)
         values[one.name] = float(one.compute())
-    interval: Callable[[float], Any] = lambda at: metrics.interval_of(found[0], at)  # noqa: E731
+
+    def interval(confidence: float) -> Any:
+        return metrics.interval_of(found[0], confidence)
+
     return Opened(values, interval, len(true), _fingerprint(table), left_out)
 
 

@@ -90,7 +90,6 @@ def _gathered(group: Mapping[str, Any], state: Mapping[Tensor, Any]) -> Gathered
         kept = state.get(parameter)
         if (
             kept is None
-            or len(kept) != 3
             or parameter.dtype is not torch.float32
             or not parameter.is_cpu
             or gradient.layout is not torch.strided
