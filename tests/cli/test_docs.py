@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -26,6 +28,28 @@ def test_a_function_is_shown_with_types_defaults_explanation_and_its_line(run: R
     assert "        gamma: float = 2.0,\n" in done.stdout
     assert f"\n{inspect.getdoc(focal)}\n" in done.stdout
     assert f"\n{inspect.getsourcefile(focal)}:{number}\n    def focal(" in done.stdout
+
+
+@pytest.mark.row(12)
+@pytest.mark.parametrize(
+    ("asked", "of"),
+    [
+        ("vision.from_folder", "vision.data.gather"),
+        ("tabular.from_csv", "tabular.gathering.gather"),
+        ("text.from_csv", "text.data.gather"),
+        ("collab.from_csv", "collab.data.gather"),
+    ],
+)
+def test_options_that_are_passed_on_are_shown_as_those_who_take_them_have_them(
+    run: Run, asked: str, of: str
+) -> None:
+    text = run("docs", asked).stdout
+    told = text.partition(f"\nOf {of}:\n")[2]
+    module, _, name = of.rpartition(".")
+    taken = inspect.signature(getattr(importlib.import_module(f"drivetrain.{module}"), name))
+    words = set(re.findall(r"\w+", told))
+    assert set(taken.parameters) - words == set()
+    assert "Of " not in run("docs", "losses.focal").stdout
 
 
 @pytest.mark.row(12)

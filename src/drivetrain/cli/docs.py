@@ -261,6 +261,7 @@ def record(entry: Entry) -> dict[str, Any]:
         "path": str(entry.path),
         "parameters": [asdict(each) for each in entry.parameters],
         "members": [{"name": name, "summary": told} for name, told in entry.members],
+        "sees": [{"name": name, "arguments": told} for name, told in entry.sees],
     }
 
 
@@ -275,6 +276,8 @@ def whole(entry: Entry) -> str:
         rows = [(name, textwrap.shorten(told, 72, placeholder="…")) for name, told in entry.members]
         heading = "Names:" if entry.kind in ("package", "module") else "Methods and properties:"
         parts.append(f"{heading}\n{layout.table(rows, indent=4)}")
+    for name, told in entry.sees:
+        parts.append(f"Of {name}:\n{textwrap.indent(told, '    ')}".rstrip())
     parts.append(f"{entry.path}:{entry.line}\n    {entry.source}".rstrip())
     return "\n\n".join(parts)
 
@@ -305,6 +308,6 @@ def _listing(groups: dict[str, list[str]]) -> str:
             heading = f"{group}: by name"
         else:
             heading = group if group == "drivetrain" else f"{group}: {naming.about(group)}"
-        told = textwrap.wrap(", ".join(names), WIDTH - 4, break_on_hyphens=False)
+        told = textwrap.wrap(", ".join(names), layout.line() - 4, break_on_hyphens=False)
         parts.append("\n".join([heading, *(f"    {line}" for line in told)]))
     return "\n\n".join([*parts, "More of one: drivetrain docs NAME"])

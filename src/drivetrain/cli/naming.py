@@ -8,10 +8,12 @@ optimizer, a loss, a metric) is read from the table that lists it.
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import drivetrain
@@ -89,6 +91,9 @@ class Entry:
     returns: str | None = None
     members: tuple[tuple[str, str], ...] = ()
     """Of a class or a package: (name, first sentence)."""
+    sees: tuple[tuple[str, str], ...] = ()
+    """Of a function with `**options`: what takes them, by "see `name`" or "of `name`" in its doc: (name,
+    its arguments)."""
 
     @property
     def summary(self) -> str:
@@ -322,8 +327,38 @@ def _of_function(source: Source, node: Function, name: str, *, in_class: bool = 
     own = name.rpartition(".")[2]
     shown = f"{own}: {returns}" if is_property else _signature(own, given, returns)
     kind = "property" if is_property else "method" if in_class else "function"
-    told = {"parameters": tuple(_plain(given)), "returns": returns}
-    return _entry(source, node, name, kind, shown, ast.get_docstring(node) or "", **told)
+    doc = ast.get_docstring(node) or ""
+    sees = _sees(source, doc) if node.args.kwarg is not None else ()
+    told = {"parameters": tuple(_plain(given)), "returns": returns, "sees": sees}
+    return _entry(source, node, name, kind, shown, doc, **told)
+
+
+def _sees(source: Source, doc: str) -> tuple[tuple[str, str], ...]:
+    """The functions that an explanation leads to: (dotted name, what it says of their arguments)."""
+    found: dict[str, str] = {}
+    for said in re.findall(r"(?:see|of) `([a-z_]+(?:\.[a-z_]+)*)`", doc):
+        inside, _, name = said.rpartition(".")
+        package = source.module.rpartition(".")[0]
+        places = [f"{package}.{inside}".strip("."), inside] if inside else [source.module]
+        for home in (_home(place, name) for place in map(read, places) if place is not None):
+            if home is not None and isinstance(home[1], Function):
+                told = ast.get_docstring(home[1]) or ""
+                found[f"{home[0].module}.{name}"] = _section(told, "Args")
+                break
+    return tuple(found.items())
+
+
+def _section(doc: str, heading: str) -> str:
+    """The lines below a heading of a docstring, without their indent.
+
+    >>> _section("Add.\\n\\nArgs:\\n    a: one.\\n    b: two.\\nReturns: a + b.", "Args")
+    'a: one.\\nb: two.'
+    """
+    lines = iter(doc.splitlines())
+    if not any(line == f"{heading}:" for line in lines):
+        return ""
+    below = takewhile(lambda line: not line or line.startswith(" "), lines)
+    return textwrap.dedent("\n".join(below)).strip()
 
 
 def _of_class(source: Source, node: ast.ClassDef, name: str) -> Entry:

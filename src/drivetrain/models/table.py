@@ -15,8 +15,8 @@ from drivetrain._optional import require
 from drivetrain._registry import did_you_mean
 from drivetrain.errors import MissingPackageError, UnknownNameError
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1] over ImageNet, as most published weights take them."""
 _HALF = (0.5, 0.5, 0.5)
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80})?", re.ASCII)
 """A model, and after a point one of its trained weights."""
@@ -81,8 +81,8 @@ def _timm_info(name: str) -> ModelInfo:
         name=name,
         builder="drivetrain.models.timm_body:TimmBody",
         size=cfg.input_size[1] if cfg else 224,
-        mean=tuple(cfg.mean) if cfg else _IMAGENET_MEAN,
-        std=tuple(cfg.std) if cfg else _IMAGENET_STD,
+        mean=tuple(cfg.mean) if cfg else IMAGENET_MEAN,
+        std=tuple(cfg.std) if cfg else IMAGENET_STD,
         pretrained=f"{repo} on the Hugging Face hub" if repo else "",
         licence=(getattr(cfg, "license", None) or "not stated") if cfg else "not stated",
         paper="",
@@ -111,8 +111,8 @@ def _timm_resnet(name: str, note: str, licence: str = "apache-2.0") -> ModelInfo
         name=name,
         builder="drivetrain.models.timm_body:TimmBody",
         size=224,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         pretrained=f"timm/{name}.a1_in1k on the Hugging Face hub",
         licence=licence,
         paper="1512.03385",
