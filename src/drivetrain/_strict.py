@@ -207,6 +207,8 @@ def _is_deeper(brackets: bytes, most: int) -> bool:
     partner makes the text no JSON; few of them are left to the parser, which says where.
     """
     for _ in range(most):
+        if not brackets:  # most texts are flat: a journal is read in a third of its time less
+            return False
         brackets = brackets.replace(b"[]", b"")
     return len(brackets) > most or b"[]" in brackets
 

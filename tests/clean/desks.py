@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from drivetrain.clean.desk import Desk
 from drivetrain.clean.journal import Journal
+from drivetrain.clean.outliers import Outliers
 from drivetrain.clean.queue import Item, Queue, row_hash, text_hash
 from drivetrain.clean.server import Server
 from drivetrain.train.predictions import Predictions
@@ -57,9 +59,13 @@ def predictions_of(items: Sequence[Item], classes: Sequence[str] = CLASSES) -> P
     return Predictions([one.name for one in items], targets, outputs, losses, tuple(classes))
 
 
-def make_queue(count: int = 30, kind: str = "picture") -> Queue:
+def make_queue(count: int = 30, kind: str = "picture", *, odd: Sequence[int] = ()) -> Queue:
+    """Items in the order of doubt; some of them are unlike the others, and nearest to the first."""
     items = make_items(count, kind)
-    return Queue.of(items, predictions_of(items))
+    flagged = np.isin(np.arange(count), odd)
+    nearest = np.where(flagged, 0, -1)
+    outliers = Outliers(6.0 * flagged, flagged, nearest, 6.0, "pixels") if odd else None
+    return Queue.of(items, predictions_of(items), outliers=outliers)
 
 
 def png_of(hash_: str) -> bytes:

@@ -33,3 +33,11 @@ def test_its_figures_are_between_their_marks() -> None:
     figures = PAGE.split("<!-- label errors: begin -->")[1].split("<!-- label errors: end -->")[0]
     for name in ("pets", "clothing", "imdb", "adult"):
         assert len(re.findall(rf"^\| {name} \|", figures, flags=re.MULTILINE)) == 2
+
+
+def test_the_figures_of_outliers_are_those_of_the_script() -> None:
+    figures = PAGE.split("<!-- outliers: begin -->")[1].split("<!-- outliers: end -->")[0]
+    for name, kinds in (("clothing", 5), ("imdb", 7), ("adult", 6)):
+        lines = re.findall(rf"^\| {name} \| .*", figures, flags=re.MULTILINE)
+        assert len(lines) == kinds and sum("| nothing |" in line for line in lines) == 1
+        assert all(len(line.split(" | ")) == 6 for line in lines)

@@ -303,6 +303,35 @@ def test_filters_grid_and_keys_of_every_kind(started: Any, tmp_path: Path, kind:
     assert len(stands) == 1
 
 
+def test_items_unlike_the_others_are_shown_with_their_nearest_and_left_out_by_key(
+    started: Any, tmp_path: Path
+) -> None:
+    queue = make_queue(30, odd=(7, 21))
+    desk = make_desk(tmp_path / "j.jsonl", queue)
+    with serving(desk) as server:
+        context = started.new_context(viewport={"width": 390, "height": 800})
+        with tab(context, server.start_url) as page:
+            assert page.inner_text("#basis") == "2 items are unlike the others in pixels."
+            assert page.evaluate("shown.map(one => one.hash)") == [r.item.hash for r in queue.rows]
+            page.select_option("#which", "outlier")
+            odd = [row.item for row in queue.chosen(outlier=True)]
+            assert page.evaluate("shown.map(one => one.name)") == [one.name for one in odd]
+            assert page.inner_text("#facts .unlike") == "Unlike the others."
+            assert "6.0 spreads beyond the usual" in page.inner_text("#facts")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            page.keyboard.press("g")
+            assert page.locator(".cell .unlike").count() == 2
+            page.keyboard.press("g")
+            page.keyboard.press("d")
+            waits(page)
+            page.click("#facts button.nearest")
+            assert data(page, "hash") == item_hash(0)  # shown, though the filter hid it
+            assert page.evaluate("shown.length") == 30
+            assert page.locator("#facts .unlike").count() == 0
+        context.close()
+    assert [(e.action, e.item) for e in desk.journal.edits] == [("delete", odd[0].hash)]
+
+
 @pytest.mark.slow
 def test_another_name_that_leads_here_is_not_answered(started: Any, tmp_path: Path) -> None:
     """Plan S6: rebinding, with a browser that takes evil.test for this machine."""

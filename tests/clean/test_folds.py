@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ from drivetrain.clean.folds import (
     queue_of,
 )
 from drivetrain.clean.near_texts import near_texts
+from drivetrain.clean.outliers import Points, Space
 from drivetrain.clean.queue import Item, Material, text_hash
 from drivetrain.errors import ConfigError, DataError, ShapeError
+from drivetrain.text.folding import Words
 from drivetrain.train.predictions import Predictions
 from tests.clean.desks import make_desk, ours, request, serving
 from tests.clean.planted import edited, sentences
@@ -494,3 +497,41 @@ def test_numbers_are_put_in_order_by_how_far_off_they_are() -> None:
     assert first.margin is not None and first.margin < -5 and queue.classes == ()
     margins = [row.margin for row in queue.rows]
     assert margins == sorted(margins)
+
+
+def test_outliers_are_found_with_the_folds_kept_and_there_without_them(tmp_path: Path) -> None:
+    draw = np.random.default_rng(9)
+    texts = sentences(draw, 80, words=30)
+    texts[11] = "xq zzv kkp"
+    labels = [at % 2 for at in range(80)]
+    made: list[int] = []
+
+    def points() -> Points:
+        made.append(1)
+        return Words(texts).space().points()
+
+    def chance(fitted: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
+        return np.full((len(asked), 2), 0.5)
+
+    pool = replace(text_pool(texts, labels, chance), space=Space("words", {"from": 1}, points))
+    assert queue_of(pool, folds=0, folder=tmp_path).unlike == ""  # nothing is measured for that
+    first = queue_of(pool, folds=2, folder=tmp_path)
+    assert [row.item.name for row in first.outliers] == ["row 12"] and made == [1]
+    assert first.unlike == "1 item is unlike the others in words."
+    for again in (
+        queue_of(pool, folds=2, folder=tmp_path),
+        queue_of(pool, folds=3, folder=tmp_path),
+        queue_of(pool, folds=0, folder=tmp_path),
+        queue_of(replace(pool, material=relabelled(pool.material)), folds=2, folder=tmp_path),
+    ):
+        assert [row.item.name for row in again.outliers] == ["row 12"] and made == [1]
+    other = replace(pool, space=Space("words", {"from": 2}, points))
+    queue_of(other, folds=2, folder=tmp_path)
+    assert made == [1, 1]
+
+
+def relabelled(material: Material) -> Material:
+    """The same items with the first label another one, as after a patch."""
+    targets = material.targets.clone()
+    targets[0] = 1 - targets[0]
+    return replace(material, targets=targets)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from drivetrain import store
+from drivetrain.clean.outliers import Outliers
 from drivetrain.clean.queue import EXCERPT, Item, Queue, row_hash, text_hash
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.train.predictions import Predictions
@@ -122,3 +123,62 @@ def test_what_does_not_fit_is_refused() -> None:
         Queue.of(items[:1], predictions)
     with pytest.raises(ConfigError, match=r"^Unknown label 'cat'\. Known: beagle, pug, tabby\.$"):
         Queue.of(items, predictions).chosen(label="cat")
+
+
+def odd_ones(count: int, odd: dict[int, int], **words: str) -> Outliers:
+    """Of so many items some are odd, and which each of these is nearest to."""
+    nearest = np.full(count, -1, dtype=np.int64)
+    nearest[list(odd)] = list(odd.values())
+    scores = np.linspace(0, 1, count) + 6.0 * (nearest >= 0)
+    return Outliers(scores, nearest >= 0, nearest, 6.0 if odd else None, **words)
+
+
+def test_items_unlike_the_others_are_marked_and_the_order_stays() -> None:
+    labels = [at % 3 for at in range(60)]
+    items, predictions = certain(labels, labels)
+    before = Queue.of(items, predictions)
+    outliers = odd_ones(60, {9: 4, 57: 9}, what="pixels")
+    queue = Queue.of(items, predictions, outliers=outliers)
+    assert [row.item for row in queue.rows] == [row.item for row in before.rows]
+    assert before.unlike == "" and before.rows[0].outlier is None and not before.outliers
+    assert queue.unlike == "2 items are unlike the others in pixels."
+    assert [row.item.name for row in queue.outliers] == ["item 57", "item 9"]  # the farthest first
+    assert {row.item.name for row in queue.chosen(outlier=True)} == {"item 9", "item 57"}
+    plain = {one["name"]: one for one in queue.to_json()["items"]}
+    assert plain["item 57"]["is_outlier"] and plain["item 57"]["outlier"] > 6
+    assert plain["item 57"]["nearest"] == {"hash": items[9].hash, "name": "item 9"}
+    assert not plain["item 4"]["is_outlier"] and plain["item 4"]["nearest"] is None
+    assert queue.to_json()["unlike"] == queue.unlike
+
+
+def test_a_page_of_the_worst_has_those_unlike_the_others_beside_them() -> None:
+    labels = [at % 3 for at in range(60)]
+    items, predictions = certain(labels, labels)
+    queue = Queue.of(items, predictions, outliers=odd_ones(60, {40: 1, 2: 1}))
+    assert queue.unlike == "2 items are unlike the others."
+    assert [row.item for row in queue.head(5).rows] == [row.item for row in queue.rows[:5]]
+    page = queue.head(5, with_outliers=True)
+    names = [row.item.name for row in queue.rows]
+    assert [row.item.name for row in page.rows] == sorted(
+        {*names[:5], "item 40", "item 2"}, key=names.index
+    )
+    assert page.unlike == queue.unlike and page.total == 60
+
+
+def test_what_is_said_where_none_is_odd_or_nothing_can_be_told() -> None:
+    items, predictions = certain([0] * 3, [0] * 3)
+    said = [
+        Queue.of(items, predictions, outliers=odd_ones(3, odd, **words)).unlike
+        for odd, words in (
+            ({}, {"what": "pixels"}),
+            ({1: 0}, {"what": "pixels"}),
+            ({}, {"what": "pixels", "left_out": "Too few."}),
+        )
+    ]
+    assert said == [
+        "No item is unlike the others in pixels.",
+        "1 item is unlike the others in pixels.",
+        "Too few.",
+    ]
+    with pytest.raises(ShapeError, match=r"^A queue got 3 items and outliers of 2\.$"):
+        Queue.of(items, predictions, outliers=odd_ones(2, {}))

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from click.testing import Result
 from drivetrain.clean.journal import Journal
 from drivetrain.clean.patch import Change, Patch
 from drivetrain.clean.queue import text_hash
+from drivetrain.cli import clean as cli
 from drivetrain.samples.shapes import SHAPES
 from drivetrain.store import file_sha256
+from tests.clean.desks import make_queue
 
 Run = Callable[..., Result]
 
@@ -61,8 +64,30 @@ def test_the_queue_is_listed_worst_first_as_json_and_as_a_table(run: Run, traine
     shown = run("clean", trained, "--list", 7)
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
-    assert lines[0].split() == ["item", "labelled", "suggested", "loss"] and len(lines) == 10
+    assert lines[0].split() == ["item", "labelled", "suggested", "loss"] and len(lines) == 11
     assert lines[1].startswith(first["name"])
+    assert found["outliers"] == [] and lines[-1] == found["unlike"]
+    assert lines[-1] == ("Of 30 items nothing can be said to be unlike the others: it takes 50.")
+
+
+def test_those_unlike_the_others_are_listed_the_farthest_first(
+    run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = replace(make_queue(60, odd=(50, 7, 31)), basis="by chance")
+    monkeypatch.setattr(cli, "_queue", lambda *_, **__: (queue, None))
+    found = done(run("clean", trained, "--list", 2, "--json"))
+    assert len(found["items"]) == 2 and found["unlike"] == queue.unlike
+    assert {one["name"] for one in found["outliers"]} == {
+        row.item.name for row in queue.rows if row.is_outlier
+    }
+    assert found["outliers"][0]["nearest"]["name"] == "beagle/000.png"
+    lines = run("clean", trained, "--list", 2).stdout.splitlines()
+    assert lines[-6] == "3 items are unlike the others in pixels."
+    assert lines[-4].split() == ["the", "farthest", "labelled", "spreads", "nearest"]
+    assert lines[-3].split()[-2:] == ["6.0", "beagle/000.png"] and lines[-1] == "and 1 more"
+    monkeypatch.setattr(cli, "_queue", lambda *_, **__: (make_queue(9), None))
+    said = run("clean", trained, "--list", 2, "--folds", 0).stdout
+    assert said.endswith("Which items are unlike the others is told with folds alone.\n")
 
 
 @pytest.mark.row(16)
@@ -78,7 +103,7 @@ def test_folds_are_kept_in_the_run_and_the_runs_own_predictions_are_there_too(
     assert len(kept) == 4
     again = run("clean", cleaned, "--list", 40, "--folds", 3, "--seed", 5)
     assert again.exit_code == 0
-    assert again.stdout.rstrip().endswith(f"30 items in all, worst first, {first['basis']}.")
+    assert f"\n30 items in all, worst first, {first['basis']}.\n" in again.stdout
     for name, time_ in kept.items():
         assert (cleaned / "clean" / name).stat().st_mtime_ns == time_
     own = done(run("clean", cleaned, "--list", 40, "--folds", 0, "--json"))
@@ -265,6 +290,7 @@ def test_the_page_is_served_and_ctrl_c_ends_it_in_peace(
     basis = served[0].desk.queue.basis
     assert basis.startswith("out of 5 folds, by logistic regression on ")
     known = {"port": served[0].port, "items": 5, "flagged": flagged, "basis": basis}
+    known |= {"outliers": 0, "unlike": served[0].desk.queue.unlike}
     assert said == {"url": served[0].start_url, **known}
     assert len(opened) == 1 and opened[0].startswith("file://") and "token" not in opened[0]
     assert served[0].desk.by == "bob" and len(served[0].desk.queue) == 5

@@ -1,10 +1,12 @@
-"""Better data: labels that are probably wrong, items that are there twice, and edits that can be undone.
+"""Better data: labels that are probably wrong, items there twice or unlike all others, edits to undo.
 
     fold_of = dt.clean.assign_folds(5, strata=targets)  # each item is told of by a model without it
     found = dt.clean.label_issues(targets, probs)       # of probabilities out of fold
     found.order[:20], found.num_flagged
     pairs = dt.clean.near_texts(texts)                  # also near_pictures, near_rows
     print(dt.clean.Duplicates.of(pairs, ids, parts=parts))
+    odd = dt.clean.find_outliers(dt.clean.Points.of(features, by_angle=True))
+    odd.order[:20], odd.flagged                         # far from all others, whatever their labels
 
 Functions of arrays, whatever application they come from. Names are loaded on first use.
 """
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from drivetrain.clean.near_pictures import near_pictures
     from drivetrain.clean.near_rows import near_rows
     from drivetrain.clean.near_texts import near_texts
+    from drivetrain.clean.outliers import Outliers, Points, find_outliers
     from drivetrain.clean.patch import Change, Patch, merge
     from drivetrain.clean.queue import Item, Queue
+    from drivetrain.clean.row_points import row_points
 
 __all__ = [
     "Change",
@@ -35,9 +39,12 @@ __all__ = [
     "LabelIssues",
     "NearPairs",
     "OutOfFold",
+    "Outliers",
     "Patch",
+    "Points",
     "Queue",
     "assign_folds",
+    "find_outliers",
     "joined",
     "label_issues",
     "merge",
@@ -45,6 +52,7 @@ __all__ = [
     "near_rows",
     "near_texts",
     "out_of_fold",
+    "row_points",
     "same_content",
 ]
 
@@ -56,8 +64,10 @@ _HOMES = {
     "near_pictures": ("near_pictures",),
     "near_rows": ("near_rows",),
     "near_texts": ("near_texts",),
+    "outliers": ("Outliers", "Points", "find_outliers"),
     "patch": ("Change", "Patch", "merge"),
     "queue": ("Item", "Queue"),
+    "row_points": ("row_points",),
 }
 """Module -> the public names that it holds."""
 

@@ -20,6 +20,7 @@ import torch
 
 from drivetrain import store
 from drivetrain.clean.duplicates import NearPairs
+from drivetrain.clean.outliers import Outliers
 from drivetrain.errors import RunError, StorageError
 
 FORM = 1
@@ -121,6 +122,52 @@ def kept_pairs(
         told = {"form": FORM, "key": key, "sha256": sha256}
         words = {"compared": int(found.compared), "left_out": found.left_out}
         store.write_json(index, {**told, **words})
+    return found
+
+
+def kept_outliers(
+    folder: store.StrPath | None,
+    key: str,
+    find: Callable[[], Outliers] | None,
+    *,
+    may_write: bool = True,
+) -> Outliers | None:
+    """Outliers as they were found the last time, or found now and kept.
+
+    Args:
+        folder: where they are kept; None finds them each time.
+        key: fingerprint of the items, and of what they are measured in.
+        find: finds them; None where only what is kept is wanted.
+        may_write: otherwise they are not kept.
+
+    Returns: None where they are not kept and not to be found. Raises: StorageError: the disk refused.
+    """
+    index = None if folder is None else Path(folder) / "outliers.json"
+    file = None if folder is None else Path(folder) / "outliers.safetensors"
+    told = {} if index is None else _index(index, key)
+    if told and file is not None:
+        try:
+            tensors = store.read_tensors(file, sha256=str(told.get("sha256")))
+            scores, flagged, nearest = (
+                tensors[name].numpy() for name in ("scores", "flagged", "nearest")
+            )
+            bound = None if told["threshold"] is None else float(told["threshold"])
+            words = str(told["what"]), str(told["left_out"])
+            return Outliers(scores, flagged.astype(bool), nearest, bound, *words)
+        except (RunError, StorageError, KeyError, TypeError, ValueError):
+            pass  # gone or damaged: they are found anew
+    if find is None:
+        return None
+    found = find()
+    if may_write and index is not None and file is not None:
+        tensors = {
+            "scores": torch.from_numpy(np.ascontiguousarray(found.scores)),
+            "flagged": torch.from_numpy(found.flagged.astype(np.uint8)),
+            "nearest": torch.from_numpy(np.ascontiguousarray(found.nearest)),
+        }
+        sha256 = store.write_tensors(file, tensors)
+        words = {"what": found.what, "left_out": found.left_out, "threshold": found.threshold}
+        store.write_json(index, {"form": FORM, "key": key, "sha256": sha256, **words})
     return found
 
 

@@ -27,7 +27,8 @@ import torch
 
 from drivetrain import store
 from drivetrain.clean.duplicates import Duplicates, NearPairs, joined, same_content
-from drivetrain.clean.fold_files import FoldFiles, kept_pairs
+from drivetrain.clean.fold_files import FoldFiles, kept_outliers, kept_pairs
+from drivetrain.clean.outliers import Outliers, Space, find_outliers
 from drivetrain.clean.queue import Material, Queue
 from drivetrain.errors import ConfigError, DataError, ShapeError
 from drivetrain.randomness import permutation
@@ -71,6 +72,8 @@ class Pool:
     """(N,) int64, where the run was split by group: the group of each item."""
     by_chance: bool = False
     """Items of one content may be equal by chance, such as short rows: then only pairs are copies."""
+    space: Space | None = None
+    """In what items are measured that may be unlike the others; None: nothing is said of that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +263,8 @@ def queue_of(
     """The queue of a run's items by predictions out of fold.
 
     Args:
-        folds: K; 0 takes the predictions of the run's own model, which has seen the items of train.
+        folds: K; 0 takes the predictions of the run's own model, which has seen the items of train, and
+            of outliers only those that an earlier call has kept.
         model: a name of `Pool.models`.
         folder: where folds are kept, so that the next call with the same labels begins at once; and one
             that is cut loses one fold at most. None keeps nothing.
@@ -283,7 +287,10 @@ def queue_of(
     if folds == 0 or len(material.classes) == 1:
         why = "" if folds == 0 else "; there is one class alone"
         basis = f"by the run's own model, which has learnt the labels of train{why}"
-        return Queue.of(items, material.predictions, near=pairs, basis=basis)
+        unlike = outliers_of(
+            pool, folder, is_kept_only=folds == 0, may_write=may_write, report=report
+        )
+        return Queue.of(items, material.predictions, near=pairs, basis=basis, outliers=unlike)
     is_class = targets.ndim == 1 and targets.dtype.kind in "iu"
     together = hang_together(hashes, near, pool.groups, by_chance=pool.by_chance)
     strata = targets if is_class else bands(targets.reshape(len(targets), -1).sum(axis=1))
@@ -298,12 +305,50 @@ def queue_of(
     found = out_of_fold(
         asked, targets, fold_of, num_classes=len(material.classes), files=files, report=report
     )
+    unlike = outliers_of(pool, folder, may_write=may_write, report=report)
     own = material.predictions if not found.known.all() else material.unpredicted()
     seen = [
         item.part == "train" and not bool(is_known)
         for item, is_known in zip(items, found.known, strict=True)
     ]
-    return Queue.of(items, found.predictions(own), seen=seen, near=pairs, basis=found.said)
+    return Queue.of(
+        items, found.predictions(own), seen=seen, near=pairs, basis=found.said, outliers=unlike
+    )
+
+
+def outliers_of(
+    pool: Pool,
+    folder: Path | None = None,
+    *,
+    is_kept_only: bool = False,
+    may_write: bool = True,
+    report: Report | None = None,
+) -> Outliers | None:
+    """The items of a run that are unlike the others, as they are kept or found now.
+
+    Labels and folds have no part in it: what is kept is good after a patch as well, as long as the
+    items are the same.
+
+    Args:
+        pool: the items, and the space that they are measured in.
+        folder: where they are kept; None keeps nothing.
+        is_kept_only: nothing is measured now.
+        may_write: otherwise they are not kept.
+        report: is told how far it is.
+
+    Returns: None where nothing is said of it. Raises: StorageError: the disk refused.
+    """
+    space = pool.space
+    if space is None:
+        return None
+    hashes = [item.hash for item in pool.material.items]
+    key = hashlib.sha256(store.json_bytes([1, space.what, dict(space.settings), hashes]))
+
+    def find() -> Outliers:
+        return find_outliers(space.points(), keys=hashes, what=space.what, report=report)
+
+    wanted = None if is_kept_only else find
+    return kept_outliers(folder, key.hexdigest(), wanted, may_write=may_write)
 
 
 def key_of(

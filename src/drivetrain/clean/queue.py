@@ -25,6 +25,7 @@ from torch import Tensor
 
 from drivetrain import store
 from drivetrain.clean.labels import label_issues
+from drivetrain.clean.outliers import Outliers
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.train.predictions import Predictions
 
@@ -88,6 +89,12 @@ class Row:
     """Other labels that the copies have."""
     near: tuple[str, ...] = ()
     """Hashes of items that are nearly the same."""
+    outlier: float | None = None
+    """How far it is from the others, in spreads above what is usual; None where nobody measured."""
+    is_outlier: bool = False
+    """Too far to be of their kind; see `clean.outliers`."""
+    nearest: tuple[str, str] | None = None
+    """Hash and name of the item that an outlier is nearest to."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain, with a text cut to its beginning."""
@@ -117,6 +124,11 @@ class Row:
             "copies": self.copies,
             "also": list(self.also),
             "near": list(self.near),
+            "outlier": self.outlier,
+            "is_outlier": self.is_outlier,
+            "nearest": None
+            if self.nearest is None
+            else {"hash": self.nearest[0], "name": self.nearest[1]},
         }
 
 
@@ -160,6 +172,8 @@ class Queue:
     """Items before those with one content were made one."""
     basis: str = ""
     """Whose predictions these are, in words: "out of 5 folds, by …"; empty where nobody said."""
+    unlike: str = ""
+    """How many items are unlike the others, and in what, as a sentence; empty where nobody said."""
     by_hash: Mapping[str, Row] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -178,6 +192,7 @@ class Queue:
         seen: Sequence[bool] | None = None,
         near: Sequence[tuple[int, int]] = (),
         basis: str = "",
+        outliers: Outliers | None = None,
     ) -> Queue:
         """Order items by how much their labels are doubted.
 
@@ -189,12 +204,15 @@ class Queue:
                 is train and `probs` are not given.
             near: pairs of positions that are nearly the same; see `clean.near_pictures` and its like.
             basis: whose predictions these are, in words.
+            outliers: of the same items, in their order. They are marked; the order stays as it is.
 
         Returns: the items, the most doubtful first.
         Raises: ShapeError: not as many predictions as items. DataError: probabilities that are none.
         """
         if len(predictions) != len(items):
             raise ShapeError(f"A queue got {len(items)} items and {len(predictions)} predictions.")
+        if outliers is not None and len(outliers) != len(items):
+            raise ShapeError(f"A queue got {len(items)} items and outliers of {len(outliers)}.")
         is_class = bool(predictions.classes) and not predictions.targets.is_floating_point()
         if seen is None:
             seen = [probs is None and item.part == "train" for item in items]
@@ -215,8 +233,11 @@ class Queue:
         for one, other in near:
             rows[one] = replace(rows[one], near=(*rows[one].near, items[other].hash))
             rows[other] = replace(rows[other], near=(*rows[other].near, items[one].hash))
+        if outliers is not None:
+            rows = _measured(rows, outliers)
         classes = predictions.classes if is_class and predictions.targets.ndim == 1 else ()
-        return cls(_each_once([rows[at] for at in order.tolist()]), classes, len(items), basis)
+        each = _each_once([rows[at] for at in order.tolist()])
+        return cls(each, classes, len(items), basis, _said_of(each, outliers))
 
     def chosen(
         self,
@@ -224,6 +245,7 @@ class Queue:
         flagged: bool = False,
         high: bool = False,
         near: bool = False,
+        outlier: bool = False,
         label: str | None = None,
         part: str | None = None,
     ) -> list[Row]:
@@ -233,6 +255,7 @@ class Queue:
             flagged: only those whose labels are probably wrong.
             high: only those whose loss is among the highest tenth.
             near: only those with a near duplicate.
+            outlier: only those that are unlike the others.
             label: only those that are labelled so.
             part: only those of this part.
 
@@ -246,13 +269,27 @@ class Queue:
             if (row.is_flagged or not flagged)
             and (row.is_high or not high)
             and (row.near or row.copies > 1 or not near)
+            and (row.is_outlier or not outlier)
             and label in (None, row.item.label)
             and part in (None, row.item.part)
         ]
 
-    def head(self, count: int) -> Queue:
-        """The first `count` rows as a queue of their own."""
-        return Queue(self.rows[:count], self.classes, self.total, self.basis)
+    @property
+    def outliers(self) -> list[Row]:
+        """The rows that are unlike the others, the farthest first."""
+        return sorted(self.chosen(outlier=True), key=lambda row: -(row.outlier or 0.0))
+
+    def head(self, count: int, *, with_outliers: bool = False) -> Queue:
+        """The first `count` rows as a queue of their own.
+
+        Args:
+            count: of the worst.
+            with_outliers: those that are unlike the others as well, wherever they stand.
+        """
+        rows = self.rows[:count]
+        if with_outliers:
+            rows += tuple(row for row in self.rows[count:] if row.is_outlier)
+        return replace(self, rows=rows)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, plain."""
@@ -260,6 +297,7 @@ class Queue:
             "classes": list(self.classes),
             "total": self.total,
             "basis": self.basis,
+            "unlike": self.unlike,
             "items": [row.to_json() for row in self.rows],
         }
 
@@ -325,6 +363,32 @@ def _off(rows: Sequence[Row], predictions: Predictions) -> list[Row]:
     ]
 
 
+def _measured(rows: Sequence[Row], outliers: Outliers) -> list[Row]:
+    """Rows with how far each is from the others."""
+    found = []
+    for row, score, is_far, near in zip(
+        rows,
+        outliers.scores.tolist(),
+        outliers.flagged.tolist(),
+        outliers.nearest.tolist(),
+        strict=True,
+    ):
+        nearest = None if near < 0 else (rows[near].item.hash, rows[near].item.name)
+        found.append(replace(row, outlier=_finite(score), is_outlier=is_far, nearest=nearest))
+    return found
+
+
+def _said_of(rows: Sequence[Row], outliers: Outliers | None) -> str:
+    """How many are unlike the others, and in what."""
+    if outliers is None:
+        return ""
+    if outliers.left_out:
+        return outliers.left_out
+    count = sum(row.is_outlier for row in rows)
+    number = f"{count:,} items are" if count > 1 else "1 item is" if count else "No item is"
+    return f"{number} unlike the others" + (f" in {outliers.what}." if outliers.what else ".")
+
+
 def _with_high(rows: Sequence[Row]) -> list[Row]:
     losses = [row.loss for row in rows if row.loss is not None]
     if not losses:
@@ -350,6 +414,7 @@ def _each_once(rows: Sequence[Row]) -> tuple[Row, ...]:
                 also=also,
                 near=near,
                 is_flagged=any(row.is_flagged for row in same),
+                is_outlier=any(row.is_outlier for row in same),
             )
         )
     return tuple(found)

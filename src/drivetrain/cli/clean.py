@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivetrain.clean.desk import Desk
     from drivetrain.clean.folds import Pool
     from drivetrain.clean.journal import Journal
-    from drivetrain.clean.queue import Material, Queue
+    from drivetrain.clean.queue import Material, Queue, Row
 
 FOLDER = "clean"
 """Of a run: the journal, and what the server notes."""
@@ -67,7 +67,7 @@ class Asked:
     type=click.IntRange(min=1),
     default=MOST_ITEMS,
     show_default=True,
-    help="Items of the page: the worst.",
+    help="Items of the page: the worst; those unlike the others come beside them.",
 )
 @click.option("--list", "listed", type=click.IntRange(min=1), help="Print the worst so many items.")
 @click.option("--apply", "is_applied", is_flag=True, help="Write what was decided as a patch.")
@@ -139,8 +139,12 @@ def command(
         _change(run, as_json)
     elif listed is not None:
         with _may_write(run, order) as may_write:
-            queue = _queue(run, order, may_write=may_write)[0].head(listed)
-        common.answer(queue.to_json(), _listed(queue), as_json=as_json)
+            queue = _queue(run, order, may_write=may_write)[0]
+        head = queue.head(listed)
+        outliers = [_outlier(row) for row in queue.outliers]
+        common.answer(
+            {**head.to_json(), "outliers": outliers}, _listed(head, queue), as_json=as_json
+        )
     else:
         _serve(run, order, by, port, limit, as_json=as_json, is_opened=not no_browser)
 
@@ -227,7 +231,7 @@ def _serve(
         journal = _journal(run)
         queue, material = _queue(run, order)
         desk = Desk(
-            queue.head(limit),
+            queue.head(limit, with_outliers=True),
             journal,
             by=_who() if by is None else by,
             title=run.resolve().name,
@@ -264,16 +268,19 @@ def _server(desk: Desk, notes: Any, port: int | None) -> Any:
 
 def _say(server: Any, desk: Desk, *, as_json: bool) -> None:
     flagged = sum(row.is_flagged for row in desk.queue.rows)
+    unlike = f" {desk.queue.unlike}" if desk.queue.unlike else ""
     text = (
         f"{len(desk.queue):,} items, worst first, {desk.queue.basis}; {flagged:,} labels are probably "
-        f"wrong. Open once, on this machine:\n{server.start_url}\nCtrl-C ends it; everything that is "
-        "saved stays."
+        f"wrong.{unlike} Open once, on this machine:\n{server.start_url}\nCtrl-C ends it; everything "
+        "that is saved stays."
     )
     document = {
         "url": server.start_url,
         "port": server.port,
         "items": len(desk.queue),
         "flagged": flagged,
+        "outliers": sum(row.is_outlier for row in desk.queue.rows),
+        "unlike": desk.queue.unlike,
         "basis": desk.queue.basis,
     }
     common.answer(document, text, as_json=as_json)
@@ -450,16 +457,35 @@ def _source(run: Path) -> Any:
     return Source.of(record)
 
 
-def _listed(queue: Queue) -> str:
+def _listed(head: Queue, queue: Queue) -> str:
     rows = []
-    for row in queue.rows:
+    for row in head.rows:
         doubt = "" if row.suggested is None else f"{row.suggested} {row.suggested_probability:.0%}"
         if row.predicted is not None:
             doubt = f"{row.predicted:.4g}"
         loss = "" if row.loss is None else f"{row.loss:.3g}"
-        rows.append((row.item.name, row.item.label, doubt, loss, "probably wrong" * row.is_flagged))
+        said = ["probably wrong"] * row.is_flagged + ["unlike the others"] * row.is_outlier
+        rows.append((row.item.name, row.item.label, doubt, loss, ", ".join(said)))
     shown = layout.table([("item", "labelled", "suggested", "loss", ""), *rows])
-    return f"{shown}\n\n{queue.total:,} items in all, worst first, {queue.basis}."
+    text = f"{shown}\n\n{queue.total:,} items in all, worst first, {queue.basis}."
+    unlike = queue.unlike or "Which items are unlike the others is told with folds alone."
+    found = queue.outliers
+    if not found:
+        return f"{text}\n{unlike}"
+    lines = [
+        (row.item.name, row.item.label, f"{row.outlier:.1f}", row.nearest[1] if row.nearest else "")
+        for row in found[: len(head)]
+    ]
+    more = f"\nand {len(found) - len(lines):,} more" if len(found) > len(lines) else ""
+    table = layout.table([("the farthest", "labelled", "spreads", "nearest"), *lines])
+    return f"{text}\n\n{unlike}\n\n{table}{more}"
+
+
+def _outlier(row: Row) -> dict[str, Any]:
+    """Plain: who it is, how far from the others, and what it is nearest to."""
+    known = row.to_json()
+    wanted = ("hash", "name", "label", "part", "outlier", "nearest")
+    return {name: known[name] for name in wanted}
 
 
 def _who() -> str:

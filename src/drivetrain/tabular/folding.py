@@ -23,6 +23,9 @@ import numpy as np
 from drivetrain import store
 from drivetrain.clean.duplicates import NearPairs
 from drivetrain.clean.folds import FoldModel, Pool, Report, bands
+from drivetrain.clean.outliers import Space
+from drivetrain.clean.row_points import KNEE, MOST_LEVELS, RARITY, row_points
+from drivetrain.data.frame import Factor
 from drivetrain.data.split import Split, stratified_codes
 from drivetrain.errors import ConfigError
 from drivetrain.randomness import derive
@@ -70,7 +73,24 @@ def pool_of(folder: store.StrPath, *, report: Report | None = None) -> Pool:
         near_by=",".join(running),
         groups=groups,
         by_chance=by_chance > 0,
+        space=space_of(data, rows),
     )
+
+
+def space_of(data: TabularData, rows: np.ndarray) -> Space:
+    """In which rows are measured that may be unlike the others: the columns that a model sees.
+
+    Args:
+        rows: (N,) of `data.frame`.
+    """
+    names = list(data.frame.names)
+    kinds = ["words" if isinstance(data.frame[name], Factor) else "number" for name in names]
+    settings = {
+        "columns": names,
+        "kinds": kinds,
+        "by": [KNEE, RARITY, MOST_LEVELS],
+    }
+    return Space("their columns", settings, lambda: row_points(data.frame.take(rows)))
 
 
 def quick_model(data: TabularData, rows: np.ndarray) -> FoldModel:

@@ -23,6 +23,7 @@ import torch
 from drivetrain._optional import require
 from drivetrain.clean.folds import FoldModel, Pool, Report
 from drivetrain.clean.near_texts import near_texts
+from drivetrain.clean.outliers import Points, Space
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.data.split import Split
 from drivetrain.randomness import derive, permutation
@@ -64,32 +65,38 @@ def pool_of(
     material = material_of(learner)
     rows = np.concatenate(list(rows_of(data).values()))
     texts = [data.texts[row] for row in rows.tolist()]
+    words = Words(texts)
     if report is not None:
         report("texts compared", 0, len(texts))
     return Pool(
         material,
         {
-            "quick": lambda: quick_model(texts, material.targets.numpy(), data),
+            "quick": lambda: quick_model(texts, material.targets.numpy(), data, words=words),
             "own": lambda: own_model(data, rows, learner, callbacks),
         },
         lambda: near_texts(texts),
         groups=_groups(data, rows),
+        space=words.space(),
     )
 
 
-def quick_model(texts: Sequence[str], targets: np.ndarray, data: TextData) -> FoldModel:
+def quick_model(
+    texts: Sequence[str], targets: np.ndarray, data: TextData, *, words: Words | None = None
+) -> FoldModel:
     """Regressions on words and pairs of words; of several labels one for each.
 
     Args:
         texts: N strings.
         targets: (N,) int64 classes, (N,) floats, or (N, C) floats of 0 and 1.
+        data: of the run: what is to be predicted.
+        words: of the same texts, where somebody has counted them.
 
     Raises: MissingPackageError: there is no scikit-learn.
     """
     require("sklearn", extra="text")
     goal = data.goal
     assert goal is not None, "texts with targets"
-    words = Words(texts)
+    words = Words(texts) if words is None else words
 
     def answer(fitted: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
         del fold  # nothing is drawn
@@ -140,6 +147,14 @@ class Words:
         """(N, W) sparse TF-IDF, rows of length 1."""
         made: Any = require("sklearn.feature_extraction.text", extra="text")
         return made.TfidfTransformer(sublinear_tf=True).fit_transform(self.counts)
+
+    def space(self) -> Space:
+        """In which texts are measured that may be unlike the others: by the angle of their TF-IDF.
+
+        A text without a word that a second one has is as far from all as can be.
+        """
+        settings = {"from": PAIRS_FROM}
+        return Space("their words", settings, lambda: Points.of(self.weighted, by_angle=True))
 
     def chances(
         self, targets: np.ndarray, fitted: np.ndarray, asked: np.ndarray, *, num_classes: int

@@ -6,7 +6,9 @@
 The features are those of a pretrained body as it was before any training: the run's own has learnt the
 labels, wrong ones too. They are made once for each picture. Where this machine has no pretrained weights,
 and of small pictures such as digits, which a body for photos knows little of, colours and edges counted
-by hand (`vision.hand_features`) and the pixels themselves take their place.
+by hand (`vision.hand_features`) and the pixels themselves take their place. Pictures that are unlike the
+others are told by the same features: by their angle, since what a body answers weakly to, such as a blank
+picture, lies near the middle of all pictures.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from drivetrain.clean.duplicates import NearPairs, same_content
 from drivetrain.clean.folds import FoldModel, Pool, Report
 from drivetrain.clean.linear import PENALTIES, fit_logistic
 from drivetrain.clean.near_pictures import near_pictures
+from drivetrain.clean.outliers import Points, Space
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.data.split import Split
 from drivetrain.models import BuiltModel, create_model
@@ -72,13 +75,15 @@ def pool_of(
     data: VisionData = application.data
     members = [*data.split.valid, *data.split.train]  # as they stand in the material
     say = report or _silent
+    made = Features.of(data, members, learner, report=say)
     return Pool(
         material_of(learner),
         {
-            "quick": lambda: quick_model(data, members, learner, report=say),
+            "quick": lambda: quick_model(data, members, learner, report=say, features=made),
             "own": lambda: own_model(data, members, learner, callbacks),
         },
         lambda: near_of(data, members, report=say),
+        space=made.space(),
     )
 
 
@@ -92,16 +97,22 @@ def near_of(data: VisionData, members: Sequence[int], *, report: Report) -> Near
 
 
 def quick_model(
-    data: VisionData, members: Sequence[int], learner: Learner, *, report: Report
+    data: VisionData,
+    members: Sequence[int],
+    learner: Learner,
+    *,
+    report: Report,
+    features: Features | None = None,
 ) -> FoldModel:
     """Logistic regression on features that have seen no label of the run.
 
     Args:
         members: (N,) the pictures, as positions of `data.items`.
         learner: of the run: its seed, and the name of its model.
+        report: is told how far it is.
+        features: of the same pictures, where somebody has them.
     """
-    built = None if data.are_small else _pretrained_body(learner)
-    made = _Features(data, members, built, learner.num_threads, report)
+    made = Features.of(data, members, learner, report=report) if features is None else features
     targets = _targets(data, members)
     seed, classes = learner.seed, len(data.classes)
 
@@ -190,8 +201,8 @@ def _pretrained_body(learner: Learner) -> BuiltModel | None:
     return None
 
 
-class _Features:
-    """Features of pictures, made when they are first asked for: where all folds are kept, never."""
+class Features:
+    """Features of pictures, made when they are first asked for: where all is kept, never."""
 
     def __init__(
         self,
@@ -208,6 +219,20 @@ class _Features:
         self.report = report
         side = max(SIDE, *data.size)
         self.size = data.size if built is None or side == max(data.size) else (side, side)
+
+    @classmethod
+    def of(
+        cls, data: VisionData, members: Sequence[int], learner: Learner, *, report: Report
+    ) -> Features:
+        """Those of a pretrained body where there is one, and the pictures are no small ones."""
+        built = None if data.are_small else _pretrained_body(learner)
+        return cls(data, members, built, learner.num_threads, report)
+
+    def space(self) -> Space:
+        """In which pictures are measured that may be unlike the others."""
+        what = "what a pretrained body sees" if self.built else "their pixels, colours and edges"
+        settings = {"resize": self.data.resize, **self.record()}
+        return Space(what, settings, lambda: Points.of(self.features.numpy(), by_angle=True))
 
     @property
     def what(self) -> str:

@@ -233,6 +233,15 @@ function fact(list, name, value) {
   list.append(make("dt", { text: name }), make("dd", {}, value instanceof Node ? value : String(value)));
 }
 
+// What an outlier is nearest to: its picture where the page has it, and the way there.
+function nearest(near) {
+  const there = items.find((item) => item.hash === near.hash);
+  if (there === undefined) return near.name;
+  const button = make("button", { type: "button", class: "nearest" }, there.kind === "picture" ? picture(there, true) : null, near.name);
+  button.addEventListener("click", () => visit(near.hash));
+  return button;
+}
+
 function drawSingle(item) {
   const holder = element("item");
   if (holder.dataset.hash !== item.hash) {
@@ -258,11 +267,14 @@ function drawSingle(item) {
   if (item.copies > 1) fact(list, "copies", item.copies);
   if (item.also.length) fact(list, "copies say", item.also.join(", "));
   if (item.near.length) fact(list, "nearly the same", item.near.length);
+  if (item.outlier !== null) fact(list, "from the others", item.outlier.toFixed(1) + " spreads beyond the usual");
+  if (item.nearest !== null) fact(list, "nearest", nearest(item.nearest));
   const decision = said(item);
   fact(list, "decided", mark(decision));
   if (decision && decision.by) fact(list, "by", decision.by);
   const flag = item.flagged ? make("p", { class: "flag", text: "Probably wrong." }) : null;
-  const facts = [make("h2", { text: item.name, dir: "auto" }), flag, list];
+  const unlike = item.is_outlier ? make("p", { class: "unlike", text: "Unlike the others." }) : null;
+  const facts = [make("h2", { text: item.name, dir: "auto" }), flag, unlike, list];
   element("facts").replaceChildren(...facts.filter((one) => one !== null));
 }
 
@@ -275,6 +287,7 @@ function cell(item, place) {
   const decision = said(item);
   const says = make("span", { class: "says" }, item.label);
   if (item.suggested !== null && item.flagged) says.append(make("span", { class: "flag", text: " ? " + item.suggested }));
+  if (item.is_outlier) says.append(make("span", { class: "unlike", text: " unlike" }));
   const made = make("div", { class: "cell" + (place === at ? " current" : "") + (decision ? " is-" + decision.action : ""), title: item.name }, short, says, mark(decision));
   made.addEventListener("click", () => { at = place; draw(); });
   made.addEventListener("dblclick", () => { at = place; isGrid = false; draw(); });
@@ -355,6 +368,7 @@ function filter() {
     flagged: (item) => item.flagged,
     high: (item) => item.high,
     near: (item) => item.copies > 1 || item.near.length > 0,
+    outlier: (item) => item.is_outlier,
     open: (item) => !said(item),
     decided: (item) => Boolean(said(item)),
   }[which];
@@ -371,6 +385,17 @@ function move(by) {
 function look(hash) {
   const place = shown.findIndex((item) => item.hash === hash);
   if (place >= 0) at = place;
+}
+
+// To an item that the filters may hide: then they are put back.
+function visit(hash) {
+  if (!shown.some((item) => item.hash === hash)) {
+    element("which").value = "all";
+    for (const id of ["label", "part", "name"]) element(id).value = "";
+    filter();
+  }
+  look(hash);
+  draw();
 }
 
 function relabel(label) {
@@ -454,7 +479,7 @@ async function begin() {
   decisions = new Map(Object.entries(value.decisions));
   element("title").textContent = "Clean " + value.title + (value.by ? ", as " + value.by : "");
   document.title = "Clean " + value.title;
-  element("basis").textContent = value.basis ? "Worst first, " + value.basis + "." : "";
+  element("basis").textContent = [value.basis ? "Worst first, " + value.basis + "." : "", value.unlike].join(" ").trim();
   fill("label", items.map((item) => item.label));
   fill("part", items.map((item) => item.part));
   adopt();
