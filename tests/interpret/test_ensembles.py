@@ -272,7 +272,8 @@ def test_what_cannot_be_put_together_is_refused() -> None:
         ),
         (
             DataError,
-            "The record of b is of several targets. Put those of one together: `record.of(NAME)`.",
+            "The record of b is of several targets. Put those of one together, `record.of(NAME)`, or all "
+            "of them by `interpret.target_ensemble`.",
             {"a": low, "b": moved(low, parts={"colour": low})},
             None,
         ),

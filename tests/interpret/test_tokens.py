@@ -11,8 +11,8 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from drivetrain.errors import ConfigError, ShapeError, UnknownNameError
+from drivetrain.interpret.token_question import find_embedding
 from drivetrain.interpret.tokens import (
-    find_embedding,
     gradient_times_input,
     integrated_gradients,
     leave_one_out,

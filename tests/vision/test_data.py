@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from drivetrain.errors import ConfigError, DataError, ShapeError, StorageError, UnknownNameError
-from drivetrain.vision import data as module, decode
+from drivetrain.vision import decode, opening
 from drivetrain.vision.data import VisionData, from_csv, from_folder, from_names, gather_again
 
 NORM: dict[str, Any] = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
@@ -192,14 +192,14 @@ def test_no_picture_of_the_test_part_is_opened(
         return read(source)
 
     hashed: list[str] = []
-    digest = module.file_sha256
+    digest = opening.file_sha256
 
     def watched_hash(path: Any) -> str:
         hashed.append(Path(path).relative_to(tmp_path).parts[0])
         return digest(path)
 
     monkeypatch.setattr(decode, "read_source", watched)
-    monkeypatch.setattr(module, "file_sha256", watched_hash)
+    monkeypatch.setattr(opening, "file_sha256", watched_hash)
     data = from_folder(tmp_path, cache_bytes=cache_bytes)
     for loader in (data.loaders(**NORM).train, data.loaders(**NORM).valid):
         assert loader is not None
@@ -275,7 +275,7 @@ def test_pictures_that_do_not_fit_in_memory_say_so(tmp_path: Path, monkeypatch):
     def full(*args: Any, **options: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(module, "decode_all", full)
+    monkeypatch.setattr(opening, "decode_all", full)
     assert message(StorageError, from_folder, folder(tmp_path), size=9) == (
         "12 pictures of 9 x 9 do not fit in memory. Use a smaller --size."
     )

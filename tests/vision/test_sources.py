@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,40 @@ def test_a_folder_without_pictures_says_what_was_looked_for(tmp_path: Path):
     assert " .jpg " in text
 
 
+@pytest.mark.parametrize(
+    "find", [find_in_folder, lambda root: find_by_name(root, "^([a-z]+)")], ids=["folders", "names"]
+)
+def test_pictures_of_a_format_that_is_not_opened_are_set_aside_by_name(
+    tmp_path: Path, find: Callable[[Path], Found]
+):
+    """A telephone's: a class of which all are such would be gone without a word."""
+    touch(
+        tmp_path, "cat/cat1.jpg", "dog/dog1.jpg", "bird/bird1.HEIC", "dog/notes.txt", "dog/dog2.dng"
+    )
+    found = find(tmp_path)
+    assert set(labels(found)) == {"cat/cat1.jpg", "dog/dog1.jpg"}
+    assert found.set_aside == [
+        Quarantined(
+            "bird/bird1.HEIC",
+            "refused-format",
+            "The format .heic is not opened here. Save it as JPEG or PNG.",
+        ),
+        Quarantined(
+            "dog/dog2.dng",
+            "refused-format",
+            "The format .dng is not opened here. Save it as JPEG or PNG.",
+        ),
+    ]
+
+
+def test_a_folder_of_nothing_else_says_so(tmp_path: Path):
+    text = message(DataError, find_in_folder, touch(tmp_path, "cat/1.heic", "dog/2.heic"))
+    assert text.endswith(
+        " It holds 2 of others: cat/1.heic. The format .heic is not opened here. Save it as JPEG "
+        "or PNG."
+    )
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path):
     assert message(DataError, find_in_folder, tmp_path / "no") == (
         f"{tmp_path / 'no'} does not exist. Give a folder of pictures or a CSV file."
@@ -111,7 +146,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path):
 
 def test_a_file_is_no_folder(tmp_path: Path):
     assert message(DataError, find_in_folder, touch(tmp_path, "a.jpg") / "a.jpg") == (
-        f"{tmp_path / 'a.jpg'} is not a folder."
+        f"{tmp_path / 'a.jpg'} is not a folder. Give a folder of pictures or a CSV file."
     )
 
 
@@ -304,6 +339,20 @@ def test_absolute_paths_are_named_from_the_folder_they_are_in(tmp_path: Path):
     found = find_in_csv(path)
     assert labels(found) == AB
     assert found.items[0].path == tmp_path / "a.jpg"
+
+
+def test_absolute_paths_have_the_same_names_by_a_relative_path_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = touch(tmp_path / "here", "a/x.png", "b/y.png")
+    rows = "".join(f"{path},{path.parent.name}\n" for path in sorted(root.glob("*/*.png")))
+    (root / "labels.csv").write_text("path,label\n" + rows)
+    monkeypatch.chdir(root)
+    relative = labels(find_in_csv("labels.csv"))
+    assert relative == {"a/x.png": "a", "b/y.png": "b"}
+    assert labels(find_in_csv(str(root / "labels.csv"))) == relative  # as a run finds them again
+    monkeypatch.chdir(tmp_path)
+    assert labels(find_in_csv("here/labels.csv")) == relative
 
 
 def test_an_absolute_path_elsewhere_keeps_its_name(tmp_path: Path):

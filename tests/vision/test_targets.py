@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 import drivetrain as dt
 from drivetrain import store
@@ -20,48 +18,14 @@ from drivetrain.losses.several import summed_cross_entropy
 from drivetrain.models import create_model
 from drivetrain.train.callback import Callback
 from drivetrain.vision.baselines import majority_class, nearest_mean_image
+from tests.vision.leaves import BOTH, DISEASES, VARIETIES, learner, write_table
 
 pytestmark = pytest.mark.row(118)
 
-DISEASES, VARIETIES = ("blast", "tungro"), ("adt", "ir20", "ponni")
-BOTH = ["disease", "variety"]
-
-
-def make_leaves(folder: Path, count: int = 36) -> list[tuple[str, str, str]]:
-    """Small pictures: a spot says the disease, the colour says the variety; both in all mixtures."""
-    (folder / "leaves").mkdir(parents=True)
-    noise = torch.Generator().manual_seed(0)
-    rows = []
-    for number in range(count):
-        disease, variety = DISEASES[number % 2], VARIETIES[number // 2 % 3]
-        pixels = torch.rand(16, 16, 3, generator=noise) * 50
-        if disease == "blast":
-            pixels[4:9, 4:9] += 100
-        pixels[..., VARIETIES.index(variety)] += 100
-        name = f"leaves/{number:02d}.png"
-        Image.fromarray(pixels.to(torch.uint8).numpy()).save(folder / name)
-        rows.append((name, disease, variety))
-    return rows
-
-
-def write_table(
-    table: Path,
-    rows: Sequence[Sequence[str]],
-    heading: Sequence[str] = ("image", "disease", "variety"),
-    ends: str = "\n",
-) -> Path:
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator=ends)
-        writer.writerow(heading)
-        writer.writerows(rows)
-    return table
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("leaves")
-    write_table(folder / "leaves.csv", make_leaves(folder))
-    return folder
+def folder(leaves_folder: Path) -> Path:
+    return leaves_folder
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +34,9 @@ def leaves(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(leaves: Path, tmp_path_factory: pytest.TempPathFactory) -> dt.Learner:
+def trained(leaves_trained: dt.Learner) -> dt.Learner:
     """Two epochs on both targets, in a run. Not to be trained on."""
-    found = learner(
-        leaves, target_weights={"variety": 0.5}, out=tmp_path_factory.mktemp("runs") / "a"
-    )
-    found.train(2)
-    return found
-
-
-def learner(source: Any, **options: Any) -> dt.Learner:
-    return dt.vision.learner(source, progress=False, **{"targets": BOTH} | options)
+    return leaves_trained
 
 
 def state_of_first_head(found: dt.Learner) -> dict[str, torch.Tensor]:
@@ -407,29 +363,16 @@ def test_an_ejected_script_has_two_heads_and_the_same_bits(
     assert store.weights_sha256(weights) == store.weights_sha256(trained.model.state_dict())
 
 
-@pytest.mark.parametrize("what", ["bundle", "report", "clean"])
-def test_what_is_of_one_target_says_so(trained: dt.Learner, tmp_path: Path, what: str) -> None:
+def test_the_cleaning_page_is_of_one_target_and_says_so(trained: dt.Learner) -> None:
     from drivetrain.vision.cleaning import material_of
-    from drivetrain.vision.reporting import evidence
 
-    assert trained.run is not None
-    run = trained.run.folder
-    calls: dict[str, list[Any]] = {
-        "bundle": [
-            lambda: trained.export(tmp_path / "bundle"),
-            lambda: dt.vision.export(run, tmp_path / "bundle"),
-        ],
-        "report": [lambda: evidence(run)],
-        "clean": [lambda: material_of(trained)],
-    }
-    names = {"bundle": "A bundle", "report": "A report", "clean": "The cleaning page"}
-    for call in calls[what]:
-        with pytest.raises(ConfigError) as caught:
-            call()
-        assert str(caught.value) == (
-            f"{names[what]} is of one target, and this model has 2: disease, variety. Train one of them "
-            "alone for it: --target 'disease'."
-        )
+    with pytest.raises(ConfigError) as caught:
+        material_of(trained)
+    assert str(caught.value) == (
+        "The cleaning page is of one target, and this model has 2: disease, variety. Train one of them "
+        "alone for it: --target 'disease'. The patch that it writes is then one for a training of all "
+        "targets too: --patch."
+    )
 
 
 def test_test_time_augmentation_blends_the_probabilities_of_each_target(

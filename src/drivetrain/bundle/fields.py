@@ -76,7 +76,7 @@ class Fields:
 
     def inner(self, name: str) -> Fields:
         """The object that stands there."""
-        return Fields(self.take(name), f"{self.where}, `{name}`,")
+        return Fields(self.take(name), f"{self._place}, `{name}`,")
 
     def inners(self, name: str, most: int) -> list[Fields]:
         """The objects of the list that stands there."""
@@ -84,8 +84,13 @@ class Fields:
         if not isinstance(value, list) or len(value) > most:
             self.wrong(name, f"a list of at most {most} objects", value)
         return [
-            Fields(one, f"{self.where}, `{name}[{number}]`,") for number, one in enumerate(value)
+            Fields(one, f"{self._place}, `{name}[{number}]`,") for number, one in enumerate(value)
         ]
+
+    @property
+    def _place(self) -> str:
+        """`where` without the comma that ends it inside a file."""
+        return self.where.removesuffix(",")
 
     def end(self) -> None:
         """Refuse what was not asked for: it could mean something to another version."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from drivetrain import store
 from drivetrain.bundle import manifest as manifests, opening, reading
 from drivetrain.bundle.fields import Fields
-from drivetrain.bundle.manifest import Manifest
+from drivetrain.bundle.manifest import Manifest, TargetOf
 from drivetrain.errors import BundleError
 
 MOST_TENSOR_BYTES = 1 << 30
@@ -40,9 +40,14 @@ class GoldenItem:
     """What the model said when the bundle was made; as `label`."""
     value: tuple[float, ...] = ()
     """The true number, or one a target, where numbers are predicted."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Of several targets each with what the person says it is; `said`: with what the model said."""
+    said: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """`{file, label, predicted}`, or `{file, value}`."""
+        """`{file, label, predicted}`, or `{file, value}`; of several targets `{name: label}` of each."""
+        if self.labels:
+            return {"file": self.file, "label": dict(self.labels), "predicted": dict(self.said)}
         if self.value:
             return {"file": self.file, "value": list(self.value)}
         return {"file": self.file, "label": self.label, "predicted": self.predicted}
@@ -92,7 +97,10 @@ def read_golden(folder: Path, manifest: Manifest) -> Golden:
         file = entry.text("file", pattern=r"golden/[0-9a-z]{1,20}\.[a-z]{1,8}")
         if file not in manifest.files:
             entry.wrong("file", "a file of the bundle", file)
-        if manifest.classes:
+        if manifest.targets:
+            told = [_of_targets(entry, name, manifest) for name in ("label", "predicted")]
+            items.append(GoldenItem(file, labels=told[0], said=told[1]))
+        elif manifest.classes:
             label, predicted = (entry.text(name) for name in ("label", "predicted"))
             for name, said in (("label", label), ("predicted", predicted)):
                 if said not in manifest.classes:
@@ -127,6 +135,14 @@ def check_items(folder: Path, items: Sequence[GoldenItem], file: str, *, what: s
     """
     if {item.file for item in items} != {file}:
         raise BundleError(f"{folder} has golden examples that are no {what}. Take it anew.")
+
+
+def _of_targets(entry: Fields, name: str, manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """A class of each target, in their order."""
+    fields = entry.inner(name)
+    found = [(one.name, fields.word(one.name, one.classes)) for one in manifest.targets]
+    fields.end()
+    return tuple(found)
 
 
 def _numbers(entry: Fields) -> tuple[float, ...]:
@@ -165,6 +181,16 @@ def _difference(name: str, expected: Tensor, found: Tensor) -> float:
     expected, found = expected.double(), found.double()
     scale = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
     return float((found - expected).abs().max()) / scale if expected.numel() else 0.0
+
+
+def predicted_of_targets(
+    logits: Tensor, targets: Sequence[TargetOf]
+) -> list[tuple[tuple[str, str], ...]]:
+    """Each target's name and its label with the highest score, for each item (N, C_1 + … + C_T)."""
+    parts = logits.split([len(one.classes) for one in targets], dim=1)
+    said = [predicted(part, one.classes) for one, part in zip(targets, parts, strict=True)]
+    names = [one.name for one in targets]
+    return [tuple(zip(names, labels, strict=True)) for labels in zip(*said, strict=True)]
 
 
 def predicted(logits: Tensor, classes: Sequence[str]) -> list[str]:

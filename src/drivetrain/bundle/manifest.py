@@ -65,6 +65,21 @@ class Port:
 
 
 @dataclass(frozen=True)
+class TargetOf:
+    """One of several targets of a model."""
+
+    name: str
+    classes: tuple[str, ...]
+    """Labels in the order of its scores."""
+    weight: float
+    """How much it counts in the loss."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON."""
+        return {"name": self.name, "classes": list(self.classes), "weight": self.weight}
+
+
+@dataclass(frozen=True)
 class FileRecord:
     """What is known of a file."""
 
@@ -106,7 +121,7 @@ class Manifest:
     preprocessing: Mapping[str, Any]
     """How an input as people have it becomes the model's input."""
     classes: tuple[str, ...]
-    """Labels in the order of the scores; empty where numbers are predicted."""
+    """Labels in the order of the scores; empty where numbers are predicted, or several targets."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     num_threads: int | None
@@ -119,6 +134,13 @@ class Manifest:
     onnx: OnnxRecord | None = None
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     """Path within the folder -> what it must be; all files but `bundle.json`."""
+    targets: tuple[TargetOf, ...] = ()
+    """Where there are several: each with its classes, in the order of the scores."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """C_1 … C_T, classes of each of several targets."""
+        return tuple(len(one.classes) for one in self.targets)
 
     def to_json(self) -> dict[str, Any]:
         """The content of `bundle.json`."""
@@ -128,6 +150,7 @@ class Manifest:
             "architecture": dict(self.architecture),
             "preprocessing": dict(self.preprocessing),
             "classes": list(self.classes),
+            **({"targets": [one.to_json() for one in self.targets]} if self.targets else {}),
             "signature": {
                 "inputs": [port.to_json() for port in self.inputs],
                 "outputs": [port.to_json() for port in self.outputs],

@@ -34,12 +34,15 @@ from drivetrain.bundle.manifest import (
     Manifest,
     OnnxRecord,
     Port,
+    TargetOf,
     digest_of,
 )
 from drivetrain.errors import BundleError
 from drivetrain.models.device import MOST_THREADS
 
 MOST_CLASSES = 100_000
+MOST_TARGETS = 1_000
+MOST_WEIGHT = 1e9
 LETTERS_OF_LABEL = 1_000
 MOST_BYTES = 64 << 20
 """Of `bundle.json`: a hundred thousand labels fit."""
@@ -179,11 +182,12 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
     application = fields.word("application", APPLICATIONS)
     signature = fields.inner("signature")
     onnx = _onnx(fields)
+    targets = _targets(fields) if application == "vision" and "targets" in value else ()
     manifest = Manifest(
         application=application,
         architecture=_plain(fields, "architecture"),
         preprocessing=_plain(fields, "preprocessing"),
-        classes=_labels(fields, least=1 if application == "vision" else 0),
+        classes=_classes(fields, application, targets),
         inputs=_ports(signature, "inputs"),
         outputs=_ports(signature, "outputs"),
         num_threads=_maybe_whole(fields, "num_threads", 1, MOST_THREADS),
@@ -192,6 +196,7 @@ def _checked(value: dict[str, Any], where: str) -> Manifest:
         training=_plain(fields, "training"),
         versions=_versions(fields),
         files=_files(fields, application, has_onnx=onnx is not None),
+        targets=targets,
     )
     signature.end()
     fields.text("digest", pattern=_SHA256)
@@ -204,6 +209,33 @@ def _plain(fields: Fields, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         fields.wrong(name, "an object", value)
     return value
+
+
+def _classes(fields: Fields, application: str, targets: tuple[TargetOf, ...]) -> tuple[str, ...]:
+    found = _labels(fields, least=1 if application == "vision" and not targets else 0)
+    if targets and found:
+        fields.refuse("has `classes` beside its `targets`, each of which has its own")
+    return found
+
+
+def _targets(fields: Fields) -> tuple[TargetOf, ...]:
+    found: dict[str, TargetOf] = {}
+    entries = fields.inners("targets", most=MOST_TARGETS)
+    if len(entries) < 2:
+        fields.refuse("has `targets` that are not two or more")
+    for entry in entries:
+        name = entry.text("name", most=LETTERS_OF_LABEL)
+        if name in found:
+            fields.refuse("has a target twice among its `targets`")
+        classes = _labels(entry, least=1)
+        found[name] = TargetOf(name, classes, entry.number("weight", 0, MOST_WEIGHT))
+        entry.end()
+    targets = tuple(found.values())
+    if sum(len(one.classes) for one in targets) > MOST_CLASSES:
+        fields.refuse(f"has more than {MOST_CLASSES} classes among its `targets`")
+    if not any(one.weight for one in targets):
+        fields.refuse("has `targets` whose weights are all 0")
+    return targets
 
 
 def _labels(fields: Fields, *, least: int) -> tuple[str, ...]:

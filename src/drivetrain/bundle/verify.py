@@ -106,12 +106,16 @@ def verify(
     tolerance = manifest.tolerance
     if engine == "onnx" and manifest.onnx is not None:
         tolerance = manifest.onnx.tolerance
-    labels = [item.predicted for item in known.items]
+    labels: list[Any] = [item.said or item.predicted for item in known.items]
+    if known.items and manifest.targets:
+        labels = golden.predicted_of_targets(outputs["logits"], manifest.targets)
     if known.items and manifest.classes:
         scores = outputs["logits" if "logits" in outputs else "outputs"]
         labels = golden.predicted(scores, manifest.classes)
     other = [
-        one.file for one, label in zip(known.items, labels, strict=True) if one.predicted != label
+        one.file
+        for one, label in zip(known.items, labels, strict=True)
+        if (one.said or one.predicted) != label
     ]
     if difference > tolerance or other:
         which = f" ({other[0]} gets another label)" if other else ""

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from drivetrain.interpret.reliability import Reliability, reliability
     from drivetrain.interpret.shapley import contributions
     from drivetrain.interpret.slices import Slices, slices
+    from drivetrain.interpret.target_ensembles import TargetEnsemble, target_ensemble
     from drivetrain.interpret.thresholds import Thresholds, thresholds
     from drivetrain.interpret.token_page import Explanation, page_of
+    from drivetrain.interpret.token_question import find_embedding
     from drivetrain.interpret.tokens import (
-        find_embedding,
         gradient_times_input,
         integrated_gradients,
         leave_one_out,
@@ -57,6 +58,7 @@ __all__ = [
     "Reliability",
     "Score",
     "Slices",
+    "TargetEnsemble",
     "Thresholds",
     "columns_to_drop",
     "compare_importance",
@@ -81,6 +83,7 @@ __all__ = [
     "redundant_columns",
     "reliability",
     "slices",
+    "target_ensemble",
     "thresholds",
     "top_patches",
     "tree_confidence",
@@ -107,12 +110,11 @@ _HOMES = {
     "reliability": ("Reliability", "reliability"),
     "shapley": ("contributions",),
     "slices": ("Slices", "slices"),
+    "target_ensembles": ("TargetEnsemble", "target_ensemble"),
     "thresholds": ("Thresholds", "thresholds"),
     "token_page": ("Explanation", "page_of"),
-    "tokens": (
-        *("find_embedding", "gradient_times_input", "integrated_gradients", "leave_one_out"),
-        "occlusion",
-    ),
+    "token_question": ("find_embedding",),
+    "tokens": ("gradient_times_input", "integrated_gradients", "leave_one_out", "occlusion"),
     "waterfall": ("waterfall",),
 }
 """Module -> the public names that it holds."""

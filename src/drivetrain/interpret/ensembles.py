@@ -283,8 +283,8 @@ def _named(
     several = next((name for name, one in named.items() if one.parts), None)
     if several is not None:
         raise DataError(
-            f"The record of {several} is of several targets. Put those of one together: "
-            "`record.of(NAME)`."
+            f"The record of {several} is of several targets. Put those of one together, "
+            "`record.of(NAME)`, or all of them by `interpret.target_ensemble`."
         )
     return named
 

@@ -65,13 +65,17 @@ class Caught:
 
 
 @contextmanager
-def head_inputs(model: nn.Module, layer: str | None = None) -> Iterator[Caught]:
+def head_inputs(
+    model: nn.Module, layer: str | None = None, *, within: str = ""
+) -> Iterator[Caught]:
     """Inside, what goes through the model leaves its vectors in the record that is given.
 
     Args:
         model: any net; it is called as ever inside.
         layer: the name of a layer whose output is wanted; by default what the linear layer that is used
             last is given.
+        within: the name of a part of the model; only linear layers in it count. Of a model with several
+            heads that is one of them.
 
     Raises: UnknownNameError: the model has no such layer.
     """
@@ -105,7 +109,7 @@ def head_inputs(model: nn.Module, layer: str | None = None) -> Iterator[Caught]:
     try:
         if layer is None:
             for name, module in model.named_modules():
-                if isinstance(module, nn.Linear):
+                if isinstance(module, nn.Linear) and _is_in(name, within):
                     handles.append(module.register_forward_pre_hook(given(name)))
         else:
             handles.append(layers[layer].register_forward_hook(gave))
@@ -114,3 +118,7 @@ def head_inputs(model: nn.Module, layer: str | None = None) -> Iterator[Caught]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _is_in(name: str, part: str) -> bool:
+    return not part or name == part or name.startswith(f"{part}.")

@@ -8,11 +8,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 from drivetrain.errors import ConfigError
 from drivetrain.interpret.head_inputs import Caught
 from drivetrain.interpret.text import number
 from drivetrain.train.predictions import Predictions
+
+PARTS = {"valid": ("valid",), "train": ("train",), "all": ("train", "valid")}
+"""Which items a map is asked for, and the parts of the split that they are of."""
+_WORDS = {"valid": "validation ", "train": "training ", "all": ""}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,8 @@ class MapItems:
     """(N,) what the model said of each, where it says something."""
     wrong: np.ndarray | None = None
     """(N,) bool: what it said is not true."""
+    trained: np.ndarray | None = None
+    """(N,) bool: the item is of training; None where that is no question."""
     details: Sequence[str] = ()
     """(N,) a line more about each, such as the beginning of a text."""
     pictures: Callable[[np.ndarray, int], np.ndarray] | None = None
@@ -84,7 +91,14 @@ def steps(values: np.ndarray, count: int = 5) -> tuple[tuple[str, ...], np.ndarr
 
 
 def of_predictions(
-    caught: Caught, found: Predictions, *, noun: str, target: str = "", **known: Any
+    caught: Caught,
+    found: Predictions,
+    *,
+    noun: str,
+    target: str = "",
+    of: str = "valid",
+    trained: int = 0,
+    **known: Any,
 ) -> MapItems:
     """The items of a record of predictions, by the vectors that were caught while it was made.
 
@@ -93,19 +107,15 @@ def of_predictions(
 
     Args:
         caught: from `head_inputs`.
-        found: the record.
+        found: the record; of several targets that of one, `predictions.of(NAME)`.
         noun: what the items are, in the plural.
         target: the name of what is predicted.
+        of: `valid`, `train` or `all`: which items of the run they are.
+        trained: so many of them, the first ones, are of training.
         known: `details`, `pictures`, `notes` of `MapItems`.
 
     Raises: as `Caught.vectors`. ConfigError: not as many vectors as predictions.
     """
-    if found.parts:  # of several targets, the first
-        name, found = next(iter(found.parts.items()))
-        known["notes"] = (
-            *known.get("notes", ()),
-            f"Colours and mistakes are those of {name}, the first target.",
-        )
     vectors = caught.vectors()
     if len(vectors) != len(found):
         raise ConfigError(
@@ -113,13 +123,18 @@ def of_predictions(
         )
     many = "1 number" if vectors.shape[1] == 1 else f"{vectors.shape[1]:,} numbers"
     if caught.layer is None:
-        what = f"What the last layer, {caught.last}, is given: {many} for each of the validation {noun}."
+        what = f"What the last layer, {caught.last}, is given: {many} for each of the {_WORDS[of]}{noun}."
     else:
         mean = f", the mean of {caught.pooled:,} places" if caught.pooled else ""
         what = (
-            f"What the layer {caught.layer} gives: {many} for each of the validation {noun}{mean}."
+            f"What the layer {caught.layer} gives: {many} for each of the {_WORDS[of]}{noun}{mean}."
         )
+    if trained:
+        known["notes"] = (*known.get("notes", ()), _of_training(trained, noun))
+    if of == "all":
+        known["details"] = _with_parts(known.get("details", ()), len(found), trained)
     common: dict[str, Any] = {
+        "trained": np.arange(len(found)) < trained,
         "vectors": vectors,
         "names": [str(name) for name in found.ids],
         "what": what,
@@ -149,4 +164,38 @@ def of_predictions(
         is_ordered=True,
         said=[number(value) for value in outputs.tolist()] if outputs.size == targets.size else (),
         **common,
+    )
+
+
+def _of_training(count: int, noun: str) -> str:
+    return (
+        f"{count:,} {noun} are of training: the model has seen their answers. What it says of them is "
+        "no measure of what it will say of others."
+    )
+
+
+def _with_parts(details: Sequence[str], count: int, trained: int) -> list[str]:
+    """What is told of each item, after the part that it is of."""
+    parts = ["training" if place < trained else "validation" for place in range(count)]
+    if not len(details):
+        return parts
+    return [f"{part}: {told}" for part, told in zip(parts, details, strict=True)]
+
+
+def joined(records: Sequence[Predictions]) -> Predictions:
+    """Records of one model as one, in their order.
+
+    Args:
+        records: one or more; of several targets all of the same ones.
+    """
+    first = records[0]
+    if len(records) == 1:
+        return first
+    return Predictions(
+        [name for one in records for name in one.ids],
+        torch.cat([one.targets for one in records]),
+        torch.cat([one.outputs for one in records]),
+        torch.cat([one.losses for one in records]),
+        first.classes,
+        {name: joined([one.parts[name] for one in records]) for name in first.parts},
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drivetrain import store
-from drivetrain.interpret.text import number, share
+from drivetrain.interpret.text import listed, number, share
 from drivetrain.report.errors import errors, findings
 from drivetrain.report.evidence import Evidence
 from drivetrain.report.html import Section
@@ -18,6 +18,16 @@ from drivetrain.report.page import Fact, Head, page, slides
 from drivetrain.report.question import folder_name, glance, question
 from drivetrain.report.reasons import again, following, reasons
 from drivetrain.report.record import Record, called
+from drivetrain.report.targets import (
+    Part,
+    errors_of_all,
+    facts_of,
+    glance_of_all,
+    outcome_of_all,
+    parts_of,
+    steps_of_all,
+    verdict_of_all,
+)
 from drivetrain.report.training import training
 
 MOST_BYTES = 5_000_000
@@ -72,6 +82,9 @@ def build(record: Record, evidence: Evidence, *, commands: Collection[str] | Non
         evidence: what its application knows; a bare `Evidence()` gives what the record alone says.
         commands: verbs that may be recommended; by default all.
     """
+    parts = parts_of(record, evidence)
+    if parts:
+        return _of_several(record, evidence, parts, commands)
     found = findings(evidence)
     told = next_steps(record, evidence, found, commands=commands)
     made = [
@@ -87,6 +100,33 @@ def build(record: Record, evidence: Evidence, *, commands: Collection[str] | Non
     ]
     sections = [section for section in made if section is not None and section.blocks]
     return Report(_head(record, evidence), sections, told, tuple(evidence.notes))
+
+
+def _of_several(
+    record: Record,
+    evidence: Evidence,
+    parts: Sequence[Part],
+    commands: Collection[str] | None,
+) -> Report:
+    """The report of a run of several targets."""
+    told = steps_of_all(record, parts, evidence, commands=commands)
+    made = [
+        question(record, evidence),
+        glance_of_all(parts, evidence),
+        training(record),
+        outcome_of_all(record, parts, evidence),
+        *errors_of_all(parts),
+        following(told),
+        layers(evidence, record),
+        reasons(record),
+        again(record),
+    ]
+    sections = [section for section in made if section is not None and section.blocks]
+    said = verdict_of_all(parts) or "This run is not finished."
+    facts = [*facts_of(parts), *_plain_facts(record, evidence)]
+    over = f"Report of a training: {listed([part.name for part in parts])}"
+    head = Head(folder_name(record.folder), over, said, facts)
+    return Report(head, sections, told, tuple(evidence.notes))
 
 
 def _head(record: Record, evidence: Evidence) -> Head:
@@ -105,6 +145,14 @@ def _head(record: Record, evidence: Evidence) -> Head:
             best = max(others, key=lambda score: sign * score.value)
             rival = share(best.value, 1) if result.metric == "accuracy" else number(best.value)
             facts.append(Fact("the best simple rule", rival, called(best.name)))
+    facts += _plain_facts(record, evidence)
+    target = f": {evidence.target}" if evidence.target else ""
+    return Head(folder_name(record.folder), f"Report of a training{target}", said, facts)
+
+
+def _plain_facts(record: Record, evidence: Evidence) -> list[Fact]:
+    """How many items there were, and what was trained."""
+    facts = []
     items = record.value.get("items")
     if isinstance(items, dict) and isinstance(items.get("train"), int):
         valid = items.get("valid", 0)
@@ -112,8 +160,7 @@ def _head(record: Record, evidence: Evidence) -> Head:
             Fact(f"{evidence.noun} to train", f"{items['train']:,}", f"{valid:,} validate")
         )
     facts.append(Fact("model", record.model or "-", _spent(record)))
-    target = f": {evidence.target}" if evidence.target else ""
-    return Head(folder_name(record.folder), f"Report of a training{target}", said, facts)
+    return facts
 
 
 def _interval(low: float | None, high: float | None, metric: str) -> str:

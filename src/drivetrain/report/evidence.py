@@ -117,3 +117,8 @@ class Evidence:
     """The items by what the model takes for alike."""
     facts_of_model: Sequence[tuple[str, Any]] = ()
     """Name and value of what is to be known of a model that has no layers."""
+    targets: Mapping[str, Evidence] = field(default_factory=dict)
+    """Where there are several targets: what is known of each by its name; `classes`, `counts`, `show`,
+    `facts`, `baselines` and `map` are then there, and not here."""
+    together: np.ndarray | None = None
+    """(M, T) int64, of several targets the class indices of the training items."""

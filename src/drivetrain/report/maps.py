@@ -108,7 +108,7 @@ class Drawn:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what was drawn, and where each item lies."""
-        items, wrong = self.items, self.items.wrong
+        items, wrong, trained = self.items, self.items.wrong, self.items.trained
         return {
             "method": self.found.method,
             "explained": None if self.found.shares is None else list(self.found.shares),
@@ -121,6 +121,7 @@ class Drawn:
                     "group": items.label(row),
                     "said": items.said[row] if items.said else None,
                     "wrong": None if wrong is None else bool(wrong[row]),
+                    "part": None if trained is None else ("valid", "train")[bool(trained[row])],
                     "x": x,
                     "y": y,
                 }
@@ -170,6 +171,7 @@ def _taken(items: MapItems, rows: np.ndarray) -> MapItems:
         codes=None if items.codes is None else items.codes[rows],
         said=those(items.said),
         wrong=None if items.wrong is None else items.wrong[rows],
+        trained=None if items.trained is None else items.trained[rows],
         details=those(items.details),
         pictures=None if look is None else lambda some, side: look(rows[some], side),
     )

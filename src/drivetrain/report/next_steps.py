@@ -7,7 +7,7 @@ predictions and the data say: labels to look at, classes to tell apart, items to
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,14 +51,31 @@ def next_steps(
     Args:
         commands: verbs that there are; lines of others are left out. None: all.
     """
+    own = of_findings(record, evidence, found)
+    told = [*unfinished(record), *own["baseline"], *ladder(record)]
+    told += [*own["labels"], *own["classes"], *own["slices"], *own["calibration"]]
+    told += [*set_aside(record, evidence), *own["few"], *more_valid(record, evidence)]
+    return known([*told, *last(record)], commands)[:MOST]
+
+
+def of_findings(
+    record: Record, evidence: Evidence, found: Findings | None
+) -> dict[str, list[Step]]:
+    """What the result and the predictions of a target say to do, by kind."""
     run = shlex.quote(str(record.folder))
-    told = [*_unfinished(record, run), *_baseline(record, evidence), *_ladder(record, run)]
-    if found is not None:
-        told += [*_labels(found, evidence, run), *_classes(found), *_slices(found, evidence)]
-        told += _calibration(found, run)
-    told += [*_data(record, evidence), *_last(record, run)]
-    kept = [one for one in told if commands is None or _known(one.command, commands)]
-    return kept[:MOST]
+    return {
+        "baseline": _baseline(record, evidence),
+        "labels": [] if found is None else _labels(found, evidence, run),
+        "classes": [] if found is None else _classes(found),
+        "slices": [] if found is None else _slices(found, evidence),
+        "calibration": [] if found is None else _calibration(found, run),
+        "few": _few(evidence),
+    }
+
+
+def known(told: Sequence[Step], commands: Collection[str] | None) -> list[Step]:
+    """Those whose commands there are; all where none are named."""
+    return [one for one in told if commands is None or _known(one.command, commands)]
 
 
 def _known(command: str, commands: Collection[str]) -> bool:
@@ -66,7 +83,9 @@ def _known(command: str, commands: Collection[str]) -> bool:
     return len(words) < 2 or words[0] != "drivetrain" or words[1] in commands
 
 
-def _unfinished(record: Record, run: str) -> list[Step]:
+def unfinished(record: Record) -> list[Step]:
+    """Of a run without a result."""
+    run = shlex.quote(str(record.folder))
     if record.result is not None:
         return []
     why = "The run has no result yet."
@@ -99,8 +118,9 @@ def _baseline(record: Record, evidence: Evidence) -> list[Step]:
     ]
 
 
-def _ladder(record: Record, run: str) -> list[Step]:
+def ladder(record: Record) -> list[Step]:
     """The next experiment of the ladder, where the run has losses to read it from."""
+    run = shlex.quote(str(record.folder))
     if record.result is None:
         return []
     found = advice_of(record.value, record.epochs, read_tried(record.folder))
@@ -177,12 +197,15 @@ def _calibration(found: Findings, run: str) -> list[Step]:
     ]
 
 
-def _data(record: Record, evidence: Evidence) -> list[Step]:
-    told = []
+def _counts(record: Record) -> dict[str, int]:
     items = record.value.get("items")
-    counts = (
-        {k: v for k, v in items.items() if isinstance(v, int)} if isinstance(items, dict) else {}
-    )
+    return {k: v for k, v in items.items() if isinstance(v, int)} if isinstance(items, dict) else {}
+
+
+def set_aside(record: Record, evidence: Evidence) -> list[Step]:
+    """Items that could not be used, where they are many."""
+    told = []
+    counts = _counts(record)
     used = counts.get("train", 0) + counts.get("valid", 0)
     aside = counts.get("quarantined", 0)
     if aside and aside > 0.01 * max(used, 1):
@@ -193,6 +216,11 @@ def _data(record: Record, evidence: Evidence) -> list[Step]:
                 "with its reason.",
             )
         )
+    return told
+
+
+def _few(evidence: Evidence) -> list[Step]:
+    told = []
     train = np.array(evidence.counts.get("train", []))
     if len(train) > 1 and train.min() < 0.1 * train.max():
         few = evidence.classes[int(train.argmin())]
@@ -202,7 +230,13 @@ def _data(record: Record, evidence: Evidence) -> list[Step]:
                 f"It has {int(train.min()):,} to train on, the commonest class {int(train.max()):,}.",
             )
         )
-    valid = counts.get("valid", 0)
+    return told
+
+
+def more_valid(record: Record, evidence: Evidence) -> list[Step]:
+    """More validation items, where so few leave the result open."""
+    told = []
+    valid = _counts(record).get("valid", 0)
     result = record.result
     if 0 < valid < FEW_VALID and result is not None and result.own.low is not None:
         told.append(
@@ -215,7 +249,9 @@ def _data(record: Record, evidence: Evidence) -> list[Step]:
     return told
 
 
-def _last(record: Record, run: str) -> list[Step]:
+def last(record: Record) -> list[Step]:
+    """What the sealed test set wants."""
+    run = shlex.quote(str(record.folder))
     items = record.value.get("items")
     sealed = items.get("test", 0) if isinstance(items, dict) else 0
     if record.result is None:

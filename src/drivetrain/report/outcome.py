@@ -55,7 +55,7 @@ def outcome(record: Record, evidence: Evidence) -> Section | None:
     result = record.result
     if result is None:
         return None
-    blocks = [_against(result, evidence), _metrics(result)]
+    blocks = [against(result, evidence, "Beside simple rules"), _metrics(result)]
     results = record.value.get("results", {})
     board = _leaderboard(results, result)
     lists = _lists(results)
@@ -63,7 +63,8 @@ def outcome(record: Record, evidence: Evidence) -> Section | None:
     return Section("result", "The result", blocks, verdict(result, evidence))
 
 
-def _against(result: Result, evidence: Evidence) -> Block:
+def against(result: Result, evidence: Evidence, title: str) -> Block:
+    """A result and the simple rules beside it, best first, with their intervals."""
     metric = called(result.metric)
     sign = -1 if result.higher_is_better else 1
     others = sorted(all_baselines(result, evidence), key=lambda score: sign * score.value)
@@ -77,7 +78,7 @@ def _against(result: Result, evidence: Evidence) -> Block:
         f"<li><b>{safe(called(b.name))}</b>: {safe(b.what)}</li>" for b in evidence.baselines
     )
     inside = charted(chart, ["", metric, "95% interval"], rows)
-    return Block("Beside simple rules", inside + (f"<ul class='plain'>{told}</ul>" if told else ""))
+    return Block(title, inside + (f"<ul class='plain'>{told}</ul>" if told else ""))
 
 
 def _metrics(result: Result) -> Block:

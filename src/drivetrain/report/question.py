@@ -42,14 +42,20 @@ def question(record: Record, evidence: Evidence) -> Section:
         "number": "a number",
         "labels": f"any of {many}labels",
     }
-    target = str(task.get("target", ""))
-    split = str(task.get("split_by", ""))
+    target, split = str(task.get("target", "")), str(task.get("split_by", ""))
+    split_by = SPLITS.get(split, split)
+    several = task.get("targets")
+    comes_out = f"{evidence.target}: {goal.get(target, target)}".lstrip(": ")
+    if isinstance(several, dict):
+        comes_out = "; ".join(f"{name}: one of {len(of):,} classes" for name, of in several.items())
+        if split == "stratified":
+            split_by = f"at random, of every class of {next(iter(several), '')} alike"
     four = [
         ("What goes in", f"a {task.get('inputs', 'item')}"),
-        ("What comes out", f"{evidence.target}: {goal.get(target, target)}".lstrip(": ")),
+        ("What comes out", comes_out),
         ("How the items are found", task.get("found_by", "")),
         ("How they are labelled", task.get("labelled_by", "")),
-        ("How they are split", SPLITS.get(split, split)),
+        ("How they are split", split_by),
         ("Source", task.get("source", "")),
     ]
     items = record.value.get("items")
@@ -81,7 +87,7 @@ def glance(evidence: Evidence) -> Section | None:
     """The data: how often each class or number comes, and a few items."""
     blocks = []
     if evidence.classes and evidence.counts:
-        blocks.append(_classes(evidence))
+        blocks.append(class_bars(evidence))
     if evidence.numbers is not None and len(evidence.numbers):
         name = evidence.target or "the target"
         amounts = Amounts(f"Distribution of {name}", evidence.numbers, name, evidence.noun)
@@ -96,7 +102,8 @@ def glance(evidence: Evidence) -> Section | None:
     return Section("data", "The data at a glance", blocks)
 
 
-def _classes(evidence: Evidence) -> Block:
+def class_bars(evidence: Evidence, target: str = "") -> Block:
+    """How many items each class has; of several targets the name of this one stands above it."""
     train = np.array(evidence.counts.get("train", [0] * len(evidence.classes)))
     order = np.argsort(-train, kind="stable")
     shown = order[:MOST_CLASSES].tolist()
@@ -113,7 +120,7 @@ def _classes(evidence: Evidence) -> Block:
     ]
     more = len(order) - len(shown)
     below = paragraph(f"and {more:,} more classes", "quiet") if more > 0 else ""
-    title = f"Classes: {len(evidence.classes):,}"
+    title = f"{target or 'Classes'}: {len(evidence.classes):,}" + (" classes" if target else "")
     inside = charted(chart, ["class", *parts], rows, before=paragraph("Of training:", "quiet"))
     return Block(title, inside + below)
 

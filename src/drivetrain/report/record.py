@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from drivetrain import store
 from drivetrain.errors import RunError
 from drivetrain.train.choice import Choice
-from drivetrain.train.run import Run, check_form
+from drivetrain.train.run import Run, check_form, is_own
 
 LOWER = {"loss", "rmse", "mse", "mae", "log_loss", "error_rate", "perplexity", "uniform", "unigram"}
 """Metrics of which less is better."""
@@ -135,7 +135,7 @@ class Record:
     @property
     def task(self) -> Mapping[str, Any]:
         """The problem."""
-        return self.value["task"]
+        return self.value.get("task", {})
 
     @property
     def application(self) -> str:
@@ -166,7 +166,7 @@ def open_record(folder: store.StrPath) -> Record:
     """
     run = Run.open(folder)
     value, path = run.read(), run.folder / "run.json"
-    check_form(value, {"task": dict}, path)
+    check_form(value, {} if is_own(value) else {"task": dict}, path)
     batches: dict[int, tuple[float | None, ...]] = {}
     for row in store.read_lines(run.folder / "log.jsonl"):
         losses = row.get("loss")
@@ -273,6 +273,8 @@ def command_of(record: Record) -> tuple[str, list[str]]:
     if record.application != "vision":
         parts += ["--task", record.application]
     target = data.get("target")
+    for one in data.get("targets") or () if "targets" in data else ():
+        parts += ["--target", str(one)]
     if isinstance(target, list):
         target = ",".join(map(str, target))
     if target:

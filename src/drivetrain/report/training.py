@@ -89,10 +89,12 @@ def _losses(record: Record, rows: Sequence[Mapping[str, Any]]) -> Block:
 def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
     names = [name for name in dict.fromkeys(k for row in rows for k in row) if name not in _OWN]
     told = [n for n in names if any(_number(row.get(n)) is not None for row in rows)]
-    if "accuracy" in told and "error_rate" in told:
-        told.remove("error_rate")  # the same line upside down
+    for name in [one for one in told if one == "error_rate" or one.endswith(" error_rate")]:
+        if name.removesuffix("error_rate") + "accuracy" in told:
+            told.remove(name)  # the same line upside down
+    targets = sum(name.endswith(" accuracy") for name in told)
     blocks = []
-    for name in told[:MOST_METRICS]:
+    for name in told[: max(MOST_METRICS, targets)]:
         x = [int(row["epoch"]) + 1 for row in rows]
         y = [_number(row.get(name)) for row in rows]
         title = called(name)

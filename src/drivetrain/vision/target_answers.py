@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from drivetrain.bundle.manifest import TargetOf
 from drivetrain.models import Summary, summarize
-from drivetrain.vision.answers import Guarded, Prediction
-from drivetrain.vision.described import TargetOf
-from drivetrain.vision.predictor import Predictor
+from drivetrain.vision.answers import Domain, Guarded, Prediction
+from drivetrain.vision.predictor import Predictor, domains_of, labels_in
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,25 @@ class TargetAnswers:
         return self.targets[target]
 
     def to_json(self) -> dict[str, Any]:
-        """`{input, targets: {name: {label, probability, probabilities}}}`."""
-        return {
-            "input": self.input,
-            "targets": {
-                name: {
-                    "label": found.label,
-                    "probability": found.probability,
-                    "probabilities": dict(found.probabilities),
-                }
-                for name, found in self.targets.items()
-            },
-        }
+        """`{input, targets: {name: {label, probability, probabilities}}}`; of a bundle with a guard also
+        `set, coverage` of each, and `domain`, which is of the picture."""
+        told: dict[str, Any] = {"input": self.input, "targets": {}}
+        for name, found in self.targets.items():
+            one: dict[str, Any] = {
+                "label": found.label,
+                "probability": found.probability,
+                "probabilities": dict(found.probabilities),
+            }
+            if found.guarded is not None:
+                one |= {"set": list(found.guarded.labels), "coverage": found.guarded.coverage}
+            told["targets"][name] = one
+        return told if self.domain is None else told | {"domain": self.domain.to_json()}
+
+    @property
+    def domain(self) -> Domain | None:
+        """Whether the picture is of the kind that the model knows; None without a guard."""
+        guarded = next(iter(self.targets.values())).guarded
+        return None if guarded is None else guarded.domain
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {found}" for name, found in self.targets.items())
@@ -52,11 +59,13 @@ class TargetsPredictor(Predictor):
     Args:
         model: (B, 3, H, W) float32 -> (B, C_1 + … + C_T) scores.
         targets: in the order of the scores.
-        options: of `Predictor`; it has neither engine nor guard.
+        options: of `Predictor`.
     """
 
     def __init__(self, model: nn.Module, targets: Sequence[TargetOf], **options: Any) -> None:
         super().__init__(model, (), **options)
+        self.told = tuple(targets)
+        """The targets as they were given."""
         self.targets = {one.name: one.classes for one in targets}
         """The labels of each target by its name, in the order of the scores."""
         self.weights = tuple([one.weight for one in targets])
@@ -90,18 +99,32 @@ class TargetsPredictor(Predictor):
     def _probs(self, scores: Tensor) -> Tensor:
         return torch.cat([part.softmax(dim=1) for part in scores.split(self.sizes, dim=1)], dim=1)
 
+    def _guarded(self, guard: Any, judged: Any) -> list[Any]:
+        """What the guard says beside each answer, a `Guarded` of each target."""
+        parts = [part.tolist() for part in judged.sets.split(self.sizes, dim=1)]
+        classes = list(self.targets.values())
+        return [
+            [
+                Guarded(labels_in(labels, part[number]), guard.coverage, domain)
+                for labels, part in zip(classes, parts, strict=True)
+            ]
+            for number, domain in enumerate(domains_of(guard, judged))
+        ]
+
     def _predictions(
-        self, names: Sequence[str], probs: Tensor, guarded: Sequence[Guarded] | None
+        self, names: Sequence[str], probs: Tensor, guarded: Sequence[Any] | None
     ) -> list[Any]:
-        assert guarded is None, "no bundle holds several targets"
         parts = [part.tolist() for part in probs.split(self.sizes, dim=1)]
         found = []
         for number, name in enumerate(names):
             answers = {}
-            for (target, classes), rows in zip(self.targets.items(), parts, strict=True):
+            pairs = zip(self.targets.items(), parts, strict=True)
+            for place, ((target, classes), rows) in enumerate(pairs):
                 row = rows[number]
                 label = classes[row.index(max(row))]
-                answers[target] = Prediction(name, label, dict(zip(classes, row, strict=True)))
+                said = None if guarded is None else guarded[number][place]
+                chances = dict(zip(classes, row, strict=True))
+                answers[target] = Prediction(name, label, chances, said)
             found.append(TargetAnswers(name, answers))
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,9 @@ from drivetrain.vision.targets import Targets, labels_of, metrics_of
 if TYPE_CHECKING:
     from drivetrain.vision.data import VisionData
     from drivetrain.vision.target_answers import TargetsPredictor
+
+METRICS = ("accuracy", "f1")
+"""Of each target, on labelled pictures from elsewhere."""
 
 
 def results_of(data: VisionData, found: Evaluation) -> dict[str, Any]:
@@ -62,6 +65,32 @@ def measured(
     known: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What `TargetsPredictor.evaluate` answers, with its arguments and errors."""
+    targets = targets_of(predictor)
+    kept, pictures, aside = labelled(predictor, source)
+    result, _ = evaluated(predictor, targets, pictures, METRICS)
+    if not math.isfinite(result.loss):
+        raise NonFiniteError(
+            f"The model's scores for the pictures in {source} are NaN or infinite: its weights or its "
+            "preprocessing are damaged. Restore it from a copy, or train anew."
+        )
+    hashes = set((known or {}).values())
+    return {
+        "source": str(source),
+        "metrics": {"loss": result.loss, **result.metrics},
+        "targets": beside_guess(targets, pictures, result),
+        "items": result.count,
+        "quarantined": [entry.to_json() for entry in aside],
+        "trained_on": sum(file_sha256(item.path) in hashes for item in kept) if hashes else 0,
+    }
+
+
+def labelled(
+    predictor: TargetsPredictor, source: str | os.PathLike[str]
+) -> tuple[list[Item], PictureData, list[Quarantined]]:
+    """The pictures of a CSV that can be measured, decoded with their class indices, and those set aside.
+
+    Raises: DataError: none can. ConfigError: it is no CSV, or lacks a column.
+    """
     path = Path(source)
     targets = targets_of(predictor)
     if path.suffix.lower() != ".csv":
@@ -77,26 +106,17 @@ def measured(
             f"None of the {len(bad)} pictures in {source} can be used. "
             f"The first: {bad[0].id}: {bad[0].detail}"
         )
-    result, _ = evaluated(predictor, targets, pictures, ("accuracy", "f1"))
-    if not math.isfinite(result.loss):
-        raise NonFiniteError(
-            f"The model's scores for the pictures in {source} are NaN or infinite: its weights or its "
-            "preprocessing are damaged. Restore it from a copy, or train anew."
-        )
-    hashes = set((known or {}).values())
+    return kept, pictures, aside + bad
+
+
+def beside_guess(targets: Targets, pictures: PictureData, found: Evaluation) -> dict[str, Any]:
+    """Of each target `{accuracy, interval, correct, count, baselines}` on these pictures."""
     return {
-        "source": str(source),
-        "metrics": {"loss": result.loss, **result.metrics},
-        "targets": {
-            name: _record(result, name)
-            | {"baselines": {"majority_class": _most_frequent(codes, classes)}}
-            for name, classes, codes in zip(
-                targets.names, targets.classes, pictures.targets.unbind(dim=1), strict=True
-            )
-        },
-        "items": result.count,
-        "quarantined": [entry.to_json() for entry in aside + bad],
-        "trained_on": sum(file_sha256(item.path) in hashes for item in kept) if hashes else 0,
+        name: _record(found, name)
+        | {"baselines": {"majority_class": _most_frequent(codes, classes)}}
+        for name, classes, codes in zip(
+            targets.names, targets.classes, pictures.targets.unbind(dim=1), strict=True
+        )
     }
 
 
@@ -123,6 +143,7 @@ def opened_pictures(
         size=predictor.size,
         resize=predictor.resize,
         pixels=pixels,
+        ids=[item.id for item in kept],
     )
     return kept, data, bad
 
@@ -131,8 +152,7 @@ def evaluated(
     predictor: TargetsPredictor, targets: Targets, pictures: PictureData, names: Sequence[str]
 ) -> tuple[Evaluation, list[OfTarget]]:
     """The loss that was trained, and metrics of each target."""
-    weighted = {"sizes": targets.sizes, "weights": predictor.weights}
-    loss = functools.partial(summed_cross_entropy, **weighted)
+    loss = loss_of_predictor(predictor, targets)
     found = metrics_of(names, targets)
     with threads(predictor.num_threads):
         result = evaluate(
@@ -143,6 +163,11 @@ def evaluated(
             device=predictor.device,
         )
     return result, found
+
+
+def loss_of_predictor(predictor: TargetsPredictor, targets: Targets) -> Callable[..., torch.Tensor]:
+    """The weighted sum of cross-entropies that the model was trained with."""
+    return functools.partial(summed_cross_entropy, sizes=targets.sizes, weights=predictor.weights)
 
 
 def knows(targets: Targets, item: Item) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor
 from drivetrain import losses, metrics
 from drivetrain._registry import did_you_mean
 from drivetrain.data.items import Item
-from drivetrain.errors import ConfigError
+from drivetrain.errors import ConfigError, UnknownNameError
 from drivetrain.losses.several import check_weights, summed_cross_entropy
 from drivetrain.metrics.of_target import OfTarget
 from drivetrain.train.choice import Choices
@@ -212,10 +212,29 @@ def _fresh(asked: Any) -> Any:
     return metrics.metric(record)
 
 
-def refuse(targets: Targets | None, what: str) -> None:
-    """Raises: ConfigError: there are several targets, and `what` takes one."""
-    if targets is not None:
-        raise ConfigError(several(targets.names, what))
+def place_of(asked: str | None, targets: Targets | None) -> int | None:
+    """Which of several targets is meant, by its place; the first where none is named. None of one target.
+
+    Args:
+        asked: a name.
+        targets: of the model; None of one target.
+
+    Raises: UnknownNameError: there is no such target. ConfigError: a name, and the model is of one.
+    """
+    if targets is None:
+        if asked is not None:
+            raise ConfigError(
+                f"The target {asked!r} was asked for, and this model is of one: leave it out."
+            )
+        return None
+    if asked is None:
+        return 0
+    if asked not in targets.names:
+        raise UnknownNameError(
+            f"There is no target {asked!r}.{did_you_mean(asked, targets.names)} Targets: "
+            f"{', '.join(targets.names)}."
+        )
+    return targets.names.index(asked)
 
 
 def several(names: Sequence[str], what: str) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,9 @@ from drivetrain.vision.measure import count_known, labelled_pictures, trained_ha
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.predictor import BATCH, Predictor
+from drivetrain.vision.target_answers import TargetsPredictor
+from drivetrain.vision.target_results import labelled
+from drivetrain.vision.target_tta import compared
 
 COPIES, BETA = 4, 0.25
 TINY = 1e-300
@@ -231,15 +234,14 @@ def evaluate_with_tta(
     Returns: what `vision.evaluate` answers, and `tta`: `{copies, beta, metrics, interval, difference:
         {error_rate, interval}}`. The difference is that of the errors with and without, below 0 where it
         helps; its interval is taken picture by picture, None for a single one.
-    Raises: as `load_with_tta`. DataError: nothing there can be measured. ConfigError: several targets.
+        Of several targets metrics, interval and difference of each are in `targets`.
+    Raises: as `load_with_tta`. DataError: nothing there can be measured.
     """
     predictor, how = _of_run(folder, copies=copies, beta=beta, seed=seed)
-    if how.sizes:
-        raise ConfigError(
-            f"{folder} tells {len(how.sizes)} targets, and test-time augmentation is measured of one. "
-            "Evaluate it without."
-        )
-    data, aside = labelled_pictures(predictor, source)
+    if isinstance(predictor, TargetsPredictor):
+        _, data, aside = labelled(predictor, source)
+    else:
+        data, aside = labelled_pictures(predictor, source)
     with threads(predictor.num_threads), preserved():
         plain, varied = _asked(predictor.model, data, how, predictor.device, BATCH)
     if not (plain.isfinite().all() and varied.isfinite().all()):
@@ -247,6 +249,15 @@ def evaluate_with_tta(
             f"The model's scores for the pictures in {source} are NaN or infinite: its weights or its "
             "preprocessing are damaged. Restore it from a copy, or train anew."
         )
+    common = {
+        "items": len(data),
+        "quarantined": [entry.to_json() for entry in aside],
+        "trained_on": count_known(data, trained_hashes(folder)),
+    }
+    if isinstance(predictor, TargetsPredictor):
+        without, told = compared(predictor, data, plain, varied)
+        blended = {"copies": copies, "beta": beta, **told}
+        return {"source": str(source), **without, **common, "tta": blended}
     wrong = [
         paired.errors_of(
             paired.SHARE, data.ids, (scores.argmax(dim=1) != data.targets).double().numpy()
@@ -258,9 +269,7 @@ def evaluate_with_tta(
     return {
         "source": str(source),
         **_measured(plain, data.targets),
-        "items": len(data),
-        "quarantined": [entry.to_json() for entry in aside],
-        "trained_on": count_known(data, trained_hashes(folder)),
+        **common,
         "tta": {
             "copies": copies,
             "beta": beta,
@@ -311,14 +320,13 @@ def _of_run(
     if copies and changes_nothing(settings):
         raise ConfigError(UNTRAINED.format(what=str(folder)))
     predictor = load(folder)
-    targets: Mapping[str, Sequence[str]] = getattr(predictor, "targets", {})
     how = Copies(
         settings=settings,
         normalise=predictor.normalise,
         copies=copies,
         beta=beta,
         seed=record["seed"] if seed is None else seed,
-        sizes=tuple(len(classes) for classes in targets.values()),
+        sizes=tuple(predictor.sizes) if isinstance(predictor, TargetsPredictor) else (),
     )
     return predictor, how
 
