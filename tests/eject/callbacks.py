@@ -176,6 +176,19 @@ class ScalesLoss(Callback):
         state.loss = state.loss + 0.01 * sum(p.square().sum() for p in state.model.parameters())
 
 
+class NamesItsOwnWay(Callback):
+    """Calls the state of the fit as it likes: `state` is only what the library's own call it."""
+
+    def _shrink(self, fit: FitState) -> None:
+        for parameter in fit.model.parameters():
+            parameter.grad.mul_(0.5)
+
+    def before_step(self, run: FitState) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        state = 2  # a name of its own
+        if run.step % state == 0:
+            self._shrink(run)
+
+
 class AnswersInTheMiddle(Callback):
     """Has a helper with two answers."""
 

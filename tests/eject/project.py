@@ -182,9 +182,8 @@ class Margin:
 
     name = "margin"
     higher_is_better = True
-
-    def __init__(self) -> None:
-        self.reset()
+    total: float  # since `reset`, which is called before the first batch
+    count: int
 
     def reset(self) -> None:
         self.total, self.count = 0.0, 0

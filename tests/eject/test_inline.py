@@ -50,6 +50,12 @@ def test_helpers_bases_and_early_returns_become_plain_statements(tmp_path: Path)
     assert "def shrunk(tensor: Tensor, share: float)" in text  # a person's helper stays
 
 
+def test_the_state_may_have_any_name_in_a_callback_of_ones_own(tmp_path: Path) -> None:
+    loop = loop_of(replay.check(learner_with(own.NamesItsOwnWay()), tmp_path))
+    assert "parameter.grad.mul_(0.5)" in loop
+    assert "run" not in loop and "fit." not in loop
+
+
 def test_what_a_callback_remembers_becomes_names_of_the_loop(tmp_path: Path) -> None:
     learner = learner_with(own.Remembers())
     text = replay.check(learner, tmp_path)

@@ -15,7 +15,9 @@ import torch
 
 from drivetrain.eject import tree
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter, is_own, names_in, origin_of
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import, is_own, origin_of
+from drivetrain.eject.names import names_in
 from drivetrain.errors import EjectError
 from drivetrain.optim.schedules import one_cycle
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from drivetrain.eject import tree
+from drivetrain.eject import program, tree
 from drivetrain.eject.lift import Lifter, Piece
-from drivetrain.eject.program import Program
 
 Settled = Callable[..., str]
 
@@ -48,8 +47,7 @@ def settled(tmp_path: Path) -> Iterator[Settled]:
         ]
         for piece in written:
             lifter.resolve(piece.node, name)
-        program = Program(lifter, written, pinned=[piece.name for piece in written])
-        program.settle()
+        program.settle(lifter, written, pinned=[piece.name for piece in written])
         lifted = [tree.render([piece.node]) for piece in lifter.pieces.values()]
         return "\n".join([*lifted, *(tree.render([piece.node]) for piece in written)])
 

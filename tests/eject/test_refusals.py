@@ -265,6 +265,29 @@ def test_a_metric_with_arguments(tmp_path: Path) -> None:
     )
 
 
+class Unnamed:
+    """A metric that does not say what it is called."""
+
+    higher_is_better = True
+
+    def reset(self) -> None: ...
+
+    def update(self, preds: torch.Tensor, targets: torch.Tensor) -> None: ...
+
+    def compute(self) -> float:
+        return 0.5
+
+
+def test_a_metric_without_a_name_is_called_as_its_class_is(tmp_path: Path) -> None:
+    refused(
+        trained(project.Net, project.loaders, LOSS, metrics=[Unnamed()]),
+        tmp_path,
+        "The metric `Unnamed` has no `name` of its own, so that a script cannot hold it. Give one of "
+        "`metrics.METRICS`, or a class of yours that has `name`, a word, and `higher_is_better`, True "
+        "or False.",
+    )
+
+
 @pytest.mark.parametrize(
     "options",
     [{"label_smoothing": 0.3}, {"weight": torch.tensor([1.0, 2.0, 3.0])}, {"reduction": "sum"}],

@@ -17,8 +17,8 @@ import pytest
 
 import drivetrain as dt
 from drivetrain.eject import layout, source
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.layout import ruff_path
+from drivetrain.eject.settings import Setting
 from tests.eject import project, replay
 
 OWN = functools.partial(dt.Learner, progress=False, num_threads=1)

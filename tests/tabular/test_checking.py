@@ -10,7 +10,7 @@ import pytest
 
 from drivetrain.data.frame import Factor, Frame
 from drivetrain.tabular.checking import check, check_quickly, running_numbers
-from drivetrain.tabular.data import gather
+from drivetrain.tabular.gathering import gather
 from tests.tabular.tables import passengers, sales, write
 
 

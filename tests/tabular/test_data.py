@@ -11,7 +11,8 @@ import torch
 
 import drivetrain as dt
 from drivetrain.errors import ConfigError, DataError
-from drivetrain.tabular.data import RowIds, TabularData, gather, gather_again
+from drivetrain.tabular.data import RowIds, TabularData
+from drivetrain.tabular.gathering import gather, gather_again
 from drivetrain.tabular.preprocess import learn
 from tests.tabular.tables import passengers, real, sales, write
 

@@ -19,7 +19,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from drivetrain.errors import ConfigError, DataError, UnknownNameError
-from drivetrain.tabular.data import gather
 from drivetrain.tabular.estimator import (
     OF_COLUMNS,
     OF_MODELS,
@@ -27,6 +26,7 @@ from drivetrain.tabular.estimator import (
     TabularRegressor,
 )
 from drivetrain.tabular.fitting import FITTERS
+from drivetrain.tabular.gathering import gather
 from drivetrain.tabular.models import fit, load
 from drivetrain.tabular.preprocess import learn
 from drivetrain.tabular.tuning.training import NET, settings_of

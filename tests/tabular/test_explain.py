@@ -10,8 +10,9 @@ import pytest
 
 import drivetrain as dt
 from drivetrain.errors import ConfigError, DataError
-from drivetrain.tabular.data import TabularData, gather
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.explain import Explainer, explain, explain_run
+from drivetrain.tabular.gathering import gather
 from drivetrain.tabular.models import fit, load
 from drivetrain.train.run import Run
 from tests.tabular.tables import passengers, real, sales, write

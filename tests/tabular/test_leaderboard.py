@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 
 import drivetrain as dt
 from drivetrain.errors import ConfigError, UnknownNameError
-from drivetrain.tabular.data import gather
 from drivetrain.tabular.estimators import Prepared
+from drivetrain.tabular.gathering import gather
 from drivetrain.tabular.leaderboard import ALL, Leaderboard, ensemble_weights, leaderboard
 from drivetrain.tabular.measure import measure
 from drivetrain.tabular.models import load
@@ -56,6 +57,18 @@ def test_it_prints_as_a_table_with_intervals(board: Leaderboard) -> None:
     assert len([line for line in lines[1:] if "left out" not in line]) == len(board)
     for name, why in board.left_out.items():
         assert f"{name} is left out: {why}" in lines
+
+
+def test_a_terminal_that_is_too_narrow_has_what_each_model_is_below_the_table(
+    board: Leaderboard,
+) -> None:
+    wide, narrow = str(board).splitlines(), board.text(80).splitlines()
+    assert max(map(len, wide)) > 80 >= max(map(len, narrow[: len(board) + 1]))
+    table, below = narrow[: len(board) + 1], "\n".join(narrow[len(board) + 2 :])
+    assert all(line.startswith(short) for line, short in zip(wide, table, strict=False))
+    assert all(entry.name in below for entry in board)
+    assert " ".join(board.best.name.split()) in " ".join(below.split())
+    assert board.text(1000) == str(board)
 
 
 def test_a_name_that_is_not_there_is_answered(board: Leaderboard) -> None:
@@ -133,3 +146,18 @@ def test_several_targets_have_a_leaderboard_of_those_that_can(tmp_path: Path) ->
     path = write(tmp_path / "s.csv", sales())
     found = leaderboard(path, ["takings", "heat"], settings=QUICK, num_threads=1, progress=False)
     assert {"majority", "linear", "net"} <= {entry.name for entry in found}
+
+
+def test_the_seconds_of_a_model_hold_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, imported = [0.0], []
+    here = importlib.import_module("drivetrain.tabular.leaderboard")
+
+    def slowly(name: str, *, extra: str) -> None:
+        imported.append((name, extra))
+        clock[0] += 5.0
+
+    monkeypatch.setattr(here, "require", slowly)
+    monkeypatch.setattr(here.time, "perf_counter", lambda: clock[0])
+    found = leaderboard(passengers(60), "lives", models=["tree"], progress=False, announce=False)
+    assert ("sklearn.tree", "tabular") in imported
+    assert max(entry.seconds for entry in found) == 0

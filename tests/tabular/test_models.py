@@ -13,8 +13,8 @@ import pytest
 
 import drivetrain as dt
 from drivetrain.errors import ConfigError, DataError, RunError, UnknownNameError
-from drivetrain.tabular.data import gather
 from drivetrain.tabular.fitting import FITTERS, SHAPES
+from drivetrain.tabular.gathering import gather
 from drivetrain.tabular.models import TabularModel, fit, load
 from tests.tabular.tables import passengers, sales, write
 
@@ -94,10 +94,8 @@ def test_unseen_levels_and_newly_missing_values_are_answered_and_told() -> None:
         {"sex": ["other", "male"], "class": [1, None], "age": [30, 30], "port": ["S", "S"]}
     )
     assert len(found) == 2 and np.isfinite(found.outputs).all()
-    assert "'sex' has 'other' in 1 rows, which training never saw: taken as unknown." in found.notes
-    assert (
-        "'class' is missing in 1 rows, and never was in training: filled as usual." in found.notes
-    )
+    assert "'sex' has 'other' in 1 row, which training never saw: taken as unknown." in found.notes
+    assert "'class' is missing in 1 row, and never was in training: filled as usual." in found.notes
 
 
 def test_a_table_that_lacks_a_column_is_refused_and_says_which() -> None:
@@ -271,3 +269,11 @@ def test_levels_that_were_given_in_an_order_stay_in_it() -> None:
     order = {"level": [f"k{level:02}" for level in range(30)]}
     data = gather(parity(), "mark", levels=order)
     assert fit(data, model="boosting_sets").settings()["categorical"] == []
+
+
+def test_several_numbers_have_no_share_of_the_variance() -> None:
+    """Around the one mean of two columns far apart, each column's mean would explain nearly all."""
+    rows = passengers(60)
+    rows["far"] = [1000.0 + number % 7 for number in range(60)]
+    found = fit(gather(rows, ["age", "far"]), model="majority")
+    assert found.evaluate(rows)["metrics"].keys() == {"rmse", "mae"}

@@ -60,7 +60,7 @@ def test_codes_begin_at_one_and_zero_is_missing_or_unseen() -> None:
     assert learnt.codes(other, notes).tolist() == [[1, 0], [0, 2]]
     assert notes.unseen == {"sex": {"other": 1}}
     assert notes.sentences() == [
-        "'sex' has 'other' in 1 rows, which training never saw: taken as unknown."
+        "'sex' has 'other' in 1 row, which training never saw: taken as unknown."
     ]
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_for_the_first_time_is_said() -> None:
     notes = Notes()
     learnt.filled(Frame({"fare": np.array([NAN, 1000.0])}), notes)
     assert notes.newly_missing == {"fare": 1} and notes.outside == {"fare": 1}
-    assert "'fare' is missing in 1 rows, and never was in training: filled as usual." in (
+    assert "'fare' is missing in 1 row, and never was in training: filled as usual." in (
         notes.sentences()
     )
 

@@ -28,10 +28,15 @@ import drivetrain as dt
 from drivetrain import _disk, store
 from drivetrain.data.tables.reading import TableSource, open_table
 from drivetrain.errors import ConfigError, DataError, StorageError
-from drivetrain.tabular import answers, models, streaming
-from drivetrain.tabular.data import TabularData, gather
+from drivetrain.tabular import answers, models
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.encoding import EncodedRows, encoded
-from drivetrain.tabular.streaming import Rule, Sample, Tally, look, rechunked
+from drivetrain.tabular.gathering import gather
+from drivetrain.tabular.streaming import whether
+from drivetrain.tabular.streaming.batches import rechunked
+from drivetrain.tabular.streaming.first import Sample, look
+from drivetrain.tabular.streaming.rule import Rule
+from drivetrain.tabular.streaming.tally import Tally
 from drivetrain.train.callback import Callback
 from tests.tabular.tables import passengers, sales, write
 
@@ -292,12 +297,12 @@ def test_a_table_is_streamed_where_a_quarter_of_memory_would_not_hold_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "p.csv", passengers())
-    needed = streaming.bytes_in_memory(path)
+    needed = whether.bytes_in_memory(path)
     assert needed == 3 * path.stat().st_size
-    monkeypatch.setattr(streaming, "free_memory", lambda device: 4 * needed)
-    assert streaming.why_streamed(path, None) is None
-    monkeypatch.setattr(streaming, "free_memory", lambda device: 4 * needed - 4)
-    why = streaming.why_streamed(path, None)
+    monkeypatch.setattr(whether, "free_memory", lambda device: 4 * needed)
+    assert whether.why_streamed(path, None) is None
+    monkeypatch.setattr(whether, "free_memory", lambda device: 4 * needed - 4)
+    why = whether.why_streamed(path, None)
     assert why is not None and why.startswith("read whole it would take about ")
     assert gather(path, "lives").stream is not None
     assert gather(path, "lives", stream=False).stream is None
@@ -476,7 +481,7 @@ def test_a_pass_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
 
 KILLED = """
 import os, sys
-from drivetrain.tabular.data import gather
+from drivetrain.tabular.gathering import gather
 def report(what, done, of):
     if what == "rows written":
         os._exit(9)
@@ -521,7 +526,7 @@ def test_answers_written_in_batches_are_those_of_the_whole(
     pieces = tmp_path / f"pieces{ending}"
     assert pieces.read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
     assert set(written.notes) >= set(whole.notes)
-    assert any("'Xanten' in 1 rows" in note for note in written.notes)
+    assert any("'Xanten' in 1 row" in note for note in written.notes)
     if form == "csv":  # the ragged rows have no answer, and others keep their numbers
         assert 60 - 1 not in whole.ids and whole.ids[-1] == 201
         assert (
@@ -534,7 +539,7 @@ def test_answers_written_in_batches_are_those_of_the_whole(
 MEASURE = """
 import resource, sys
 import drivetrain as dt
-from drivetrain.tabular.data import gather
+from drivetrain.tabular.gathering import gather
 learner = dt.tabular.learner(
     gather(sys.argv[1], "y", stream=True, sample_rows=20000), layers=[8], batch_size=8192,
     progress=False, announce=False,

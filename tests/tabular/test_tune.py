@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from drivetrain.errors import ConfigError, DataError, NonFiniteError, UnknownNameError
-from drivetrain.tabular.data import TabularData, gather
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.fitting import FITTERS
+from drivetrain.tabular.gathering import gather
 from drivetrain.tabular.measure import measure
 from drivetrain.tabular.models import load
 from drivetrain.tabular.tune import inner_folds, searched, tune

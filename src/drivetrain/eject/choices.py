@@ -10,7 +10,8 @@ import torch
 
 from drivetrain import optim
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped

@@ -11,7 +11,8 @@ from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.effects import is_captured, is_pure, replace_name
-from drivetrain.eject.lift import Piece, names_in
+from drivetrain.eject.lift import Piece
+from drivetrain.eject.names import names_in
 from drivetrain.eject.signatures import (
     argument_of,
     default_of,

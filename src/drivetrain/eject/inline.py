@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import ast
 import copy
-import dataclasses
 import inspect
-import itertools
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drivetrain.eject import tree
 from drivetrain.eject.effects import replace_name
-from drivetrain.eject.known import UNKNOWN, Known, literal
-from drivetrain.eject.lift import Lifter, rename
-from drivetrain.eject.questions import negated
+from drivetrain.eject.filling import stored_names
+from drivetrain.eject.form import PAIR, Form
+from drivetrain.eject.known import Known, literal
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.methods import (
+    bound,
+    described,
+    is_plain_pass,
+    own_nodes,
+    with_our_names,
+    without_early_returns,
+)
+from drivetrain.eject.names import rename
+from drivetrain.eject.settings import Setting, add_setting
 from drivetrain.eject.tree import dotted
 from drivetrain.errors import EjectError
 from drivetrain.train.callback import Callback
@@ -37,65 +44,6 @@ LOCALS = frozenset(
 """Names that the loop has of its own; fields of the state of the same names are they."""
 
 
-@dataclass
-class Setting:
-    """A number that a callback was made with, as a constant of the script."""
-
-    name: str
-    value: Any
-    reason: str
-
-
-@dataclass(frozen=True)
-class Form:
-    """How the loop of a run puts a batch into the model, as texts."""
-
-    head: str
-    """What a batch is taken apart into by the `for`."""
-    unpack: str
-    """Statements that take it apart further."""
-    call: str
-    """What the model is called with."""
-    part: str
-    """What one input is called in `each`."""
-    each: str
-    """A change of every input, with `{}` in the place of what it makes of `part`."""
-    listed: str
-    """All inputs as a list."""
-    count: str
-    """How many items there are."""
-
-    def with_targets(self, name: str) -> Form:
-        """The same with another name of the targets in a dict."""
-        return dataclasses.replace(self, unpack=self.unpack.replace('"targets"', repr(name)))
-
-
-PAIR = Form("inputs, targets", "", "inputs", "inputs", "inputs = {}", "[inputs]", "len(targets)")
-"""A batch `(inputs, targets)`."""
-
-TUPLE = Form(
-    "(*inputs, targets)",
-    "",
-    "*inputs",
-    "part",
-    "inputs = [{} for part in inputs]",
-    "inputs",
-    "num_items(targets)",
-)
-"""A batch `(a, b, targets)`, or one whose targets are no tensor."""
-
-DICT = Form(
-    "batch",
-    'inputs = dict(batch)\ntargets = inputs.pop("targets")',
-    "**inputs",
-    "part",
-    "inputs = {{name: {} for name, part in inputs.items()}}",
-    "list(inputs.values())",
-    "num_items(targets)",
-)
-"""A batch as a dict."""
-
-
 class Opened:
     """A callback, taken apart.
 
@@ -106,6 +54,8 @@ class Opened:
         state: what fields of the state are, by path such as `state.seed`.
         form: of the batches.
         taken: names that its own must not be; those that it takes are added.
+        metrics: of the run, which a callback may follow.
+        known: what its attributes are, by path such as `self.mode`; the others are found out.
     """
 
     def __init__(
@@ -117,8 +67,8 @@ class Opened:
         state: Mapping[str, Known],
         form: Form,
         taken: set[str],
+        metrics: Sequence[Any] = (),
         known: Mapping[str, Known] | None = None,
-        path: str = "self",
     ) -> None:
         self.callback = callback
         self.lifter = lifter
@@ -126,7 +76,7 @@ class Opened:
         self.state = dict(state)
         self.form = form
         self.taken = taken
-        self.path = path
+        self.metrics = metrics
         self.settings: list[Setting] = []
         self.inner: dict[str, Opened] = {}
         self._known: dict[str, Known] = dict(known or {})
@@ -154,7 +104,7 @@ class Opened:
                 )
         for inner in self.inner.values():
             body += inner.beginning()
-        return [one for one in body if not _is_plain_pass(one)]
+        return [one for one in body if not is_plain_pass(one)]
 
     def refuse_what_goes_on(self) -> None:
         """For a callback of several fits: it must start anew in each, as it does in a script.
@@ -181,30 +131,20 @@ class Opened:
 
     def _find_attributes(self) -> None:
         parameters = inspect.signature(type(self.callback)).parameters
-        described = _described(type(self.callback))
+        words = described(type(self.callback))
         for attribute, value in vars(self.callback).items():
-            path = f"{self.path}.{attribute}"
-            if path in self._known:
-                continue
-            if isinstance(value, Ending):
+            path = f"self.{attribute}"
+            if path in self._known or isinstance(value, Ending):
                 continue
             if isinstance(value, Watch):
                 self.inner[attribute] = self._watch(value)
                 continue
-            if (
-                attribute in parameters
-                and literal(value) is not None
-                and not self._is_changed(attribute)
-            ):
-                self._known[path] = self._setting(attribute, value, described.get(attribute, ""))
-            elif (
-                attribute not in parameters
-                and literal(value) is not None
-                and not self._is_changed(attribute)
-            ):
-                self._known[path] = Known(value)
-            else:
+            if literal(value) is None or self._is_changed(attribute):
                 self._locals[attribute] = self._local(attribute.lstrip("_"))
+            elif attribute in parameters:
+                self._known[path] = self._setting(attribute, value, words.get(attribute, ""))
+            else:
+                self._known[path] = Known(value)
 
     def _watch(self, value: Watch) -> Opened:
         known = {
@@ -225,15 +165,9 @@ class Opened:
         if isinstance(value, bool | str) or value is None:
             return Known(value)
         wanted = f"{self.name}_{attribute}".upper()
-        for number in itertools.count(1):
-            name = wanted if number == 1 else f"{wanted}_{number}"
-            if name not in self.lifter.constants:
-                self.settings.append(Setting(name, value, reason))
-                self.lifter.constants[name] = value
-            elif not same_value(self.lifter.constants[name], value):
-                continue
-            return Known(value, name)
-        raise AssertionError("the numbers came to an end")
+        return Known(
+            value, add_setting(self.settings, self.lifter.constants, wanted, value, reason)
+        )
 
     def _local(self, wanted: str) -> str:
         name = wanted if wanted not in self.taken else f"{self.name}_{wanted}"
@@ -265,7 +199,7 @@ class Opened:
         for cls in type(self.callback).__mro__:
             if cls in (Callback, object):
                 continue
-            node = self.lifter._module(cls.__module__).defined.get(cls.__name__)
+            node = self.lifter.module(cls.__module__).defined.get(cls.__name__)
             if isinstance(node, ast.ClassDef):
                 found += [one for one in node.body if isinstance(one, ast.FunctionDef)]
         return found
@@ -282,7 +216,7 @@ class Opened:
         for cls in mro:
             if cls in (Callback, object) or name not in vars(cls):
                 continue
-            node = self.lifter._module(cls.__module__).defined.get(cls.__name__)
+            node = self.lifter.module(cls.__module__).defined.get(cls.__name__)
             if not isinstance(node, ast.ClassDef):
                 raise EjectError(
                     f"The callback `{cls.__name__}` is not defined at the top of a module, so a script "
@@ -290,7 +224,7 @@ class Opened:
                 )
             for one in node.body:
                 if isinstance(one, ast.FunctionDef) and one.name == name:
-                    return copy.deepcopy(one), cls
+                    return with_our_names(copy.deepcopy(one)), cls
         return None
 
     def _method(
@@ -305,7 +239,7 @@ class Opened:
             del function.body[0]
         for parameter, value in given.items():
             replace_name(function, parameter, value)
-        _without_early_returns(function)
+        without_early_returns(function)
         self._set_temporaries_apart(function)
         function.body = self._expanded(function.body, cls)
         self._rewrite(function)
@@ -330,13 +264,13 @@ class Opened:
         answer = None
         if body and isinstance(body[-1], ast.Return):
             answer = body.pop().value  # pyright: ignore[reportAttributeAccessIssue]
-        if any(isinstance(n, ast.Return) for one in body for n in _own_nodes(one)):
+        if any(isinstance(n, ast.Return) for one in body for n in own_nodes(one)):
             raise EjectError(
                 f"`{cls.__name__}.{name}` returns in its middle, so its statements cannot stand in the "
                 "place of an event. Give it one `return`, or make a function of it at the top of "
                 "its module."
             )
-        body = [one for one in body if not _is_plain_pass(one)]
+        body = [one for one in body if not is_plain_pass(one)]
         for one in body:
             one.gap = False  # pyright: ignore[reportAttributeAccessIssue]
         return body, answer
@@ -401,7 +335,7 @@ class Opened:
                 found = self._source(call.func.attr, after=cls)
                 if found is None:
                     return [], None
-                return self._method(call.func.attr, _bound(found[0], call), after=cls)
+                return self._method(call.func.attr, bound(found[0], call), after=cls)
         if not path.startswith("self."):
             return None
         parts = path.split(".")[1:]
@@ -411,7 +345,7 @@ class Opened:
                 return None
             if any(dotted(d) in ("property", "staticmethod") for d in found[0].decorator_list):
                 return None
-            return self._method(parts[0], _bound(found[0], call))
+            return self._method(parts[0], bound(found[0], call))
         value = getattr(self.callback, parts[0], None)
         if isinstance(value, Ending):
             return [], ast.Constant(True) if parts[1] == "is_good" else None
@@ -420,7 +354,7 @@ class Opened:
             if parts[1] == "check":
                 return [], None
             if parts[1] == "look":
-                rises = value._rises(getattr(self.callback, "_ejecting_metrics", ()))
+                rises = value._rises(self.metrics)
                 return inner._method(
                     "note",
                     {
@@ -431,7 +365,7 @@ class Opened:
                 )
             found = inner._source(parts[1])
             if found is not None:
-                return inner._method(parts[1], _bound(found[0], call))
+                return inner._method(parts[1], bound(found[0], call))
         return None
 
     # --- names ------------------------------------------------------------------------------------
@@ -535,30 +469,19 @@ class Opened:
             return attribute
         return None
 
+    def _own_names(self) -> set[str]:
+        """Names that its attributes get, and those of the watches in it."""
+        return {name for one in (self, *self.inner.values()) for name in one._locals.values()}
+
     def _set_temporaries_apart(self, function: ast.FunctionDef) -> None:
         """Names of a method's own must not be those that attributes get: `first` beside `self._first`."""
-        own = set(self._locals.values()) | {
-            n for i in self.inner.values() for n in i._locals.values()
-        }
-        stored = {
-            n.id
-            for n in ast.walk(function)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        }
-        names = {name: f"{name}_here" for name in stored & own}
+        own = self._own_names()
+        names = {name: f"{name}_here" for name in stored_names(function) & own}
         if names:
             rename(function, names)
 
     def _rename_temporaries(self, function: ast.FunctionDef) -> None:
         """Names of a method's own that another callback or the loop has too."""
-        own = set(self._locals.values()) | {
-            n for i in self.inner.values() for n in i._locals.values()
-        }
-        stored = {
-            node.id
-            for node in ast.walk(function)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
         inner = {
             node.id
             for one in ast.walk(function)
@@ -568,7 +491,7 @@ class Opened:
         }
         names = {
             name: f"{self.name}_{name}"
-            for name in stored - own - LOCALS - inner
+            for name in stored_names(function) - self._own_names() - LOCALS - inner
             if name in self.taken
         }
         if names:
@@ -583,77 +506,3 @@ class Opened:
                     "does not have. Eject without it, or write it with what the loop has: "
                     f"{', '.join(sorted(f'state.{name}' for name in LOCALS - {'inputs', 'progress'}))}."
                 )
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two plain values are written alike: 1 is not 1.0."""
-    return repr(one) == repr(other)
-
-
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes below one, functions inside left out."""
-    yield node
-    if not isinstance(node, ast.FunctionDef | ast.Lambda):
-        for child in ast.iter_child_nodes(node):
-            yield from _own_nodes(child)
-
-
-def _bound(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
-    """Arguments of a call by the names of the parameters; `state` stays what it is."""
-    names = [a.arg for a in function.args.args][1:]
-    given = dict(zip(names, call.args, strict=False)) | {
-        k.arg: k.value for k in call.keywords if k.arg
-    }
-    for name, default in zip(
-        reversed([a.arg for a in function.args.args]),
-        reversed(function.args.defaults),
-        strict=False,
-    ):
-        given.setdefault(name, default)
-    for one, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-        if default is not None:
-            given.setdefault(one.arg, default)
-    return {name: value for name, value in given.items() if dotted(value) != name}
-
-
-def _without_early_returns(function: ast.FunctionDef) -> None:
-    """`if done: return` and what follows as `if not done:` and what follows."""
-
-    def visit(body: list[ast.stmt]) -> list[ast.stmt]:
-        for index, one in enumerate(body):
-            if isinstance(one, ast.If):
-                one.body, one.orelse = visit(one.body), visit(one.orelse)
-                last = one.body[-1] if one.body else None
-                if isinstance(last, ast.Return) and last.value is None and not one.orelse:
-                    rest = visit(body[index + 1 :])
-                    if len(one.body) == 1:
-                        one.test, one.body = negated(one.test), rest
-                        return [*body[:index], *([one] if rest else [])]
-                    one.body.pop()
-                    one.orelse = rest
-                    return [*body[: index + 1]]
-        return body
-
-    function.body = visit(function.body)
-
-
-def _is_plain_pass(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Pass) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
-
-
-def _described(cls: type) -> dict[str, str]:
-    """What a class's docstring says of its arguments, by name."""
-    found: dict[str, str] = {}
-    for one in reversed(cls.__mro__):
-        text = inspect.getdoc(one) or ""
-        match = re.search(r"Args:\n(.*?)(?=\n\S|\Z)", text, re.DOTALL)
-        if match:
-            for part in re.split(r"\n(?=    \w+:)", match[1]):
-                name, _, words = part.strip().partition(":")
-                found[name] = " ".join(words.split()).rstrip(".")
-    return found
-
-
-__all__ = ["PAIR", "UNKNOWN", "Form", "Opened", "Setting", "field"]

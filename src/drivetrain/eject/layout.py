@@ -12,10 +12,12 @@ from typing import Any
 
 from drivetrain._optional import require
 from drivetrain.eject import tree
-from drivetrain.eject.inline import Setting
-from drivetrain.eject.lift import Lifter, Piece, rename
+from drivetrain.eject.lift import Lifter, Piece
+from drivetrain.eject.names import rename
 from drivetrain.eject.parts import Written
-from drivetrain.eject.program import Program
+from drivetrain.eject.pieces import Pieces
+from drivetrain.eject.program import settle
+from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 
 SECTIONS = (
@@ -88,21 +90,20 @@ def put_together(
         section_of: the section of a lifted piece, by its module.
         ending: what running the file does.
     """
-    program = Program(
+    settled = settle(
         lifter,
         [piece for _, piece in written],
         pinned=[*pinned, *(piece.name for _, piece in written)],
     )
-    program.settle()
     texts: dict[str, list[str]] = {key: [] for key, _ in sections}
-    texts["settings"] = [_setting(one) for one in _used(settings, program)]
-    for piece in program.lifter.pieces.values():
+    texts["settings"] = [_setting(one) for one in _used(settings, settled)]
+    for piece in settled.lifter.pieces.values():
         texts[(section_of or _section_of)(piece.module)].append(_lifted(piece.node))
     for section, piece in written:
         texts[section].append(tree.render([piece.node]))
     body = _ordered(texts, sections)
     return "\n\n".join(
-        [docstring, _imports(program, body), body, f'if __name__ == "__main__":\n    {ending}\n']
+        [docstring, _imports(settled, body), body, f'if __name__ == "__main__":\n    {ending}\n']
     )
 
 
@@ -111,8 +112,8 @@ def _rename_uses(node: Any, uses: Any, lifter: Lifter) -> None:
     rename(node, {old: new for old, new in names.items() if old != new})
 
 
-def _used(settings: Iterable[Setting], program: Program) -> list[Setting]:
-    names = program.names()
+def _used(settings: Iterable[Setting], settled: Pieces) -> list[Setting]:
+    names = settled.names()
     found: dict[str, Setting] = {}
     for one in settings:
         if one.name in names:
@@ -283,13 +284,13 @@ def _read_at_once(node: ast.AST) -> set[str]:
     return found
 
 
-def _imports(program: Program, body: str) -> str:
+def _imports(settled: Pieces, body: str) -> str:
     used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
     heads = used | {part.partition(".")[0] for part in used}
     lines = ["from __future__ import annotations", ""]
     found = {
         one.statement
-        for called, one in program.lifter.imports.items()
+        for called, one in settled.lifter.imports.items()
         if called.partition(".")[0] in heads
     }
     return "\n".join([*lines, *sorted(found)])

@@ -19,17 +19,10 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import functools
-import importlib
-import importlib.util
-import inspect
-import linecache
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -37,43 +30,29 @@ import torch
 from drivetrain.eject import tree
 from drivetrain.eject.fold import Folder
 from drivetrain.eject.known import UNKNOWN, Known
+from drivetrain.eject.modules import (
+    OURS,
+    Import,
+    Module,
+    delayed_imports,
+    is_module,
+    is_ours,
+    is_own,
+    origin_of,
+    public_home,
+    read,
+    stored_at_top,
+)
+from drivetrain.eject.names import annotation_names, attributes_in, names_in, rename
 from drivetrain.eject.tree import dotted
+from drivetrain.eject.trimming import trim
 from drivetrain.errors import EjectError
-
-OURS = "drivetrain"
 
 RUN_BY_PYTHON = frozenset(
     "__init__ __call__ __len__ __getitem__ __getitems__ __iter__ __next__ __enter__ __exit__ "
     "__post_init__ __new__ __contains__ __missing__ forward backward".split()
 )
 """Methods that are called without being named."""
-
-
-@dataclass(frozen=True, order=True)
-class Import:
-    """One name that comes from another package."""
-
-    module: str
-    """What is imported from; for `import x as y`, x."""
-    name: str = ""
-    """What is imported; empty for the module itself."""
-    alias: str = ""
-    """Under which name, where that is another."""
-
-    @property
-    def called(self) -> str:
-        """The name that it has in the script."""
-        return self.alias or self.name or self.module
-
-    @property
-    def statement(self) -> str:
-        """The line of Python."""
-        other = (
-            f" as {self.alias}" if self.alias and self.alias != (self.name or self.module) else ""
-        )
-        if self.name:
-            return f"from {self.module} import {self.name}{other}"
-        return f"import {self.module}{other}"
 
 
 @dataclass
@@ -91,24 +70,7 @@ class Piece:
     @property
     def is_ours(self) -> bool:
         """Of the library, and so free to be changed."""
-        return self.module == OURS or self.module.startswith(f"{OURS}.")
-
-
-@dataclass
-class Module:
-    """A module's source, read; and what its names stand for."""
-
-    name: str
-    tree: ast.Module
-    defined: dict[str, ast.stmt] = field(default_factory=dict)
-    imported: dict[str, Import] = field(default_factory=dict)
-    scattered: set[str] = field(default_factory=set)
-    """Names of a person's module that no single statement at the top makes."""
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """What its names are at run time."""
-        return vars(sys.modules[self.name]) if self.name in sys.modules else {}
+        return is_ours(self.module)
 
 
 class Lifter:
@@ -178,7 +140,20 @@ class Lifter:
 
     def resolve(self, node: ast.AST, module: str) -> None:
         """Lift what a tree written in terms of a module's names uses."""
-        self._resolve(node, self._module(module))
+        self._resolve(node, self.module(module))
+
+    def module(self, name: str) -> Module:
+        """The source of a module, read once.
+
+        Raises: EjectError: there is none.
+        """
+        if name not in self._modules:
+            self._modules[name] = read(name)
+        return self._modules[name]
+
+    def imported_by(self, module: str) -> dict[str, Import]:
+        """What a module that was read imports, by name; nothing of any other."""
+        return self._modules[module].imported if module in self._modules else {}
 
     def add_called_methods(self) -> bool:
         """Bring in methods of lifted classes that somebody calls by now; False where there were none."""
@@ -189,7 +164,7 @@ class Lifter:
         for piece in list(self.pieces.values()):
             for name in [name for name in piece.methods if name in used]:
                 method = piece.methods.pop(name)
-                source = self._module(piece.module)
+                source = self.module(piece.module)
                 self._prepare(method, source, piece.name, self._known_in(piece.module, piece.name))
                 piece.node.body.append(method)
                 self._resolve(method, source)
@@ -198,14 +173,14 @@ class Lifter:
 
     def folder(self, module: str, known: Mapping[str, Known] | None = None) -> Folder:
         """What folds trees that are written in the names of a module."""
-        source = self._module(module) if self._is_liftable(module) else None
+        source = self.module(module) if self._is_liftable(module) else None
         constants = {name: Known(value, name) for name, value in self.constants.items()}
         return Folder(
             constants | dict(known or {}),
             source.values if source is not None else {},
             self.write,
-            keep_guards=not (module == OURS or module.startswith(f"{OURS}.")),
-            on_cpu=self.on_cpu and (module == OURS or module.startswith(f"{OURS}.")),
+            keep_guards=not is_ours(module),
+            on_cpu=self.on_cpu and is_ours(module),
             raises=self.raises,
         )
 
@@ -253,9 +228,9 @@ class Lifter:
         if key in self._called:
             return self._called[key]
         if self._is_imported(module):
-            called = self._called[key] = self.add_import(Import(_public_home(module, name), name))
+            called = self._called[key] = self.add_import(Import(public_home(module, name), name))
             return called
-        source = self._module(module)
+        source = self.module(module)
         if name not in source.defined:
             if name in source.imported:
                 return self._imported(source.imported[name], source)
@@ -276,7 +251,7 @@ class Lifter:
             node = copy.deepcopy(source.defined[name])
         piece = self.pieces[called] = Piece(called, module, node)
         if isinstance(node, ast.Assign):  # `A, B = 1, 2` comes once
-            for other in _stored_at_top(node) - {name}:
+            for other in stored_at_top(node) - {name}:
                 self._called.setdefault((module, other), other)
         if hasattr(node, "name"):
             node.name = called  # pyright: ignore[reportAttributeAccessIssue]
@@ -301,16 +276,7 @@ class Lifter:
         """Fold a piece of the library; a person's own stays as it is."""
         if not source.name.startswith(OURS):
             return
-        for one in ast.walk(node):
-            if isinstance(one, ast.FunctionDef | ast.ClassDef):
-                trim_docstring(one)
-                one.decorator_list = [d for d in one.decorator_list if not _is_cache(d)]
-            if isinstance(one, ast.FunctionDef | ast.ClassDef):
-                _fields_as_comments(one)
-            if isinstance(one, ast.ClassDef):
-                one.body = [part for part in one.body if not _is_abstract(part)]
-            if hasattr(one, "before"):
-                one.before = [c for c in one.before if not c.startswith("# ---")]  # pyright: ignore[reportAttributeAccessIssue]
+        trim(node)
         _Requires(self, source).visit(node)
         body = [node]
         folder = self.folder(source.name, known)
@@ -323,8 +289,8 @@ class Lifter:
 
     def _resolve(self, node: Any, source: Module) -> None:
         """Everything that a tree names is lifted or imported; names are those of the script."""
-        inner = _delayed_imports(node, source.name)
-        _WithoutImports(self._is_liftable).visit(node)
+        inner = delayed_imports(node, source.name)
+        _WithoutImports().visit(node)
         self._resolve_modules(node, source, inner)
         names = names_in(node, of_module=True)
         if is_own(source.name):
@@ -350,7 +316,7 @@ class Lifter:
             return one.called
         if one.name:
             full = f"{one.module}.{one.name}"
-            if self._is_liftable(one.module) and not _is_module(full):
+            if self._is_liftable(one.module) and not is_module(full):
                 return self._need(*self._home(one.module, one.name))
             if self._is_liftable(one.module):
                 raise EjectError(
@@ -377,7 +343,7 @@ class Lifter:
                 if one is None:
                     return node
                 full = f"{one.module}.{one.name}" if one.name else one.module
-                if lifter._is_liftable(full) and _is_module(full):
+                if lifter._is_liftable(full) and is_module(full):
                     found: Any = ast.Name(lifter._need(*lifter._home(full, node.attr)), node.ctx)
                     found.is_of_script = True
                     return found
@@ -391,7 +357,7 @@ class Lifter:
             if module == OURS:
                 exported = getattr(sys.modules[OURS], name)
                 return getattr(exported, "__module__", module), name
-            source = self._module(module)
+            source = self.module(module)
             if name in source.defined or name not in source.imported:
                 return module, name
             one = source.imported[name]
@@ -406,16 +372,11 @@ class Lifter:
         return called
 
     def _is_liftable(self, module: str) -> bool:
-        return is_own(module) or module == OURS or module.startswith(f"{OURS}.")
+        return is_own(module) or is_ours(module)
 
     def _is_imported(self, module: str) -> bool:
         kept = any(module == one or module.startswith(f"{one}.") for one in self.keep)
         return kept or not self._is_liftable(module)
-
-    def _module(self, name: str) -> Module:
-        if name not in self._modules:
-            self._modules[name] = _read(name)
-        return self._modules[name]
 
 
 class _Requires(ast.NodeTransformer):
@@ -451,213 +412,11 @@ class _Requires(ast.NodeTransformer):
 class _WithoutImports(ast.NodeTransformer):
     """Without the imports inside functions of what is lifted or imported at the top."""
 
-    def __init__(self, is_liftable: Any) -> None:
-        self.is_liftable = is_liftable
-
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         return None
 
     def visit_Import(self, node: ast.Import) -> Any:
         return None
-
-
-def origin_of(thing: Any) -> tuple[str, str]:
-    """Module and name of a function or class that stands at the top of a module.
-
-    Raises: EjectError: a lambda, something defined within a function, or an object.
-    """
-    if isinstance(thing, functools.partial):
-        thing = thing.func
-    if callable(thing):
-        thing = inspect.unwrap(thing)  # from a cache around it
-    name = getattr(thing, "__qualname__", None)
-    module = getattr(thing, "__module__", None)
-    if isinstance(thing, BuiltinFunctionType) and name is not None:
-        return module or "builtins", name
-    if name is None or not isinstance(thing, type | FunctionType):
-        raise EjectError(
-            f"A script cannot take along an object of `{type(thing).__name__}`. "
-            "Give a function or class that is defined at the top of a module."
-        )
-    if name.endswith("<lambda>"):
-        code = thing.__code__
-        raise EjectError(
-            f"A lambda (line {code.co_firstlineno} of {code.co_filename}) has no name that a "
-            "script could use. Define it by `def` at the top of a module."
-        )
-    if "<locals>" in name:
-        inner = name.rpartition(".")[2]
-        raise EjectError(
-            f"`{inner}` is defined within `{name.partition('.')[0]}`, where a script cannot reach it. "
-            "Define it at the top of a module."
-        )
-    if module is None or "." in name:
-        raise EjectError(
-            f"`{name}` is not at the top of a module, so a script cannot take it along. "
-            "Define it there by `def` or `class`."
-        )
-    return module, name
-
-
-def is_own(module: str) -> bool:
-    """Whether a module is a person's own: neither Python's, nor installed, nor the library's."""
-    top = module.partition(".")[0]
-    if top == "__main__":
-        return True
-    if top in sys.stdlib_module_names or top == OURS:
-        return False
-    found = sys.modules.get(module) or sys.modules.get(top)
-    file = getattr(found, "__file__", None)
-    if file is None:
-        return False
-    return not {"site-packages", "dist-packages"} & set(Path(file).parts)
-
-
-def names_in(node: ast.AST, *, of_module: bool = False) -> set[str]:
-    """Names that a tree reads from the top of its module; annotations are left out.
-
-    Args:
-        of_module: without names that are the script's already.
-    """
-    found: set[str] = set()
-
-    def visit(node: ast.AST, hidden: frozenset[str]) -> None:
-        if isinstance(node, ast.Name):
-            if isinstance(node.ctx, ast.Load) and node.id not in hidden:
-                if not (of_module and hasattr(node, "is_of_script")):
-                    found.add(node.id)
-            return
-        if isinstance(node, ast.FunctionDef | ast.Lambda):
-            local = hidden | _local_names(node)
-            for part in [*node.args.defaults, *[d for d in node.args.kw_defaults if d is not None]]:
-                visit(part, hidden)
-            if isinstance(node, ast.Lambda):
-                visit(node.body, local)
-                return
-            for decorator in node.decorator_list:
-                visit(decorator, hidden)
-            for one in node.body:
-                visit(one, local)
-            return
-        if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
-            local = hidden | {
-                n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
-            }
-            for part in ast.iter_child_nodes(node):
-                visit(part, local)
-            return
-        if isinstance(node, ast.AnnAssign):
-            if node.value is not None:
-                visit(node.value, hidden)
-            return
-        for part in ast.iter_child_nodes(node):
-            visit(part, hidden)
-
-    visit(node, frozenset())
-    return found
-
-
-def _local_names(node: Any) -> frozenset[str]:
-    names = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
-    if isinstance(node, ast.Lambda):
-        return frozenset(names)
-
-    def visit(node: ast.AST) -> None:
-        for part in ast.iter_child_nodes(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store | ast.Del):
-                names.add(part.id)
-            if isinstance(part, ast.FunctionDef | ast.ClassDef):
-                names.add(part.name)
-                continue
-            if isinstance(
-                part, ast.Lambda | ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
-            ):
-                continue
-            if isinstance(part, ast.ExceptHandler) and part.name:
-                names.add(part.name)
-            visit(part)
-
-    for one in node.body:
-        visit(ast.Module([one], []))
-    return frozenset(names)
-
-
-def annotation_names(node: ast.AST) -> set[str]:
-    """Names in the annotations of a tree."""
-    found = set()
-    for one in ast.walk(node):
-        for part in (getattr(one, "annotation", None), getattr(one, "returns", None)):
-            if isinstance(part, ast.AST):
-                found |= {n.id for n in ast.walk(part) if isinstance(n, ast.Name)}
-    return found
-
-
-def attributes_in(node: ast.AST) -> set[str]:
-    """Names of attributes that a tree reads: methods of other names are not called by it."""
-    return {
-        one.attr
-        for one in tree.walk(node)
-        if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Load)
-    }
-
-
-def rename(node: ast.AST, names: Mapping[str, str], *, of_module: bool = False) -> None:
-    """Other names for what a tree reads and defines."""
-    for one in ast.walk(node):
-        if of_module and hasattr(one, "is_of_script"):
-            continue
-        if isinstance(one, ast.Name) and one.id in names:
-            one.id = names[one.id]
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in names:
-            one.name = names[one.name]
-        elif isinstance(one, ast.arg) and one.arg in names:
-            one.arg = names[one.arg]
-
-
-def trim_docstring(node: Any) -> None:
-    """A docstring's first paragraph, and the shapes that follow it."""
-    if not (node.body and tree.is_text(node.body[0])):
-        return
-    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(node.body[0].value.value))
-    first = re.sub(r"\n?(Raises|Returns|Args):.*", "", paragraphs[0], flags=re.DOTALL).strip()
-    first = re.sub(r"\s*Twin: [\w.]+\.?(?=\s|$)", "", first)
-    first = " ".join(first.split()) if len(first) < tree.WIDTH - 20 else first
-    shapes = next((text for text in paragraphs[1:] if text.startswith("Shapes:")), "")
-    shapes = re.split(r"[.;](?=\s|$)", shapes.removeprefix("Shapes:"))[0]
-    shapes = f" {' '.join(shapes.split())}." if shapes else ""
-    both = first.rstrip(".") + ":" + shapes if shapes else first
-    node.body[0].value.value = both if len(both) <= tree.WIDTH - 14 else first
-    if isinstance(node, ast.FunctionDef) and node.name == "forward":
-        del node.body[0]  # the class has said it
-
-
-def _is_abstract(node: ast.stmt) -> bool:
-    """A method that only says what a subclass has."""
-    if not isinstance(node, ast.FunctionDef):
-        return False
-    rest: list[Any] = [one for one in node.body if not tree.is_text(one)]
-    if len(rest) != 1 or not isinstance(rest[0], ast.Raise) or rest[0].exc is None:
-        return False
-    return dotted(rest[0].exc) == "NotImplementedError"
-
-
-def _is_cache(decorator: ast.expr) -> bool:
-    """A cache makes nothing different, only quicker."""
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return (dotted(called) or "").rpartition(".")[2] in ("cache", "lru_cache")
-
-
-def _fields_as_comments(node: ast.ClassDef | ast.FunctionDef) -> None:
-    """What a record says below its fields, and a class below its attributes, at their ends."""
-    body: list[Any] = []
-    for one in node.body:
-        above: Any = body[-1] if body and isinstance(body[-1], ast.AnnAssign | ast.Assign) else None
-        if tree.is_text(one) and above is not None and not above.after:
-            words = " ".join(one.value.value.split())  # pyright: ignore[reportAttributeAccessIssue]
-            above.after = f"# {words.rstrip('.')}"
-            continue
-        body.append(one)
-    node.body = body
 
 
 def _set_methods_aside(piece: Piece) -> None:
@@ -668,179 +427,3 @@ def _set_methods_aside(piece: Piece) -> None:
         else:
             kept.append(one)
     piece.node.body = kept
-
-
-def _read(name: str) -> Module:
-    """The source of a module, from its file; of a notebook, from its cells so far.
-
-    Raises: EjectError: there is no source.
-    """
-    module = sys.modules.get(name)
-    if module is None and (name == OURS or name.startswith(f"{OURS}.")):
-        module = importlib.import_module(name)
-    text = None if module is None else _source_of(module)
-    if text is None:
-        raise EjectError(
-            f"The module {name} has no source that can be read. Put what the script shall take along "
-            "into a file."
-        )
-    found = Module(name, tree.parse(text.replace("\r\n", "\n")))
-    body = found.tree.body
-    if is_own(name):
-        found.scattered = _scattered(body)
-    for index, node in enumerate(body):
-        _note(node, found)
-        if isinstance(node, ast.Assign | ast.AnnAssign) and index + 1 < len(body):
-            if tree.is_text(body[index + 1]):
-                _explain(node, body[index + 1])
-    return found
-
-
-def _scattered(body: list[ast.stmt]) -> set[str]:
-    """Names that several statements make or change, or that stand within an `if`, `try` or loop."""
-    made: set[str] = set()
-    found: set[str] = set()
-    for one in body:
-        if isinstance(one, ast.Import | ast.ImportFrom):
-            if any(alias.name == "*" for alias in one.names):
-                module = (
-                    importlib.import_module(one.module or "")
-                    if isinstance(one, ast.ImportFrom)
-                    else None
-                )
-                found |= set(vars(module)) - set(dir(builtins)) if module is not None else set()
-            continue
-        if isinstance(one, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            found |= {name for n in ast.walk(one) if isinstance(n, ast.Global) for name in n.names}
-            continue
-        if isinstance(one, ast.If) and dotted(one.test) in (
-            "TYPE_CHECKING",
-            "typing.TYPE_CHECKING",
-            "__name__",
-        ):
-            continue
-        if isinstance(one, ast.If) and "__name__" in ast.dump(one.test):
-            continue
-        stored = _stored_at_top(one)
-        if not isinstance(one, ast.Assign | ast.AnnAssign):
-            found |= stored
-        found |= stored & made
-        made |= stored
-    return found
-
-
-def _stored_at_top(node: ast.AST) -> set[str]:
-    """Names that a statement makes, or changes in place: `x = …`, `x[0] = …`, `x.append(…)`."""
-    found: set[str] = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
-            found.add(one.id)
-        elif isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
-            found.add((dotted(one.value) or "").partition(".")[0])
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef):
-            found.add(one.name)
-        elif isinstance(one, ast.alias):
-            found.add(one.asname or one.name.partition(".")[0])
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        found.add((dotted(node.value.func) or "").partition(".")[0])
-    inner = {
-        n.id
-        for c in ast.walk(node)
-        if isinstance(c, ast.comprehension)
-        for n in ast.walk(c.target)
-        if isinstance(n, ast.Name)
-    }
-    return found - inner - {""}
-
-
-def _explain(node: Any, text: Any) -> None:
-    """A constant's docstring, which stands below it, as a comment above it."""
-    paragraph = re.split(r"\n\s*\n", inspect.cleandoc(text.value.value))[0]
-    node.before = [*(f"# {line}" for line in paragraph.splitlines()), *node.before]
-
-
-def _source_of(module: ModuleType) -> str | None:
-    try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
-        cells = [  # of a notebook, in the order in which they ran
-            "".join(entry[2])
-            for name, entry in linecache.cache.items()
-            if len(entry) > 2 and re.match(r"<ipython-input-|.*ipykernel_", name)
-        ]
-        return "\n".join(cells) if cells and module.__name__ == "__main__" else None
-
-
-def _note(node: ast.stmt, found: Module) -> None:
-    """Remember the names that a statement at the top of a module defines."""
-    if isinstance(node, ast.Import):
-        for one in node.names:
-            called = one.asname or one.name.partition(".")[0]
-            found.imported[called] = Import(
-                one.name if one.asname else called, "", one.asname or ""
-            )
-    elif isinstance(node, ast.ImportFrom):
-        home = _absolute(node, found.name)
-        for one in node.names:
-            found.imported[one.asname or one.name] = Import(home, one.name, one.asname or "")
-    elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-        found.defined[node.name] = node
-    elif isinstance(node, ast.Assign):
-        for target in node.targets:
-            for part in ast.walk(target):
-                if isinstance(part, ast.Name):
-                    found.defined[part.id] = node
-    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        found.defined[node.target.id] = node
-    elif isinstance(node, ast.If) and dotted(node.test) in (
-        "TYPE_CHECKING",
-        "typing.TYPE_CHECKING",
-    ):
-        for inner in node.body:
-            _note(inner, found)
-
-
-def _absolute(node: ast.ImportFrom, module: str) -> str:
-    if not node.level:
-        return node.module or ""
-    is_package = hasattr(sys.modules.get(module), "__path__")
-    parts = f"{module}.__init__".split(".") if is_package else module.split(".")
-    parts = parts[: -node.level]
-    return ".".join([*parts, *([node.module] if node.module else [])])
-
-
-def _delayed_imports(node: ast.AST, module: str) -> dict[str, Import]:
-    """The imports inside functions, by name."""
-    found = {}
-    for one in ast.walk(node):
-        if isinstance(one, ast.ImportFrom):
-            home = _absolute(one, module)
-            for name in one.names:
-                found[name.asname or name.name] = Import(home, name.name, name.asname or "")
-        elif isinstance(one, ast.Import):
-            for name in one.names:
-                called = name.asname or name.name
-                found[called] = Import(name.name, "", name.asname or "")
-    return found
-
-
-def _public_home(module: str, name: str) -> str:
-    """The shortest package above a module that passes the name on: `torch.optim`, not `…adamw`."""
-    parts = module.split(".")
-    for count in range(1, len(parts)):
-        package = sys.modules.get(".".join(parts[:count]))
-        if package is not None and getattr(package, name, None) is getattr(
-            sys.modules[module], name, UNKNOWN
-        ):
-            return ".".join(parts[:count])
-    return module
-
-
-@functools.cache
-def _is_module(name: str) -> bool:
-    if name in sys.modules:
-        return isinstance(sys.modules[name], ModuleType)
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False

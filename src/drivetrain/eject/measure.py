@@ -11,9 +11,10 @@ import torch
 
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.eject.choices import loss_text
-from drivetrain.eject.inline import PAIR, Form
+from drivetrain.eject.form import PAIR, Form
 from drivetrain.eject.known import literal
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
 from drivetrain.eject.text import loss_call
 from drivetrain.eject.tree import unparse
@@ -23,6 +24,7 @@ from drivetrain.losses.table import unwrapped
 from drivetrain.losses.tokens import token_cross_entropy
 from drivetrain.metrics import METRICS
 from drivetrain.metrics.classification import Accuracy, ErrorRate
+from drivetrain.metrics.foreign import ForeignMetric
 from drivetrain.metrics.of_target import OfTarget
 from drivetrain.metrics.regression import MAE, MSE, RMSE
 from drivetrain.optim.schedules import SCHEDULES
@@ -135,6 +137,8 @@ def validation(
         called = re.sub(r"\W", "_", metric.name)
         called = f"{called}_metric" if called in _TAKEN or called in METRIC_LIKE else called
         before.append(f"{called} = {made}")
+        if type(metric) not in METRICS.values() and not hasattr(type(metric), "options"):
+            before.append(f"{called}.reset()")  # a person's own may begin to count there alone
         each.append(f"{called}.update(preds, targets)")
         answers.append(f"{metric.name!r}: float({called}.compute())")
     if form is not PAIR:
@@ -248,6 +252,12 @@ def _lifted(metric: Any, lifter: Lifter, uses: dict[str, Any]) -> str:
     """What makes a metric in the script."""
     kind = type(metric)
     if kind not in METRICS.values() and not hasattr(kind, "options"):
+        if isinstance(metric, ForeignMetric):
+            raise EjectError(
+                f"The metric `{type(metric.wrapped).__name__}` has no `name` of its own, so that a "
+                "script cannot hold it. Give one of `metrics.METRICS`, or a class of yours that has "
+                "`name`, a word, and `higher_is_better`, True or False."
+            )
         if inspect.signature(kind).parameters:
             raise EjectError(
                 f"The metric `{kind.__name__}` is an object whose arguments a script cannot tell. "

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from drivetrain.data.loaders import BatchLoader, Loaders
-from drivetrain.eject.inline import DICT, PAIR, TUPLE, Form
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.form import DICT, PAIR, TUPLE, Form
+from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
 from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from drivetrain.eject.inline import PAIR, Form, Setting
+from drivetrain.eject.form import PAIR, Form
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Lifter
+from drivetrain.eject.settings import Setting
 
 LEVELS = {
     "loop": "your loop, our pieces: data, model, loss and optimizer are imported from Drivetrain",

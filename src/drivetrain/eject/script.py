@@ -24,12 +24,15 @@ from drivetrain.eject.choices import (
     optimizer_defaults,
     optimizer_text,
 )
-from drivetrain.eject.inline import Setting
+from drivetrain.eject.fits import Fit
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
-from drivetrain.eject.lift import Import, Lifter, Piece
-from drivetrain.eject.loop import Fit, Loops, Surroundings
+from drivetrain.eject.lift import Lifter, Piece
+from drivetrain.eject.loop import Loops
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import LEVELS, Part
+from drivetrain.eject.settings import Setting
+from drivetrain.eject.surroundings import Surroundings
 from drivetrain.eject.text import docstring
 from drivetrain.errors import EjectError
 from drivetrain.optim.groups import _is_norm, split_by_decay
@@ -147,11 +150,10 @@ def _compose(learner: Learner, lifter: Lifter, part: Part, name: str) -> str:
         settings.append(count)
     lifter.constants |= {one.name: one.value for one in settings}
     loops = Loops(lifter, _surroundings(learner, lifter, part), seed=learner.seed)
-    loops.defaults = optimizer_defaults(learner)  # pyright: ignore[reportAttributeAccessIssue]
     stages, fits = _replayed(learner)
     loops.add(fits)
     written = pieces_of(part.written, lifter)
-    written += [("optim", Piece(node.name, "drivetrain", node)) for node in loops.written]
+    written += [("optim", Piece(node.name, "drivetrain", node)) for node in loops.rates.written]
     for kind in loops.kinds:
         kind.node.args.args += [ast.arg(n, tree.expression(t)) for n, t in part.parameters]
         written.append(("train", Piece(kind.name, "drivetrain", kind.node)))
@@ -179,6 +181,7 @@ def _surroundings(learner: Learner, lifter: Lifter, part: Part) -> Surroundings:
         trains_all=all(p.requires_grad for p in learner.model.parameters()),
         num_groups=len(learner.layer_groups),
         optimizer=optimizer_text(learner, lifter),
+        defaults=optimizer_defaults(learner),
         has_modes=all(hasattr(made_optimizer(learner), name) for name in ("train", "eval")),
         loss=loss_text(learner.loss_fn, lifter),
         batches=part.batches,

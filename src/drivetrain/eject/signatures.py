@@ -137,12 +137,12 @@ def made_from(given: ast.expr, lifter: Lifter, caller: Piece) -> Any:
     """The value of an argument: a plain one, or a frozen record of the library made of such."""
     folder = lifter.script_folder(caller, caller.known)
     if isinstance(given, ast.Call) and isinstance(given.func, ast.Name) and not given.args:
-        kind = folder.glob.get(given.func.id)
+        kind = folder.values.glob.get(given.func.id)
         if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            values = {k.arg: folder.value(k.value) for k in given.keywords}
+            values = {k.arg: folder.values.value(k.value) for k in given.keywords}
             if all(name is not None and v is not UNKNOWN for name, v in values.items()):
                 return kind(**values)  # pyright: ignore[reportCallIssue]
         return UNKNOWN
     if isinstance(given, ast.Constant | ast.Tuple | ast.UnaryOp | ast.List | ast.Dict):
-        return folder.value(given)
+        return folder.values.value(given)
     return UNKNOWN

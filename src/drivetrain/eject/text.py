@@ -1,9 +1,11 @@
-"""Values as the text of a script."""
+"""Values and statements as the text of a script."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drivetrain.eject.known import literal
@@ -42,3 +44,27 @@ def loss_call(text: str, *arguments: str) -> str:
         function, _, options = inner.partition(", ")
         return f"{function}({', '.join(arguments)}, {options})"
     return f"{text}({', '.join(arguments)})"
+
+
+def edited(thing: Any, changes: Mapping[str, str], said: str = "") -> str:
+    """The source of a function or class with some of its text changed.
+
+    Args:
+        thing: of the library.
+        changes: what stands there -> what shall. What does not stand there is passed over.
+        said: another docstring.
+    """
+    text = inspect.getsource(thing)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    if said:
+        text = re.sub(r'""".*?"""', f'"""{said}"""', text, count=1, flags=re.DOTALL)
+    return text
+
+
+def indented(lines: Sequence[str], depth: int) -> str:
+    """Statements as the body of something."""
+    space = "    " * depth
+    return "\n".join(
+        f"{space}{line}" if line else "" for one in lines for line in one.splitlines() or [""]
+    )

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from drivetrain.tabular.bundling.predictor import TablePredictor
     from drivetrain.tabular.checking import check
     from drivetrain.tabular.columns.kinds import Column, Schema
-    from drivetrain.tabular.data import TabularData, from_csv, from_frame, from_parquet, gather
+    from drivetrain.tabular.data import TabularData
     from drivetrain.tabular.describe import Description, describe
     from drivetrain.tabular.estimator import TabularClassifier, TabularRegressor
     from drivetrain.tabular.explain import Explainer, explain
+    from drivetrain.tabular.gathering import from_csv, from_frame, from_parquet, gather
     from drivetrain.tabular.leaderboard import Leaderboard, leaderboard
-    from drivetrain.tabular.learner import learner, reopen, resume
+    from drivetrain.tabular.learner import learner
     from drivetrain.tabular.models import TabularModel, fit, test
     from drivetrain.tabular.preprocess import Preprocess
+    from drivetrain.tabular.runs import reopen, resume
     from drivetrain.tabular.steps import steps
     from drivetrain.tabular.tune import tune
     from drivetrain.tabular.tuning.tuned import Tuned
@@ -74,18 +76,20 @@ _HOMES = {
     "answers": ("RowPrediction", "RowPredictions"),
     "bundle": ("load", "verify"),
     "checking": ("check",),
-    "data": ("TabularData", "from_csv", "from_frame", "from_parquet", "gather"),
+    "data": ("TabularData",),
     "describe": ("Description", "describe"),
     "estimator": ("TabularClassifier", "TabularRegressor"),
     "explain": ("Explainer", "explain"),
     "bundling.exporting": ("export",),
     "bundling.guarded": ("GuardedRow", "GuardedRows"),
     "columns.kinds": ("Column", "Schema"),
+    "gathering": ("from_csv", "from_frame", "from_parquet", "gather"),
     "leaderboard": ("Leaderboard", "leaderboard"),
-    "learner": ("learner", "reopen", "resume"),
+    "learner": ("learner",),
     "models": ("TabularModel", "fit", "test"),
     "bundling.predictor": ("TablePredictor",),
     "preprocess": ("Preprocess",),
+    "runs": ("reopen", "resume"),
     "tune": ("tune",),
     "tuning.tuned": ("Tuned",),
     "steps": ("steps",),

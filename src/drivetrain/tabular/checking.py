@@ -27,10 +27,11 @@ from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import duplicates_across, duplicates_within, label_conflicts, unreadable
 from drivetrain.gate.telling import before_training
 from drivetrain.tabular.columns.kinds import parse_frame
-from drivetrain.tabular.data import TabularData, gather
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.describe import describe
 from drivetrain.tabular.description.alone import alone
 from drivetrain.tabular.description.hints import ALONE, Hint
+from drivetrain.tabular.gathering import gather
 
 BY_CHANCE = 0.001
 """Share of those called copies that are to be expected equal by chance, at most. It is small, since
@@ -68,7 +69,7 @@ def check(
     """Look at a table before a model learns from it.
 
     Args:
-        source: a CSV or Parquet file; a frame; a dict of columns. See `tabular.data.gather` for it and
+        source: a CSV or Parquet file; a frame; a dict of columns. See `tabular.gather` for it and
             the options, such as `drop`, `split`, `groups`.
         target: the column to predict.
         kinds: column -> kind, as of `gather`.

@@ -20,7 +20,8 @@ from drivetrain.data.frame import Frame
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError, RunError
 from drivetrain.tabular.columns.kinds import parse_frame
-from drivetrain.tabular.data import TabularData, gather_again
+from drivetrain.tabular.data import TabularData
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.models import load
 from drivetrain.tabular.patching import hashes_of, patched, words_of
 from drivetrain.train.predictions import Predictions

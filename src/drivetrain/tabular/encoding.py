@@ -37,14 +37,15 @@ from torch import Tensor
 from drivetrain import store
 from drivetrain._optional import require
 from drivetrain.data.frame import Frame
-from drivetrain.data.items import Quarantined
 from drivetrain.data.tables.reading import MOST_RECORDS
 from drivetrain.errors import DataError, RunError
 from drivetrain.samples.folder import cache_folder
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.columns.parsing import Unread
 from drivetrain.tabular.preprocess import Notes
-from drivetrain.tabular.streaming import CHANGED, add_notes, no_target, release, stamp_of
+from drivetrain.tabular.setting_aside import new_class, no_target
+from drivetrain.tabular.streaming.batches import add_notes
+from drivetrain.tabular.streaming.first import CHANGED, release, stamp_of
 from drivetrain.tabular.target import Target, words_of
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ def _write(folder: Path, data: TabularData, key: str) -> None:
             "new_class": pass_.num_new,
             "set_aside": [
                 *(no_target(place, target.names).to_json() for place in pass_.without),
-                *(_new_class(place, target.name) for place in pass_.new),
+                *(new_class(place, target.name).to_json() for place in pass_.new),
             ],
             "notes": [*unread.sentences(), *notes.sentences()],
         },
@@ -360,11 +361,6 @@ def _words(
         kept.astype(np.int32) if is_class else kept.astype(np.float32).view(np.int32),
     ]
     return np.concatenate(parts, axis=1)
-
-
-def _new_class(position: int, name: str) -> dict[str, Any]:
-    detail = f"No training row has this class of '{name}'."
-    return Quarantined(f"row {position + 1}", "class-not-in-training", detail).to_json()
 
 
 def _remove_older(folder: Path, source: str, sha256: str) -> None:

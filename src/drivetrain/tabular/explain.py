@@ -32,8 +32,9 @@ from drivetrain.interpret.redundancy import Redundancy, redundant_columns, witho
 from drivetrain.interpret.refits import Refits
 from drivetrain.interpret.shapley import contributions
 from drivetrain.interpret.waterfall import Waterfall, waterfall
-from drivetrain.tabular.data import TabularData, gather_again
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import AverageEstimator, LinearEstimator, TreeEstimator
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.measure import score
 from drivetrain.tabular.models import TabularModel, cores
 from drivetrain.tabular.preprocess import learn

@@ -14,7 +14,7 @@ import numpy as np
 from drivetrain.clean.inplace_table import TableSource
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError
-from drivetrain.tabular.data import gather_again
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.patching import hashes_of
 
 

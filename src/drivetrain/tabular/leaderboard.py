@@ -12,7 +12,9 @@ is measured crosswise: weights from one half of them, the score from the other.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +23,16 @@ from typing import Any
 import numpy as np
 
 from drivetrain import store
+from drivetrain._optional import require
 from drivetrain.data.split import random_split
 from drivetrain.errors import ConfigError, RunError, UnknownNameError
 from drivetrain.interpret.mixing_weights import crosswise
 from drivetrain.tabular import fitting
 from drivetrain.tabular.checking import warned
-from drivetrain.tabular.data import TabularData, gather_again
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import AverageEstimator, Prepared
 from drivetrain.tabular.fitting import FITTERS, Fitted
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.learner import learner as net_learner
 from drivetrain.tabular.measure import HIGHER_IS_BETTER, Measured, loss, measure
 from drivetrain.tabular.models import TabularModel, as_data, cores, run_record, write_data
@@ -43,6 +47,14 @@ ORDER = (
 )
 """Quick and telling ones first: what comes later is left out where the time is up."""
 ALL = (*ORDER, MEAN, WEIGHTED)
+LIBRARIES = {
+    "tree": "sklearn.tree",
+    "linear": "sklearn.linear_model",
+    "boosting": "lightgbm",
+    "forest": "sklearn.ensemble",
+    "extra_trees": "sklearn.ensemble",
+}
+"""What is imported before a model's seconds are counted: they are of fitting alone."""
 MEMBERS = 3
 """Models in the mean."""
 ROUNDS = 50
@@ -164,8 +176,19 @@ class Leaderboard:
         return record if self.asked is None else record | {"board": self.asked}
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, columns: int | None = None) -> str:
+        """A line a model, the best first.
+
+        Args:
+            columns: of a terminal; where the table is wider, what each model is stands below it.
+        """
         primary = self.entries[0].measured.primary
-        others = [name for name in self.entries[0].measured.metrics if name != primary]
+        said = (
+            {primary, "error_rate"} if primary == "accuracy" else {primary}
+        )  # one minus the other
+        others = [name for name in self.entries[0].measured.metrics if name not in said]
         head = ("model", primary, "95% interval", *others, "seconds", "")
         lines: list[tuple[str, ...]] = [head]
         for entry in self.entries:
@@ -182,13 +205,24 @@ class Leaderboard:
                 )
             )
         widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        text = "\n".join(
+        rows = [
             "  ".join(
                 cell.ljust(width) if i in (0, len(head) - 1) else cell.rjust(width)
                 for i, (cell, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines
-        )
+        ]
+        if columns is not None and max(map(len, rows)) > columns:
+            before = sum(widths[:-1]) + 2 * (len(head) - 2)
+            rows = [row[:before].rstrip() for row in rows] + [""]
+            for name, *_, what in lines[1:]:
+                rows += textwrap.wrap(
+                    f"{name:<{widths[0]}}  {what}",
+                    max(columns, widths[0] + 30),
+                    subsequent_indent=" " * (widths[0] + 2),
+                    break_on_hyphens=False,
+                )
+        text = "\n".join(rows)
         for name, why in self.left_out.items():
             text += f"\n{name} is left out: {why}"
         return text
@@ -368,6 +402,9 @@ class _Board:
             return
         if self.progress:
             sys.stderr.write(f"fitting {name} …\n")
+        if name in LIBRARIES:
+            with contextlib.suppress(ImportError):  # the fit says what is missing
+                require(LIBRARIES[name], extra="tabular")
         began = time.perf_counter()
         model = self._net() if name == NET else self._fitted(name)
         if model is None:

@@ -1,15 +1,16 @@
-"""Maps of a run of a table: the validation rows as its net sees them, or the categories of a column."""
+"""Maps of a run of a table: its rows as its net sees them, or the categories of a column."""
 
 from __future__ import annotations
 
 from drivetrain import store
 from drivetrain.errors import ConfigError, RunError
 from drivetrain.interpret.head_inputs import head_inputs
-from drivetrain.interpret.map_items import MapItems
-from drivetrain.tabular.data import Report, gather_again
+from drivetrain.interpret.map_items import PARTS, MapItems, joined
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.mapping import categories, mapped, net_of
 from drivetrain.tabular.models import load
 from drivetrain.tabular.reporting import predictions, shown
+from drivetrain.tabular.streaming.first import Report
 from drivetrain.train.run import Run, check_form, said_as_damage
 
 
@@ -18,14 +19,16 @@ def map_items(
     *,
     layer: str | None = None,
     column: str | None = None,
+    items: str = "valid",
     report: Report | None = None,
 ) -> MapItems:
-    """The validation rows by what the net's last layer is given; or the embeddings of a column.
+    """The rows of a part by what the net's last layer is given; or the embeddings of a column.
 
     Args:
         folder: of a run.
         layer: whose output is taken instead.
         column: a column of categories; each of them is a point, at its embedding.
+        items: `valid`, `train` or `all` of the rows; of categories there are no others.
         report: is told how far reading the table is.
 
     Raises: as `vision.mapping.map_items`. ConfigError: the run's model is no net. UnknownNameError: no
@@ -51,6 +54,10 @@ def map_items(
     if column is not None:
         return categories(net, data, column)
     with head_inputs(net.net, layer) as caught:
-        found = predictions(model, data)
-    frame, _ = data.part("valid")
-    return mapped(caught, found, shown(frame, [""] * len(frame)), data.target.name)
+        found = joined([predictions(model, data, part) for part in PARTS[items]])
+    rows = []
+    for part in PARTS[items]:
+        frame, _ = data.part(part)
+        rows += shown(frame, [""] * len(frame))
+    trained = 0 if items == "valid" else len(data.rows["train"])
+    return mapped(caught, found, rows, data.target.name, of=items, trained=trained)

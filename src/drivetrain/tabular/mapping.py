@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +28,18 @@ def net_of(model: TabularModel) -> NetEstimator | None:
     return model.estimator if isinstance(model.estimator, NetEstimator) else None
 
 
-def mapped(caught: Caught, found: Predictions, rows: Sequence[Shown], target: str) -> MapItems:
-    """The rows of a record, in its order, by what was caught while it was made."""
+def mapped(
+    caught: Caught, found: Predictions, rows: Sequence[Shown], target: str, **known: Any
+) -> MapItems:
+    """The rows of a record, in its order, by what was caught while it was made.
+
+    Args:
+        known: as of `of_predictions`.
+    """
     details = [
         ", ".join(f"{name} {value}" for name, value in one.cells[:MOST_CELLS]) for one in rows
     ]
-    return of_predictions(caught, found, noun="rows", target=target, details=details)
+    return of_predictions(caught, found, noun="rows", target=target, details=details, **known)
 
 
 def categories(net: NetEstimator, data: TabularData, column: str) -> MapItems:

@@ -53,7 +53,9 @@ def metrics_of(target: Target) -> list[Any]:
         if len(target.classes) == 2:
             names.append("roc_auc")
         return [metrics.metric(name) for name in names]
-    return [metrics.metric(name) for name in ("rmse", "mae", "r2")]
+    # of several numbers the variance around their one mean is mostly that between them: no R2
+    names = ["rmse", "mae", "r2"] if len(target.names) == 1 else ["rmse", "mae"]
+    return [metrics.metric(name) for name in names]
 
 
 def measure(target: Target, outputs: np.ndarray, targets: np.ndarray) -> Measured:

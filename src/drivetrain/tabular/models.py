@@ -34,14 +34,16 @@ from drivetrain.tabular.answers import (
 )
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.columns.parsing import Unread
-from drivetrain.tabular.data import Report, TabularData, gather, gather_again
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import Estimator, Prepared, unpack
 from drivetrain.tabular.fitting import Fitted
+from drivetrain.tabular.gathering import gather, gather_again
 from drivetrain.tabular.measure import Measured, measure, prepared_metrics
 from drivetrain.tabular.preprocess import Notes, Preprocess
 from drivetrain.tabular.rows import Reader
 from drivetrain.tabular.sealing import SealedRows
-from drivetrain.tabular.streaming import add_notes, rechunked, settled
+from drivetrain.tabular.streaming.batches import add_notes, rechunked, settled
+from drivetrain.tabular.streaming.first import Report
 from drivetrain.tabular.target import Target
 from drivetrain.train import sealed
 from drivetrain.train.run import (
@@ -422,16 +424,21 @@ def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
     Raises: RunError: no run, or nothing was sealed. DataError: the table is gone or has changed.
         StorageError: the look cannot be written down; then nothing is said either.
     """
-    run = Run.open(folder)
-    seal, record, model = sealed.seal_of(run), run.read(), load(folder)
-    with said_as_damage(run.folder / "run.json"):
-        rows = gather_again(record["data"], report=report).sealed
-    if rows is None:
-        raise RunError(
-            f"{run.folder / 'run.json'} says no longer which rows were sealed. Restore it."
-        )
-    weights = store.weights_sha256(model.estimator.pack()[0])
-    return sealed.look(seal, lambda: model.on_sealed(rows), run=run.folder, weights=weights)
+
+    def sealed_rows(recipe: Mapping[str, Any]) -> SealedRows:
+        rows = gather_again(recipe, report=report).sealed
+        if rows is None:
+            path = Path(folder) / "run.json"
+            raise RunError(f"{path} says no longer which rows were sealed. Restore it.")
+        return rows
+
+    return sealed.test_run(
+        folder,
+        load=load,
+        gather=sealed_rows,
+        measure=TabularModel.on_sealed,
+        weights=lambda model: model.estimator.pack()[0],
+    )
 
 
 def open_model(

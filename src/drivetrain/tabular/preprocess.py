@@ -67,6 +67,10 @@ class CategoryColumn:
     """Those of too few training rows to learn from: they are taken as unknown."""
 
 
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 @dataclass
 class Notes:
     """What rows brought that training never saw, by column."""
@@ -88,15 +92,15 @@ class Notes:
             shown = ", ".join(f"{level!r}" for level in list(levels)[:3])
             more = f" and {len(levels) - 3} more" if len(levels) > 3 else ""
             found.append(
-                f"'{name}' has {shown}{more} in {sum(levels.values()):,} rows, which training never saw: "
+                f"'{name}' has {shown}{more} in {_rows(sum(levels.values()))}, which training never saw: "
                 "taken as unknown."
             )
         for name, count in self.newly_missing.items():
             found.append(
-                f"'{name}' is missing in {count:,} rows, and never was in training: filled as usual."
+                f"'{name}' is missing in {_rows(count)}, and never was in training: filled as usual."
             )
         for name, count in self.outside.items():
-            found.append(f"'{name}' lies outside the range of training in {count:,} rows.")
+            found.append(f"'{name}' lies outside the range of training in {_rows(count)}.")
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from drivetrain.interpret.map_items import MapItems
 from drivetrain.interpret.text import number
 from drivetrain.models.summary import Summary, summarize
 from drivetrain.report.evidence import Evidence, Shown
-from drivetrain.tabular.data import Report, TabularData, gather_again
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import AverageEstimator, NetEstimator, TreeEstimator
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.mapping import mapped, net_of
 from drivetrain.tabular.measure import TINY
 from drivetrain.tabular.models import TabularModel, load
+from drivetrain.tabular.streaming.first import Report
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run, check_form, said_as_damage
 
@@ -87,16 +89,16 @@ def _with_map(
     return found, mapped(caught, found, rows, data.target.name)
 
 
-def predictions(model: TabularModel, data: TabularData) -> Predictions:
-    """The record of the validation rows, whatever the model is.
+def predictions(model: TabularModel, data: TabularData, part: str = "valid") -> Predictions:
+    """The record of the rows of a part, whatever the model is.
 
     Of classes the outputs are logarithms of probabilities, and losses the log loss; numbers are in the
     target's own unit, and their losses are squared distances.
     """
-    frame, targets = data.part("valid")
+    frame, targets = data.part(part)
     found = np.ascontiguousarray(model.predict_frame(frame))
     ids = data.ids[:]
-    names = [ids[row] for row in data.rows["valid"].tolist()]
+    names = [ids[row] for row in data.rows[part].tolist()]
     if data.target.kind == "class":
         outputs = torch.from_numpy(np.log(np.maximum(found, TINY)))
         true = torch.from_numpy(targets)

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from drivetrain.vision.checking import check
     from drivetrain.vision.data import VisionData, from_csv, from_folder, from_items, from_names
     from drivetrain.vision.decode import PictureError, open_picture
-    from drivetrain.vision.learner import evaluate, export, learner, reopen, resume, test
+    from drivetrain.vision.learner import learner
     from drivetrain.vision.normalise import Normalise
     from drivetrain.vision.predictor import Predictor
     from drivetrain.vision.resize import resize_folder
     from drivetrain.vision.resize_grid import resize_grid
+    from drivetrain.vision.runs import evaluate, export, reopen, resume, test
     from drivetrain.vision.steps import steps
     from drivetrain.vision.target_answers import TargetAnswers, TargetsPredictor
     from drivetrain.vision.tta import tta
@@ -74,10 +75,11 @@ _HOMES = {
     "checking": ("check",),
     "data": ("VisionData", "from_csv", "from_folder", "from_items", "from_names"),
     "decode": ("PictureError", "open_picture"),
-    "learner": ("evaluate", "export", "learner", "reopen", "resume", "test"),
+    "learner": ("learner",),
     "normalise": ("Normalise",),
     "predictor": ("Predictor",),
     "resize": ("resize_folder",),
+    "runs": ("evaluate", "export", "reopen", "resume", "test"),
     "target_answers": ("TargetAnswers", "TargetsPredictor"),
     "resize_grid": ("resize_grid",),
     "tta": ("tta",),

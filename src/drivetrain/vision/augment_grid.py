@@ -22,6 +22,7 @@ from drivetrain._registry import did_you_mean
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.errors import ConfigError, DataError, UnknownNameError
 from drivetrain.train.learner import Learner
+from drivetrain.vision.application import VisionApplication
 from drivetrain.vision.augment import (
     Augment,
     AugmentSettings,
@@ -33,7 +34,6 @@ from drivetrain.vision.data import VisionData
 from drivetrain.vision.decode import open_picture
 from drivetrain.vision.geometry import sampling_matrices
 from drivetrain.vision.grids import Cell, PictureGrid
-from drivetrain.vision.learner import VisionApplication
 from drivetrain.vision.normalise import scale_and_shift, scaled
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.targets import labels_of

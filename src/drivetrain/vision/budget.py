@@ -12,21 +12,19 @@ import torch.nn.functional as F
 from drivetrain.data.split import Split
 from drivetrain.train.budget import Budget, Smaller, choose_items, plan as plan_budget
 from drivetrain.vision.baselines import nearest_mean_image
-from drivetrain.vision.data import SMALL, VisionData
+from drivetrain.vision.data import VisionData
 from drivetrain.vision.decode import decode_all
+from drivetrain.vision.opening import SMALL
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
-    from drivetrain.vision.learner import VisionApplication
+    from drivetrain.vision.application import VisionApplication
 
 SIDES = (96, 64)
 """Sides, in pixels, that photos may be cut to; below that few things can be told apart."""
 
 TRIED = 64
 """Pictures on which opening and baselines are timed."""
-
-OVER = 1.1
-"""What `TimeBudget` lets training take of the budget, where the plan was wrong."""
 
 
 def plan(
@@ -52,17 +50,6 @@ def plan(
         smaller=_smaller(data),
         folder=folder,
     )
-
-
-def limit(budget: Budget, *, elapsed: float) -> float:
-    """Seconds of training after which `TimeBudget` ends it; a plan longer than its budget may be done.
-
-    Args:
-        budget: what was planned.
-        elapsed: of the budget, before training.
-    """
-    allowed = OVER * max(budget.seconds, budget.predicted_seconds)
-    return max(allowed - elapsed - budget.after_seconds, 0.01 * budget.seconds)
 
 
 def share_of(data: VisionData, fraction: float, *, seed: int) -> VisionData:

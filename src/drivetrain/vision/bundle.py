@@ -8,7 +8,7 @@ its tensors are held against that before any are read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from drivetrain.bundle.golden import GoldenItem
 from drivetrain.bundle.guard import Guard
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.bundle.onnx import OnnxEngine
+from drivetrain.bundle.target_guard import TargetsGuard
 from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.errors import BundleError, ConfigError, UnknownNameError
 from drivetrain.models import PictureModel, build_from
@@ -135,15 +136,22 @@ def outputs(
     return {f"{prefix}{name}": value for name, value in found.items()}
 
 
-def build(architecture: Mapping[str, Any], where: str, *, num_classes: int) -> PictureModel:
+def build(
+    architecture: Mapping[str, Any], where: str, *, num_classes: int | Sequence[int]
+) -> PictureModel:
     """The model that an architecture names, on torch's meta device: it takes no memory.
+
+    Args:
+        architecture: its record.
+        where: it stands.
+        num_classes: C; of several targets that of each.
 
     Raises: BundleError: it is no architecture for so many classes. MissingPackageError: it needs timm.
     """
     fields = Fields(architecture, f"{where}, `architecture`,")
     description = {
         "name": fields.text("name", pattern=MODEL_NAME),
-        "num_classes": fields.whole("num_classes", num_classes, num_classes),
+        "num_classes": _num_classes(fields, num_classes),
         "in_channels": fields.whole("in_channels", 3, 3),
         "dropout": fields.number("dropout", 0, 0.999),
     }
@@ -158,6 +166,15 @@ def build(architecture: Mapping[str, Any], where: str, *, num_classes: int) -> P
         ) from error
 
 
+def _num_classes(fields: Fields, expected: int | Sequence[int]) -> int | list[int]:
+    if isinstance(expected, int):
+        return fields.whole("num_classes", expected, expected)
+    found = fields.take("num_classes")
+    if found != list(expected) or not all(type(one) is int for one in found):
+        fields.wrong("num_classes", f"{list(expected)}, the classes of its targets", found)
+    return found
+
+
 def _predictor(
     folder: Path, manifest: Manifest, engine: str, device: torch.device | None = None
 ) -> Predictor:
@@ -166,7 +183,7 @@ def _predictor(
         raise BundleError(f"{folder} is not a bundle of pictures.")
     size, resize, normalise = _preprocessing(manifest, where)
     model = _model(folder, manifest, where)
-    if ports(size, len(manifest.classes), model.num_features) != (
+    if ports(size, manifest.sizes or len(manifest.classes), model.num_features) != (
         manifest.inputs,
         manifest.outputs,
     ):
@@ -181,9 +198,10 @@ def _predictor(
         if engine == "onnx"
         else TorchEngine(Network(model, normalise).to(device))
     )
-    return Predictor(
+    return predictor_of(
         model,
         manifest.classes,
+        manifest.targets,
         size=size,
         resize=resize,
         mean=normalise.mean,
@@ -217,7 +235,7 @@ def _preprocessing(manifest: Manifest, where: str) -> tuple[tuple[int, int], str
 
 def _model(folder: Path, manifest: Manifest, where: str) -> PictureModel:
     """The model with its weights; they fit it, or no memory is taken for either."""
-    empty = build(manifest.architecture, where, num_classes=len(manifest.classes))
+    empty = build(manifest.architecture, where, num_classes=manifest.sizes or len(manifest.classes))
     tensors = reading.read_tensors(
         folder / manifests.WEIGHTS,
         expected={name: (t.dtype, tuple(t.shape)) for name, t in empty.state_dict().items()},
@@ -229,7 +247,7 @@ def _model(folder: Path, manifest: Manifest, where: str) -> PictureModel:
     return model.eval()
 
 
-def _guard(folder: Path, manifest: Manifest, num_features: int) -> Guard | None:
+def _guard(folder: Path, manifest: Manifest, num_features: int) -> Guard | TargetsGuard | None:
     if manifests.GUARD not in manifest.files:
         return None
     described = opening.parse_listed(folder, manifests.GUARD, manifest)
@@ -239,7 +257,12 @@ def _guard(folder: Path, manifest: Manifest, num_features: int) -> Guard | None:
         require_finite=True,
         limit=1 << 30,
     )
-    guard = Guard.from_parts(described, tensors)
+    names = [one.name for one in manifest.targets]
+    guard = (
+        TargetsGuard.from_parts(described, tensors, names, manifest.sizes)
+        if names
+        else Guard.from_parts(described, tensors)
+    )
     if guard.num_features != num_features:
         raise BundleError(
             f"{folder / manifests.GUARD} is of a model with {guard.num_features} features, this one has "

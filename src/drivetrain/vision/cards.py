@@ -11,6 +11,7 @@ from drivetrain.bundle.card import Card, Row, card_text, config
 from drivetrain.bundle.golden import Golden
 from drivetrain.bundle.guard import Guard
 from drivetrain.bundle.manifest import Manifest
+from drivetrain.bundle.target_guard import TargetsGuard
 from drivetrain.models import model_info
 
 FEW = 20
@@ -37,7 +38,7 @@ def card_of(
     title: str,
     train_counts: Mapping[str, int] | None,
     golden: Golden,
-    guard: Guard | None,
+    guard: Guard | TargetsGuard | None,
     has_predictor: bool,
 ) -> tuple[str, dict[str, Any]]:
     """`README.md` and `config.json`.
@@ -54,19 +55,18 @@ def card_of(
     metrics = results["metrics"]["valid"]
     card = Card(
         title=title,
-        purpose=(
-            f"Says which of {len(manifest.classes)} classes a picture shows: {_named(manifest.classes)}. "
-            f"The model is {name}, trained with Drivetrain."
-        ),
+        purpose=f"{_purpose(manifest)} The model is {name}, trained with Drivetrain.",
         pipeline="image-classification",
-        classes=manifest.classes,
+        classes=_labels(manifest),
         data=_data(record),
         results=_rows(results),
         measured_on=(
             f"Measured on the {record['items']['valid']:,} validation pictures, which it did not learn "
             f"from ({task['split_by']}). The intervals are 95% Wilson intervals."
         ),
-        metrics={name: value for name, value in metrics.items() if name != "accuracy"},
+        metrics={
+            name: value for name, value in metrics.items() if name.rsplit(" ", 1)[-1] != "accuracy"
+        },
         limits=_limits(manifest, record, train_counts, guard),
         licence=licence,
         licence_note=licence_note,
@@ -81,11 +81,28 @@ def card_of(
     )
     described = config(
         architecture=manifest.architecture,
-        classes=manifest.classes,
+        classes=_labels(manifest),
         model_type="drivetrain-vision",
         extra={"image_size": [height, width], "num_channels": 3},
     )
     return card_text(card), described
+
+
+def _purpose(manifest: Manifest) -> str:
+    if not manifest.targets:
+        count = len(manifest.classes)
+        return f"Says which of {count} classes a picture shows: {_named(manifest.classes)}."
+    told = "; ".join(
+        f"its {one.name}, one of {len(one.classes)} classes ({_named(one.classes)})"
+        for one in manifest.targets
+    )
+    return f"Says {len(manifest.targets)} things of a picture: {told}."
+
+
+def _labels(manifest: Manifest) -> tuple[str, ...]:
+    """A label for each score; of several targets with the target's name before it."""
+    several = tuple(f"{one.name}: {label}" for one in manifest.targets for label in one.classes)
+    return several or manifest.classes
 
 
 def _licence(name: str, is_pretrained: bool) -> tuple[str, str]:
@@ -119,6 +136,10 @@ def _data(record: Mapping[str, Any]) -> list[str]:
 
 
 def _rows(results: Mapping[str, Any]) -> list[Row]:
+    if "targets" in results:
+        return [
+            row for name, own in results["targets"].items() for row in _rows_of_target(name, own)
+        ]
     low, high = results["interval"]
     rows = [Row("**this model**", results["metrics"]["valid"]["accuracy"], (low, high))]
     for name, baseline in results.get("baselines", {}).items():
@@ -127,16 +148,29 @@ def _rows(results: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def _rows_of_target(name: str, own: Mapping[str, Any]) -> list[Row]:
+    """Of one of several targets: the model, then what guessing gives."""
+    low, high = own["interval"]
+    rows = [Row(f"**{name}**: this model", own["accuracy"], (low, high))]
+    for rule, baseline in own.get("baselines", {}).items():
+        low, high = baseline["interval"]
+        said = _BASELINES.get(rule, str(rule))
+        rows.append(Row(f"{name}: {said}", baseline["accuracy"], (low, high)))
+    return rows
+
+
 def _limits(
     manifest: Manifest,
     record: Mapping[str, Any],
     train_counts: Mapping[str, int] | None,
-    guard: Guard | None,
+    guard: Guard | TargetsGuard | None,
 ) -> list[str]:
     count = len(manifest.classes)
+    knows = f"{count} {'class' if count == 1 else 'classes'} and gives each picture one of them"
+    if manifest.targets:
+        knows = f"{len(manifest.targets)} targets and gives each picture a class of each"
     sentences = [
-        f"It knows {count} {'class' if count == 1 else 'classes'} and gives each picture one of them, "
-        "whatever it shows"
+        f"It knows {knows}, whatever it shows"
         + (
             ". The guard says when a picture is unlike those it was trained on; what looks alike in its "
             "eyes can pass."
@@ -146,12 +180,12 @@ def _limits(
         "The figures above hold for pictures like those it was trained and validated on. On others "
         "(another camera, place or season) they are to be measured anew: drivetrain evaluate.",
     ]
-    low, high = record["results"]["interval"]
-    if high - low > 0.1:
-        sentences.append(
-            f"Few pictures were there to validate it ({record['items']['valid']:,}): its accuracy may be "
-            f"anything from {low:.2f} to {high:.2f}."
-        )
+    for what, (low, high) in _intervals(record["results"]):
+        if high - low > 0.1:
+            sentences.append(
+                f"Few pictures were there to validate it ({record['items']['valid']:,}): its {what} may "
+                f"be anything from {low:.2f} to {high:.2f}."
+            )
     few = [label for label, number in (train_counts or {}).items() if number < FEW]
     if few:
         sentences.append(f"Classes with fewer than {FEW} training pictures: {_named(few)}.")
@@ -169,6 +203,13 @@ def _limits(
         "which to decide about a person."
     )
     return sentences
+
+
+def _intervals(results: Mapping[str, Any]) -> list[tuple[str, tuple[float, float]]]:
+    several = results.get("targets")
+    if several is None:
+        return [("accuracy", tuple(results["interval"]))]
+    return [(f"{name} accuracy", tuple(own["interval"])) for name, own in several.items()]
 
 
 def _golden(golden: Golden, manifest: Manifest) -> list[str]:
@@ -220,7 +261,10 @@ def _needed(manifest: Manifest) -> str:
 
 
 def _files(
-    golden: Golden, guard: Guard | None, manifest: Manifest, has_predictor: bool
+    golden: Golden,
+    guard: Guard | TargetsGuard | None,
+    manifest: Manifest,
+    has_predictor: bool,
 ) -> dict[str, str]:
     files = {
         manifests.NAME: "what the bundle is: architecture, preprocessing, labels, signature, SHA-256 of "

@@ -21,8 +21,8 @@ from drivetrain.models.device import threads
 from drivetrain.models.picture import Body
 from drivetrain.randomness import preserved
 from drivetrain.train.learner import Learner
+from drivetrain.vision.application import VisionApplication
 from drivetrain.vision.grids import Cell, PictureGrid
-from drivetrain.vision.learner import VisionApplication
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
 

@@ -17,11 +17,13 @@ import torch
 from drivetrain.clean.patch import Applied, Patch
 from drivetrain.clean.queue import Item, Material
 from drivetrain.data.loaders import BatchLoader
+from drivetrain.errors import ConfigError
 from drivetrain.store import file_sha256
 from drivetrain.train.predictions import Predictions
 from drivetrain.vision.decode import load_upright
 from drivetrain.vision.normalise import Normalise
-from drivetrain.vision.targets import refuse
+from drivetrain.vision.target_patch import applied_to_targets
+from drivetrain.vision.targets import labels_of, several
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -39,7 +41,11 @@ def material_of(learner: Learner) -> Material:
     """
     application: Any = learner.application
     data, info = application.data, application.built.info
-    refuse(data.targets, "The cleaning page")
+    if data.targets is not None:
+        raise ConfigError(
+            f"{several(data.targets.names, 'The cleaning page')} The patch that it writes is then one "
+            "for a training of all targets too: --patch."
+        )
     items: list[Item] = []
     paths: dict[str, Path] = {}
     parts = [part for part in ("valid", "train") if len(getattr(data.split, part))]
@@ -100,15 +106,22 @@ def patched(found: Found, patch: Patch) -> tuple[Found, Applied]:
 
     Those of a test part are not looked at, and a file that cannot be read is no item of the patch:
     opening it says what is wrong.
+
+    Raises: DataError: there are several targets, and a change is of one nobody can tell.
     """
     parts = [""] * len(found.items) if found.parts is None else found.parts
     hashes = [
         "" if part == "test" else _hash(item.path)
         for item, part in zip(found.items, parts, strict=True)
     ]
-    applied = patch.apply(hashes, [item.label for item in found.items])
+    if found.targets:
+        labels = [labels_of(item) for item in found.items]
+        new, applied = applied_to_targets(patch, hashes, labels, found.targets)
+    else:
+        applied = patch.apply(hashes, [item.label for item in found.items])
+        new = [(label,) for label in applied.labels]
     kept = [at for at, is_kept in enumerate(applied.kept) if is_kept]
-    items = [replace(found.items[at], label=applied.labels[at]) for at in kept]
+    items = [replace(found.items[at], label=new[at][0], others=tuple(new[at][1:])) for at in kept]
     return replace(
         found, items=items, parts=None if found.parts is None else [parts[at] for at in kept]
     ), applied

@@ -13,9 +13,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,21 +25,18 @@ from drivetrain._registry import did_you_mean, lookup
 from drivetrain.clean.patch import Patch, Setting
 from drivetrain.data.items import Item, Quarantined
 from drivetrain.data.loaders import BatchLoader, Loaders
-from drivetrain.data.split import Split, split_by_part, stratified_split
+from drivetrain.data.split import Split
 from drivetrain.data.task import Task
-from drivetrain.errors import ConfigError, DataError, StorageError
-from drivetrain.store import file_sha256
+from drivetrain.errors import ConfigError
+from drivetrain.models.table import IMAGENET_MEAN, IMAGENET_STD
 from drivetrain.train.choice import Choices
 from drivetrain.train.sealed import Seal
+from drivetrain.train.split_seed import say_split_seed, seed_of
 from drivetrain.vision.augment import Augment, AugmentSettings
 from drivetrain.vision.cleaning import patched
 from drivetrain.vision.decode import (
     RESIZE_METHODS,
-    PictureError,
-    check_size,
-    decode_all,
     find_bad,
-    picture_size,
 )
 from drivetrain.vision.listed import (
     GetItems,
@@ -52,16 +47,20 @@ from drivetrain.vision.listed import (
     find_items,
 )
 from drivetrain.vision.normalise import Normalise
+from drivetrain.vision.opening import (
+    SMALL,
+    chosen_size,
+    decoded,
+    hashes_of,
+    is_test,
+    refuse_if_unusable,
+    typical_side,
+)
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.sealing import seal_of, with_test
 from drivetrain.vision.sources import Found, find_by_name, find_in_csv, find_in_folder
-from drivetrain.vision.targets import Targets, are_numbers, check_names, labels_of
-
-SMALL = 64
-"""Pictures whose longer side is at most this many pixels are small: digits, icons."""
-
-PHOTO_SIZE = 128
-"""The side, in pixels, at which photos are trained unless asked otherwise."""
+from drivetrain.vision.splitting import classes_of, split_of, targets_of, without_unknown
+from drivetrain.vision.targets import Targets, check_names, labels_of
 
 CACHE_BYTES = 2 * 2**30
 """Decoded pictures are kept in memory up to this many bytes."""
@@ -205,8 +204,8 @@ class VisionData:
     def loaders(
         self,
         *,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
         batch_size: int = 64,
         augment: AugmentSettings | None = None,
     ) -> Loaders:
@@ -214,7 +213,7 @@ class VisionData:
         they are (B, T).
 
         Args:
-            mean: a number a channel; also `std`: what the model was trained with.
+            mean: a number a channel; also `std`: what the model was trained with, by default ImageNet's.
             batch_size: pictures a batch, for training; validation takes as many.
             augment: how strongly training pictures are varied; None for the defaults.
         """
@@ -315,6 +314,7 @@ def gather(
     test: float | str | os.PathLike[str] | None = None,
     patch: Setting | Sequence[Setting] | None = None,
     seed: int = 42,
+    split_seed: int | None = None,
     num_workers: int | None = None,
     cache_bytes: int = CACHE_BYTES,
     report: Report | None = None,
@@ -331,7 +331,8 @@ def gather(
             the source's own part `test`, if it has one. See `vision.sealing`.
         patch: changes of labels that `drivetrain clean` wrote, of one or several people, made
             before validation is drawn; the files and what is sealed stay as they are.
-        seed: of the split.
+        seed: of the split, of the order of batches and of augmentation.
+        split_seed: of the split alone; by default as `seed`. See `train.split_seed`.
         num_workers: threads that decode; None for one a core.
         cache_bytes: decoded pictures are kept in memory up to so many bytes.
         report: is told how far it is.
@@ -340,41 +341,42 @@ def gather(
     _check_options(resize, valid, num_workers)
     choices = Choices()
     workers = (os.cpu_count() or 1) if num_workers is None else num_workers
-    found = with_test(found, test, seed)
+    drawn_by = seed_of(seed, split_seed)
+    found = with_test(found, test, drawn_by)
     changes = None if patch is None else Patch.of_setting(patch)
     if changes is not None:
         found, applied = patched(found, changes)
         reason = " ".join(applied.notes())
         choices.add("patch", len(changes), reason=reason, change="train without --patch")
-    typical = _typical_side(found)
-    height, width = _size(size, typical, choices)
-    opened = [i for i, item in enumerate(found.items) if not _is_test(found, i)]
+    typical = typical_side(found)
+    height, width = chosen_size(size, typical, choices)
+    opened = [i for i, item in enumerate(found.items) if not is_test(found, i)]
     paths = [found.items[index].path for index in opened]
     names = [found.items[index].id for index in opened]
     needed = len(opened) * height * width * 3
     progress = None if report is None else lambda n: report("opening pictures", n, len(paths))
     pixels = None
     if needed <= cache_bytes:
-        pixels, good, bad = _decoded(
+        pixels, good, bad = decoded(
             paths, names, size=(height, width), resize=resize, workers=workers, progress=progress
         )
     else:
         bad = find_bad(paths, num_workers=workers, ids=names, progress=progress)
         refused = {entry.id for entry in bad}
         good = [row for row, name in enumerate(names) if name not in refused]
-    _refuse_if_unusable(found, len(good), bad)
+    refuse_if_unusable(found, len(good), bad)
     kept = {opened[row] for row in good} | set(range(len(found.items))).difference(opened)
     order = sorted(kept)
     items = [found.items[index] for index in order]
     position = {index: new for new, index in enumerate(order)}
     rows = {position[opened[row]]: n for n, row in enumerate(good)}
     parts = None if found.parts is None else [found.parts[index] for index in order]
-    classes = _classes(items, parts, found)
-    split = _split(items, parts, valid, seed, choices)
-    items, split, extra = _without_unknown(items, split, classes)
+    classes = classes_of(items, parts, found)
+    split = split_of(items, parts, valid, drawn_by, choices)
+    items, split, extra = without_unknown(items, split, classes)
     targets = None
     if found.targets:
-        targets, split, more = _targets(found, classes, items, split)
+        targets, split, more = targets_of(found, classes, items, split)
         extra += more
         if split.method == "stratified":
             choices.add(
@@ -383,11 +385,12 @@ def gather(
                 reason=f"{valid:.0%} of every class of {targets.names[0]}, the first target, validates",
                 change="--valid SHARE, or name another target first",
             )
-    hashes = _hashes([item for index, item in enumerate(items) if index in rows], workers)
+    hashes = hashes_of([item for index, item in enumerate(items) if index in rows], workers)
     seal = seal_of([items[i] for i in split.test], workers, _how_sealed(test))
     if test is not None and seal is not None:
         reason = f"{seal.how}: no part of training or of validation; drivetrain test opens them"
         choices.add("test", seal.count, reason=reason, change="--test SHARE or --test FOLDER")
+    say_split_seed(split_seed, split.method, choices)
     choices.add(
         "resize",
         resize,
@@ -424,6 +427,7 @@ def gather(
             "resize": resize,
             "valid": valid,
             "seed": seed,
+            **({} if split_seed is None else {"split_seed": split_seed}),
             **({} if test is None else {"test": _test_record(test)}),
             **({} if changes is None else {"patch": changes.to_json()}),
         },
@@ -466,183 +470,6 @@ def gather_again(recipe: Mapping[str, Any], **options: Any) -> VisionData:
     return maker(source, **given, **options)
 
 
-def _typical_side(found: Found) -> int:
-    """The median of the longer sides, in pixels: headers of up to 200 files are read, no pixels."""
-    longest = []
-    seen = [item for index, item in enumerate(found.items) if not _is_test(found, index)]
-    for item in seen[:: max(1, len(seen) // 200)]:
-        try:
-            picture = picture_size(item.path)
-        except PictureError:
-            continue  # it will be set aside with its reason when all are opened
-        longest.append(max(picture.width, picture.height))
-    return int(statistics.median_low(longest)) if longest else PHOTO_SIZE
-
-
-def _size(size: int | tuple[int, int] | None, typical: int, choices: Choices) -> tuple[int, int]:
-    """The size asked for, or one that suits the pictures."""
-    if size is not None:
-        height, width = check_size(size)
-        choices.add("size", [height, width], reason="as asked", change="--size N")
-        return height, width
-    if typical <= SMALL:
-        side = max(16, typical)
-        reason = f"the pictures are small, {typical} pixels at their longer side"
-    else:
-        side = PHOTO_SIZE
-        reason = "enough to tell most things apart, and minutes instead of hours on a CPU"
-    choices.add("size", [side, side], reason=reason, change="--size N")
-    return side, side
-
-
-def _decoded(
-    paths: Sequence[Path],
-    names: Sequence[str],
-    *,
-    size: tuple[int, int],
-    resize: str,
-    workers: int,
-    progress: Callable[[int], None] | None,
-) -> tuple[Tensor, list[int], list[Quarantined]]:
-    try:
-        return decode_all(
-            paths, size=size, resize=resize, num_workers=workers, ids=names, progress=progress
-        )
-    except MemoryError as error:
-        raise StorageError(
-            f"{len(paths):,} pictures of {size[0]} x {size[1]} do not fit in memory. "
-            "Use a smaller --size."
-        ) from error
-
-
-def _split(
-    items: Sequence[Item], parts: list[str] | None, valid: float, seed: int, choices: Choices
-) -> Split:
-    if parts is not None and "train" in parts and "valid" in parts:
-        choices.add(
-            "split",
-            "folders",
-            reason="the source says which items validate",
-            change="give a folder without train/ and valid/",
-        )
-        return split_by_part(parts)
-    change = "--valid SHARE, or folders named train/ and valid/"
-    if parts is None:
-        split = stratified_split([item.label for item in items], valid=valid, seed=seed)
-    else:  # train and test given: validation comes out of train
-        inner = [index for index, part in enumerate(parts) if part != "test"]
-        part = stratified_split([items[i].label for i in inner], valid=valid, seed=seed)
-        split = Split(
-            train=tuple(inner[i] for i in part.train),
-            valid=tuple(inner[i] for i in part.valid),
-            test=tuple(index for index, name in enumerate(parts) if name == "test"),
-            method=part.method,
-        )
-    choices.add(
-        "split",
-        split.method,
-        reason=f"{valid:.0%} of every class validates, so that rare classes are measured too",
-        change=change,
-    )
-    return split
-
-
-def _classes(items: Sequence[Item], parts: list[str] | None, found: Found) -> tuple[str, ...]:
-    """The labels that are trained, in sorted order: every class keeps an item for training."""
-    part_of = parts or ["train"] * len(items)
-    trained = (i.label for i, part in zip(items, part_of, strict=True) if part == "train")
-    classes = tuple(sorted(set(trained)))
-    if len(classes) < 2:
-        only = f"one class, {classes[0]!r}" if classes else "no training pictures"
-        raise DataError(
-            f"{found.source} holds {only}: there is nothing to tell apart. "
-            "Add a folder with pictures of something else."
-        )
-    return classes
-
-
-def _without_unknown(
-    items: list[Item], split: Split, classes: tuple[str, ...]
-) -> tuple[list[Item], Split, list[Quarantined]]:
-    """Leave out validation items of a class that no training item has: no answer could be right."""
-    known = set(classes)
-    bad = [index for index in split.valid if items[index].label not in known]
-    if not bad:
-        return items, split, []
-    aside = [
-        Quarantined(
-            items[index].id,
-            "unknown-class",
-            f"Its class {items[index].label!r} has no training picture.",
-        )
-        for index in bad
-    ]
-    refused = set(bad)
-    valid = tuple(index for index in split.valid if index not in refused)
-    if not valid:
-        raise DataError(
-            "No validation picture is of a class that is trained. "
-            "The class folders below train/ and valid/ must have the same names."
-        )
-    return items, Split(split.train, valid, split.test, split.method), aside
-
-
-def _targets(
-    found: Found, classes: tuple[str, ...], items: list[Item], split: Split
-) -> tuple[Targets, Split, list[Quarantined]]:
-    """Several targets, and the split without those that validate a class which no item trains.
-
-    Raises: DataError: a target has one class only, or is a quantity.
-    """
-    all_classes: list[tuple[str, ...]] = [classes]
-    aside: list[Quarantined] = []
-    for place, name in enumerate(found.targets[1:], start=1):
-        trained = sorted({labels_of(items[index])[place] for index in split.train})
-        if len(trained) < 2:
-            raise DataError(
-                f"The target {name!r} of {found.source} has one class among the training pictures, "
-                f"{trained[0]!r}: there is nothing to tell apart. Leave this target out."
-            )
-        known = set(trained)
-        for index in split.valid:
-            label = labels_of(items[index])[place]
-            if label not in known:
-                text = f"Its class {label!r} of {name!r} has no training picture."
-                aside.append(Quarantined(items[index].id, "unknown-class", text))
-        all_classes.append(tuple(trained))
-    for name, known_classes in zip(found.targets, all_classes, strict=True):
-        if are_numbers(known_classes):
-            raise DataError(
-                f"The target {name!r} of {found.source} holds {len(known_classes):,} different numbers, "
-                f"such as {known_classes[0]}, and each would be a class of its own. Numbers are not told "
-                "from pictures: leave this target out, or write a few classes in their place."
-            )
-    refused = {entry.id for entry in aside}
-    valid = tuple(index for index in split.valid if items[index].id not in refused)
-    if not valid:
-        raise DataError(
-            f"No validation picture of {found.source} has a class of each target that is trained. Take "
-            "rare classes together, or leave a target out."
-        )
-    targets = Targets(found.targets, tuple(all_classes))
-    first = {entry.id: entry for entry in reversed(aside)}  # one reason a picture does
-    kept = Split(split.train, valid, split.test, split.method)
-    return targets, kept, list(first.values())
-
-
-def _refuse_if_unusable(found: Found, good: int, bad: Sequence[Quarantined]) -> None:
-    if not good:
-        first = f" The first: {bad[0].id}: {bad[0].detail}" if bad else ""
-        raise DataError(f"None of the {len(bad)} pictures in {found.source} can be used.{first}")
-
-
-def _hashes(items: Sequence[Item], workers: int) -> dict[str, str]:
-    """SHA-256 of each file, by id."""
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        digests = pool.map(lambda item: file_sha256(item.path), items)
-        return dict(zip((item.id for item in items), digests, strict=True))
-
-
 def _check_options(resize: str, valid: float, num_workers: int | None) -> None:
     """Refuse at the door what would else be refused after every picture was opened."""
     lookup(RESIZE_METHODS, resize, what="resize method")
@@ -650,10 +477,6 @@ def _check_options(resize: str, valid: float, num_workers: int | None) -> None:
         raise ConfigError(f"`valid` is the share for validation, between 0 and 1. Got {valid}.")
     if num_workers is not None and num_workers < 0:
         raise ConfigError(f"`num_workers` must be 0 or more. Got {num_workers}.")
-
-
-def _is_test(found: Found, index: int) -> bool:
-    return found.parts is not None and found.parts[index] == "test"
 
 
 def _names(classes: Sequence[str], shown: int = 6) -> str:

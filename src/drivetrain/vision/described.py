@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drivetrain.bundle.manifest import TargetOf
 from drivetrain.models.device import MOST_THREADS
 from drivetrain.vision.resize_methods import RESIZE_METHODS, check_size
 
@@ -20,17 +21,6 @@ MOST_WEIGHT = 1e9
 LABEL_LETTERS = 1_000
 LARGEST_SCALE = 1e6
 """Of mean and std, and of 1 / std: pixels lie in [0, 1], and anything near this is a mistake."""
-
-
-@dataclass(frozen=True)
-class TargetOf:
-    """One of several targets of a model."""
-
-    name: str
-    classes: tuple[str, ...]
-    """Labels in the order of its scores."""
-    weight: float
-    """How much it counts in the loss."""
 
 
 @dataclass(frozen=True)

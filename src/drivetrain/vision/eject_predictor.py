@@ -17,16 +17,19 @@ from drivetrain.bundle.conformal import strangeness
 from drivetrain.bundle.domain import domain_score
 from drivetrain.bundle.guard import Guard
 from drivetrain.bundle.manifest import Manifest
+from drivetrain.bundle.target_guard import TargetsGuard
 from drivetrain.eject import tree
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.eject.text import docstring
 from drivetrain.models import PictureModel, model_info
 from drivetrain.models.timm_body import TimmBody
 from drivetrain.nn import PictureHead
+from drivetrain.nn.heads import PictureHeads
 from drivetrain.vision.decode import MAX_PIXELS, MAX_RATIO, _within, upright
 from drivetrain.vision.network import scores_and_features
 from drivetrain.vision.normalise import scale_and_shift
@@ -46,7 +49,9 @@ _SECTION_OF = {"vision": "open", "models": "model", "nn": "model", "bundle": "gu
 _MODEL_MODULES = ("drivetrain.vision.network", "drivetrain.vision.normalise")
 
 
-def predictor_source(model: PictureModel, manifest: Manifest, guard: Guard | None) -> str:
+def predictor_source(
+    model: PictureModel, manifest: Manifest, guard: Guard | TargetsGuard | None
+) -> str:
     """The source of `predict.py`.
 
     Args:
@@ -129,42 +134,62 @@ def _network(model: PictureModel, manifest: Manifest, lifter: Lifter) -> Written
         uses["make_body"] = f"{module}:{function}"
         made = "make_body(3)"
         lifter.known[f"{module}:ResNet"] = {"config.zero_last_norm": Known(False)}  # of new weights
-    text = _MODEL.format(body=made, features=model.num_features, classes=len(manifest.classes))
+    heads = [
+        f"PictureHead({model.num_features}, {count})"
+        for count in manifest.sizes or [len(manifest.classes)]
+    ]
+    if manifest.targets:
+        uses["PictureHeads"] = PictureHeads
+        text = _MODEL_OF_TARGETS.format(body=made, heads=", ".join(heads))
+    else:
+        text = _MODEL.format(body=made, head=heads[0])
     return Written(text, "model", uses)
 
 
-def _answering(manifest: Manifest, guard: Guard | None) -> list[Written]:
+def _answering(manifest: Manifest, guard: Guard | TargetsGuard | None) -> list[Written]:
+    several = bool(manifest.targets)
+    what = "targets" if several else "classes"
     load = [] if manifest.num_threads is None else ["torch.set_num_threads(NUM_THREADS)"]
-    load += ['classes = json.loads((HERE / "bundle.json").read_text("utf-8"))["classes"]']
+    load += [f'{what} = json.loads((HERE / "bundle.json").read_text("utf-8"))["{what}"]']
     load += ["model = load_model()"]
+    first = "targets: list[dict[str, Any]]" if several else "classes: list[str]"
+    first += ", model: nn.ModuleDict"
     if guard is None:
         parameters, given, calculated, judged, line = "", "", _SCORES, _SOFTMAX, _LINE
+        judged, line = (_SOFTMAX_OF_TARGETS, _LINE_OF_TARGETS) if several else (judged, line)
         uses: dict[str, Any] = {}
     else:
         load += ["guard, known = load_guard()"]
         parameters = ", guard: dict, known: list[Tensor]"
         given, calculated, line = ", guard, known", _SCORES_AND_FEATURES, _GUARDED_LINE
-        judged = _JUDGED.format(
-            sets=_SETS if guard.prediction_sets.is_enough else _ALL_CLASSES,
-            is_known='score <= guard["domain"]["threshold"]' if guard.domain.is_enough else "True",
-        )
+        known = 'score <= guard["domain"]["threshold"]' if guard.domain.is_enough else "True"
+        if isinstance(guard, TargetsGuard):
+            judged, line = _JUDGED_OF_TARGETS.format(is_known=known), _GUARDED_LINE_OF_TARGETS
+        else:
+            sets = _SETS if guard.prediction_sets.is_enough else _ALL_CLASSES
+            judged = _JUDGED.format(sets=sets, is_known=known)
         uses = {"calibrated": calibrated, "domain_score": domain_score, "strangeness": strangeness}
         uses["scores_and_features"] = scores_and_features
     uses["scale_and_shift"] = scale_and_shift
-    main = _MAIN.format(load=textwrap.indent("\n".join(load), "    "), guard=given)
+    main = _MAIN.format(load=textwrap.indent("\n".join(load), "    "), what=what, guard=given)
     return [
         Written(
-            _PREDICT.format(guard=parameters, calculated=calculated, judged=judged), "main", uses
+            _PREDICT.format(first=first, guard=parameters, calculated=calculated, judged=judged),
+            "main",
+            uses,
         ),
         Written(line, "main"),
         Written(main, "main"),
     ]
 
 
-def _docstring(manifest: Manifest, guard: Guard | None) -> str:
+def _docstring(manifest: Manifest, guard: Guard | TargetsGuard | None) -> str:
     classes = manifest.classes
     some = ", ".join(classes[:3]) + (", …" if len(classes) > 3 else ".")
     title = f"Say which of {len(classes)} classes a picture shows: {some}"
+    if manifest.targets:
+        told = [f"{one.name} (one of {len(one.classes)})" for one in manifest.targets]
+        title = f"Say of a picture its {' and its '.join(told)}."
     text = [*textwrap.wrap(title, WIDTH), ""]
     beside = ["bundle.json", manifests.WEIGHTS]
     beside += [] if guard is None else [manifests.GUARD, manifests.GUARD_TENSORS]
@@ -189,6 +214,11 @@ class _ForAnswers(ast.NodeTransformer):
 
     The library's error is a plain one.
     """
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        if tree.dotted(node.test) == "scores.requires_grad":  # how a head's gradient comes back
+            return None
+        return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_drawing = (
@@ -236,7 +266,16 @@ def open_picture(path: str) -> np.ndarray:
 _MODEL = '''
 def load_model() -> nn.ModuleDict:
     """The trained model: a body that sees, and a head that decides."""
-    model = nn.ModuleDict({{"body": {body}, "head": PictureHead({features}, {classes})}})
+    model = nn.ModuleDict({{"body": {body}, "head": {head}}})
+    model.load_state_dict(load_file(HERE / "model.safetensors"))
+    return model.eval().to(memory_format=torch.channels_last)
+'''
+
+_MODEL_OF_TARGETS = '''
+def load_model() -> nn.ModuleDict:
+    """The trained model: a body that sees, and for each target a head that decides."""
+    heads = [{heads}]
+    model = nn.ModuleDict({{"body": {body}, "head": PictureHeads(heads)}})
     model.load_state_dict(load_file(HERE / "model.safetensors"))
     return model.eval().to(memory_format=torch.channels_last)
 '''
@@ -254,7 +293,7 @@ _ALL_CLASSES = "torch.ones_like(probs, dtype=torch.bool)  # too few pictures to 
 
 _PREDICT = '''
 def predict(
-    paths: list[str], classes: list[str], model: nn.ModuleDict{guard}
+    paths: list[str], {first}{guard}
 ) -> list[dict[str, Any]]:
     """The answers for a batch of pictures, in order; an error where a file cannot be used."""
     answers, pictures = [], []
@@ -300,6 +339,58 @@ _JUDGED = """    probs = calibrated(scores, guard["temperature"]["value"])
             "false_alarm": guard["domain"]["false_alarm"],
         }}"""
 
+_SOFTMAX_OF_TARGETS = """    parts = scores.split([len(target["classes"]) for target in targets], dim=1)
+    for target, part in zip(targets, parts, strict=True):
+        classes = target["classes"]
+        for answer, row in zip(good, part.softmax(dim=1).tolist(), strict=True):
+            answer.setdefault("targets", {})[target["name"]] = {
+                "label": classes[row.index(max(row))],
+                "probability": max(row),
+                "probabilities": dict(zip(classes, row, strict=True)),
+            }"""
+
+_JUDGED_OF_TARGETS = """    parts = scores.split([len(target["classes"]) for target in targets], dim=1)
+    for target, fitted, part in zip(targets, guard["targets"], parts, strict=True):
+        classes, sets = target["classes"], fitted["sets"]
+        probs = calibrated(part, fitted["temperature"]["value"])
+        # no threshold: there were too few pictures to leave a class out
+        most = 1.0 if sets["threshold"] is None else sets["threshold"]
+        possible = strangeness(probs) <= most
+        judged = zip(good, probs.tolist(), possible.tolist(), strict=True)
+        for answer, row, members in judged:
+            answer.setdefault("targets", {{}})[target["name"]] = {{
+                "label": classes[row.index(max(row))],
+                "probability": max(row),
+                "probabilities": dict(zip(classes, row, strict=True)),
+                "set": [label for label, is_in in zip(classes, members, strict=True) if is_in],
+                "coverage": sets["coverage"],
+            }}
+    strange = domain_score(features.double(), *known, guard["domain"]["bounds"])
+    for answer, score in zip(good, strange.tolist(), strict=True):
+        answer["domain"] = {{
+            "score": score,
+            "in_domain": {is_known},
+            "false_alarm": guard["domain"]["false_alarm"],
+        }}"""
+
+_LINE_OF_TARGETS = '''
+def line(answer: dict[str, Any]) -> str:
+    """An answer for people."""
+    told = [f"{name} {one['label']} {one['probability']:.1%}" for name, one in answer["targets"].items()]
+    return f"{answer['input']}: {', '.join(told)}"
+'''
+
+_GUARDED_LINE_OF_TARGETS = '''
+def line(answer: dict[str, Any]) -> str:
+    """An answer for people."""
+    told = []
+    for name, one in answer["targets"].items():
+        possible = f"possible at {one['coverage']:.0%}: {', '.join(one['set'])}"
+        told.append(f"{name} {one['label']} {one['probability']:.1%} ({possible})")
+    kind = "known" if answer["domain"]["in_domain"] else "UNKNOWN"
+    return f"{answer['input']}: {', '.join(told)}; {kind} kind of picture"
+'''
+
 _LINE = '''
 def line(answer: dict[str, Any]) -> str:
     """An answer for people."""
@@ -327,7 +418,7 @@ def main() -> int:
     answers = []
     for start in range(0, len(arguments.pictures), BATCH_SIZE):
         paths = arguments.pictures[start : start + BATCH_SIZE]
-        answers += predict(paths, classes, model{guard})
+        answers += predict(paths, {what}, model{guard})
     if arguments.json:
         print(json.dumps(answers, indent=2))
     else:

@@ -16,7 +16,8 @@ from drivetrain import store
 from drivetrain.bundle import golden as goldens, manifest as manifests, onnx as onnx_files, write
 from drivetrain.bundle.golden import Golden, GoldenItem
 from drivetrain.bundle.guard import Guard, fit_guard
-from drivetrain.bundle.manifest import Manifest, OnnxRecord
+from drivetrain.bundle.manifest import Manifest, OnnxRecord, TargetOf
+from drivetrain.bundle.target_guard import TargetsGuard, fit_targets_guard
 from drivetrain.bundle.verify import Verified
 from drivetrain.errors import ConfigError, MissingPackageError
 from drivetrain.models import PictureModel, build_from, model_info
@@ -28,6 +29,7 @@ from drivetrain.vision.data import VisionData
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.predictor import Predictor, channels_last
+from drivetrain.vision.target_answers import predictor_of
 
 GOLDEN = 8
 TOLERANCE = 1e-4
@@ -112,7 +114,9 @@ def _contents(
     size = (int(prepared["size"][0]), int(prepared["size"][1]))
     predictor = _predictor(trained, size)
     num_features = cast(PictureModel, predictor.model).num_features
-    inputs, outputs = network.ports(size, len(described["classes"]), num_features)
+    targets = _targets(described)
+    sizes = [len(one.classes) for one in targets]
+    inputs, outputs = network.ports(size, sizes or len(described["classes"]), num_features)
     if guard is not None:
         predictor.guard = _fitted(predictor, trained, guard)
     pattern = network.pattern(predictor)
@@ -126,7 +130,7 @@ def _contents(
         application="vision",
         architecture=described["model"],
         preprocessing=prepared,
-        classes=tuple(described["classes"]),
+        classes=() if targets else tuple(described["classes"]),
         inputs=inputs,
         outputs=outputs,
         num_threads=described.get("num_threads"),
@@ -134,6 +138,7 @@ def _contents(
         training=_told(record),
         versions=_versions(described["model"]["name"]),
         onnx=onnx_record,
+        targets=targets,
     )
     source = _script(predictor, manifest) if with_script else None
     card, config = card_of(
@@ -177,9 +182,10 @@ def _predictor(trained: Trained, size: tuple[int, int]) -> Predictor:
     model.load_state_dict({name: tensor.cpu() for name, tensor in trained.weights.items()})
     channels_last(model.eval())
     normalise = Normalise(prepared["mean"], prepared["std"])
-    return Predictor(
+    return predictor_of(
         model,
-        described["classes"],
+        described.get("classes", ()),
+        _targets(described),
         size=size,
         resize=prepared["resize"],
         mean=normalise.mean,
@@ -190,11 +196,34 @@ def _predictor(trained: Trained, size: tuple[int, int]) -> Predictor:
     )
 
 
-def _fitted(predictor: Predictor, trained: Trained, options: dict[str, float]) -> Guard:
+def _targets(described: Mapping[str, Any]) -> tuple[TargetOf, ...]:
+    """Several targets, as `model.json` has them; none of one."""
+    return tuple(
+        TargetOf(one["name"], tuple(one["classes"]), float(one["weight"]))
+        for one in described.get("targets", ())
+    )
+
+
+def _fitted(
+    predictor: Predictor, trained: Trained, options: dict[str, float]
+) -> Guard | TargetsGuard:
     assert trained.data is not None, "opened, since the guard needs it"
     train, valid = trained.data.pictures("train"), trained.data.pictures("valid")
     logits, features = _calculated(predictor, valid)
     _, known = _calculated(predictor, train)
+    targets = _targets(trained.described)
+    if targets:
+        return fit_targets_guard(
+            logits,
+            valid.targets,
+            features,
+            names=[one.name for one in targets],
+            sizes=[len(one.classes) for one in targets],
+            train_features=known,
+            train_targets=train.targets,
+            seed=trained.record["seed"],
+            **options,
+        )
     return fit_guard(
         logits,
         valid.targets,
@@ -227,17 +256,38 @@ def _golden(
     if data is None:
         return Golden((), expected), {}, pattern[:0]
     valid = data.pictures("valid")
-    chosen = goldens.chosen(valid.targets.tolist(), count)
+    first = valid.targets if data.targets is None else valid.targets[:, 0]
+    chosen = goldens.chosen(first.tolist(), count)
     pixels, targets = valid.__getitems__(torch.tensor(chosen))
     found = bundle.outputs(predictor, pixels.split(predictor.batch_size))
-    said = goldens.predicted(found["logits"], predictor.classes)
     names = [f"golden/{number:0{len(str(len(chosen) - 1))}}.png" for number in range(len(chosen))]
-    items = tuple(
-        GoldenItem(name, predictor.classes[target], label)
-        for name, target, label in zip(names, targets.tolist(), said, strict=True)
-    )
+    items = _items(names, targets, found["logits"], predictor)
     files = {name: network.png(one) for name, one in zip(names, pixels, strict=True)}
     return Golden(items, expected | found), files, pixels
+
+
+def _items(
+    names: Sequence[str], targets: Tensor, logits: Tensor, predictor: Predictor
+) -> tuple[GoldenItem, ...]:
+    """What is said of each example: by the person, and by the model."""
+    several = getattr(predictor, "told", ())
+    if not several:
+        said = goldens.predicted(logits, predictor.classes)
+        return tuple(
+            GoldenItem(name, predictor.classes[target], label)
+            for name, target, label in zip(names, targets.tolist(), said, strict=True)
+        )
+    answered = goldens.predicted_of_targets(logits, several)
+    return tuple(
+        GoldenItem(
+            name,
+            labels=tuple(
+                (one.name, one.classes[code]) for one, code in zip(several, codes, strict=True)
+            ),
+            said=labels,
+        )
+        for name, codes, labels in zip(names, targets.tolist(), answered, strict=True)
+    )
 
 
 def _onnx(
@@ -266,7 +316,9 @@ def _told(record: Mapping[str, Any]) -> dict[str, Any]:
         "split_by": task["split_by"],
         "items": record["items"],
         "results": {
-            name: results[name] for name in ("metrics", "interval", "baselines") if name in results
+            name: results[name]
+            for name in ("metrics", "interval", "baselines", "targets")
+            if name in results
         },
         "epochs": results["epochs"],
         "seconds": results["seconds"],
@@ -284,9 +336,20 @@ def _versions(name: str) -> dict[str, str]:
 
 
 def _counts(data: VisionData | None) -> dict[str, int] | None:
-    """Training pictures of each class."""
+    """Training pictures of each class; of several targets of each of theirs, by both names."""
     if data is None:
         return None
     targets = data.pictures("train").targets
-    counts = torch.bincount(targets, minlength=len(data.classes)).tolist()
-    return dict(zip(data.classes, counts, strict=True))
+    if data.targets is None:
+        return _counted(targets, data.classes)
+    known = zip(data.targets.names, data.targets.classes, targets.unbind(dim=1), strict=True)
+    return {
+        f"{name} {label}": count
+        for name, classes, codes in known
+        for label, count in _counted(codes, classes).items()
+    }
+
+
+def _counted(targets: Tensor, classes: Sequence[str]) -> dict[str, int]:
+    counts = torch.bincount(targets, minlength=len(classes)).tolist()
+    return dict(zip(classes, counts, strict=True))

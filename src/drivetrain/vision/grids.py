@@ -147,7 +147,7 @@ def stacked(grids: list[PictureGrid]) -> bytes:
 
 
 def as_numbers(grid: PictureGrid) -> PictureGrid:
-    """The same cells as what the model is given: mid-grey is 0, black -3, white +3 and beyond.
+    """The same cells as what the model is given: 0 is drawn mid-grey, -3 black, +3 and beyond white.
 
     Raises: ConfigError: the grid has no `inputs`.
     """
@@ -162,8 +162,8 @@ def as_numbers(grid: PictureGrid) -> PictureGrid:
     mean, std = float(floats.mean()), float(floats.std(correction=0))
     notes = (
         f"What the model is given: numbers of mean {mean:+.2f} and standard deviation {std:.2f}, from "
-        f"{float(floats.min()):.2f} to {float(floats.max()):.2f}. Mid-grey is 0, black "
-        f"-{DEVIATIONS:g}, white +{DEVIATIONS:g}.",
+        f"{float(floats.min()):.2f} to {float(floats.max()):.2f}. Drawn so that 0 is mid-grey, "
+        f"-{DEVIATIONS:g} black and +{DEVIATIONS:g} white.",
     )
     return dataclasses.replace(grid, title=f"{grid.title}, as numbers", cells=cells, notes=notes)
 

@@ -7,6 +7,7 @@ what the guard reads.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -94,9 +95,10 @@ def png(pixels: Tensor) -> bytes:
 
 
 def ports(
-    size: tuple[int, int], num_classes: int, num_features: int
+    size: tuple[int, int], num_classes: int | Sequence[int], num_features: int
 ) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """The inputs and outputs of a bundle of pictures."""
+    """The inputs and outputs of a bundle of pictures; of several targets there is a number for each."""
+    is_one = isinstance(num_classes, int)
     height, width = size
     pixels = Port(
         "pixels",
@@ -108,9 +110,12 @@ def ports(
     logits = Port(
         "logits",
         "float32",
-        ("batch", num_classes),
+        ("batch", num_classes if is_one else sum(num_classes)),
         None,
-        "A score for each class, in the order of `classes`; their softmax are the probabilities.",
+        "A score for each class, in the order of `classes`; their softmax are the probabilities."
+        if is_one
+        else "A score for each class of each of the `targets`, in their order, side by side; the softmax "
+        "over those of one target are its probabilities.",
     )
     features = Port(
         "features",

@@ -22,7 +22,8 @@ from drivetrain.vision.described import read_description
 from drivetrain.vision.normalise import Normalise
 
 if TYPE_CHECKING:
-    from drivetrain.bundle.guard import Guard, ShiftReport
+    from drivetrain.bundle.guard import Guard, Judged, ShiftReport
+    from drivetrain.bundle.target_guard import TargetsGuard
 
 BATCH = 64
 """Pictures that are calculated at once; of large ones fewer, see `Predictor.batch_size`."""
@@ -66,7 +67,7 @@ class Predictor:
         num_threads: int | None = None,
         device: torch.device | None = None,
         engine: Engine | None = None,
-        guard: Guard | None = None,
+        guard: Guard | TargetsGuard | None = None,
     ) -> None:
         self.device = device or default_device()
         self.model = model.to(self.device)
@@ -167,20 +168,14 @@ class Predictor:
             return self._predictions(names, self._probs(scores), None), None
         with threads(self.num_threads):
             judged = self.guard.judge(scores, features)
-        guarded = [
-            Guarded(
-                tuple(label for label, is_in in zip(self.classes, members, strict=True) if is_in),
-                self.guard.coverage,
-                Domain(score, in_domain, self.guard.false_alarm),
-            )
-            for members, score, in_domain in zip(
-                judged.sets.tolist(),
-                judged.domain_score.tolist(),
-                judged.in_domain.tolist(),
-                strict=True,
-            )
+        return self._predictions(names, judged.probs, self._guarded(self.guard, judged)), features
+
+    def _guarded(self, guard: Guard | TargetsGuard, judged: Judged) -> list[Any]:
+        """What the guard says beside each answer, a `Guarded`."""
+        return [
+            Guarded(labels_in(self.classes, members), guard.coverage, domain)
+            for members, domain in zip(judged.sets.tolist(), domains_of(guard, judged), strict=True)
         ]
-        return self._predictions(names, judged.probs, guarded), features
 
     def _probs(self, scores: Tensor) -> Tensor:
         return scores.softmax(dim=1)
@@ -196,7 +191,7 @@ class Predictor:
             )
 
     def _predictions(
-        self, names: Sequence[str], probs: Tensor, guarded: Sequence[Guarded] | None
+        self, names: Sequence[str], probs: Tensor, guarded: Sequence[Any] | None
     ) -> list[Prediction]:
         return [
             Prediction(
@@ -215,6 +210,17 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"Predictor({len(self.classes)} classes, {self.size[0]} x {self.size[1]} pixels)"
+
+
+def labels_in(classes: Sequence[str], members: Sequence[bool]) -> tuple[str, ...]:
+    """The classes of a prediction set."""
+    return tuple(label for label, is_in in zip(classes, members, strict=True) if is_in)
+
+
+def domains_of(guard: Guard | TargetsGuard, judged: Judged) -> list[Domain]:
+    """Whether each input is of a kind that the model knows."""
+    pairs = zip(judged.domain_score.tolist(), judged.in_domain.tolist(), strict=True)
+    return [Domain(score, in_domain, guard.false_alarm) for score, in_domain in pairs]
 
 
 def batch_size(height: int, width: int) -> int:

@@ -55,11 +55,11 @@ def find_in_folder(folder: str | Path) -> Found:
     Raises: DataError: no pictures, none in a class folder, or parts mixed with other folders.
     """
     root = Path(folder)
-    paths = _pictures(root)
+    paths, aside = _pictures(root)
     names = {path.relative_to(root).parts[0] for path in paths if path.parent != root}
     has_parts = _are_parts(names, root)
     depth = 1 if has_parts else 0
-    items, parts, aside = [], [], []
+    items, parts = [], []
     for path in paths:
         steps = path.relative_to(root).parts
         name = item_id(path, root)
@@ -104,8 +104,8 @@ def find_by_name(folder: str | Path, pattern: str) -> Found:
             f"The pattern {pattern!r} has {expression.groups} groups, expected one: the label, "
             "in parentheses. Example: '^(.+)_[0-9]+'."
         )
-    items, aside = [], []
-    paths = _pictures(root)
+    items = []
+    paths, aside = _pictures(root)
     for path in paths:
         match = expression.search(path.name)
         if match is None or not match.group(1):
@@ -169,7 +169,9 @@ def find_in_csv(
         label = (row.get(label_column) or "").strip()
         more = tuple([(row.get(other) or "").strip() for other in others])
         path = root / said.replace("\\", "/")  # as written on Windows
-        name = posixpath.normpath(item_id(path, root)) if said else f"line {line}"
+        # from where it is: a run finds its pictures again by the whole path of the table
+        name = posixpath.normpath(item_id(path.absolute(), root.absolute()))
+        name = name if said else f"line {line}"
         part = _part(row[part_column], table, line, part_column) if part_column else ""
         if problem := _problem(row, columns, said, label, path, line):
             aside.setdefault(name, Quarantined(name, *problem))
@@ -188,7 +190,7 @@ def find_in_csv(
         raise DataError(
             f"{table} lists no picture that exists and has a label, in {len(rows):,} rows. "
             f"The first: {first.id}: {first.detail} "
-            f"Paths are read from the column {path_column!r}, below {root}."
+            f"Paths are read from the column {path_column!r}, below {root.absolute()}."
         )
     ordered = [found[name] for name in sorted(found)]
     return Found(
@@ -227,13 +229,31 @@ _LABEL_NAMES = ("label", "labels", "class", "category", "target", "y")
 _PART_NAMES = ("split", "part", "is_valid")
 
 
-def _pictures(root: Path) -> list[Path]:
-    paths = find_files(root, PICTURE_SUFFIXES)
+UNREAD_SUFFIXES = frozenset(
+    ".heic .heif .avif .jxl .jp2 .svg .psd .dng .cr2 .cr3 .nef .arw .raf .orf .rw2".split()
+)
+"""Pictures as well, such as a telephone's, which Pillow does not open by itself: they are not passed over
+without a word."""
+
+
+def _pictures(root: Path) -> tuple[list[Path], list[Quarantined]]:
+    """The pictures, and what is one too but in a format that is not opened."""
+    paths, aside = [], []
+    for path in find_files(root, PICTURE_SUFFIXES | UNREAD_SUFFIXES):
+        suffix = path.suffix.lower()
+        if suffix in PICTURE_SUFFIXES:
+            paths.append(path)
+            continue
+        text = f"The format {suffix} is not opened here. Save it as JPEG or PNG."
+        aside.append(Quarantined(item_id(path, root), "refused-format", text))
     if not paths:
-        raise DataError(
-            f"{root} holds no pictures. Looked for: {' '.join(sorted(PICTURE_SUFFIXES))}."
+        others = (
+            f" It holds {len(aside):,} of others: {aside[0].id}. {aside[0].detail}" if aside else ""
         )
-    return paths
+        raise DataError(
+            f"{root} holds no pictures. Looked for: {' '.join(sorted(PICTURE_SUFFIXES))}.{others}"
+        )
+    return paths, aside
 
 
 def _are_parts(names: set[str], root: Path) -> bool:

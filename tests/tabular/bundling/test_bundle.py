@@ -144,7 +144,8 @@ for folder in sys.argv[2:]:
     dt.tabular.verify(folder)
 assert events == [], events
 unwanted = ("drivetrain.train", "drivetrain.optim", "drivetrain.losses", "drivetrain.metrics",
-            "drivetrain.tabular.models", "drivetrain.tabular.data", "drivetrain.tabular.fitting",
+            "drivetrain.tabular.models", "drivetrain.tabular.data", "drivetrain.tabular.gathering",
+            "drivetrain.tabular.fitting",
             "drivetrain.trees.grow", "drivetrain.vision")
 assert [name for name in unwanted if name in sys.modules] == []
 """
@@ -278,6 +279,22 @@ def test_the_card_says_what_a_stranger_needs(forest: Path, numbers: Path) -> Non
     config = json.loads((numbers / "config.json").read_text())
     assert config["architectures"] == ["TabularModel"]
     assert config["columns"] == ["day", "rain", "heat"]
+
+
+def test_the_card_of_a_net_has_the_interval_beside_what_it_is_of(
+    tables: Path, tmp_path: Path
+) -> None:
+    learner = dt.tabular.learner(
+        tables / "lives.csv", "lives", layers=[8], epochs=1, progress=False, out=tmp_path / "run"
+    )
+    learner.train()
+    dt.tabular.export(tmp_path / "run", tmp_path / "b")
+    results = json.loads((tmp_path / "run" / "run.json").read_text())["results"]
+    accuracy, (low, high) = results["metrics"]["valid"]["accuracy"], results["interval"]
+    card = (tmp_path / "b" / "README.md").read_text()
+    assert "| | accuracy | 95% interval |" in card
+    assert f"| **this model** | {accuracy:.3f} | {low:.3f} to {high:.3f} |" in card
+    assert "| a random forest | 0." in card  # the baselines are measured by it
 
 
 # --- the guard ------------------------------------------------------------------------------------

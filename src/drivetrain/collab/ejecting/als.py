@@ -26,7 +26,8 @@ from drivetrain.collab.ejecting.data import RowWriter, codes
 from drivetrain.collab.events import FITTED
 from drivetrain.collab.implicit import als
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
 from drivetrain.eject.text import docstring
 from drivetrain.errors import EjectError

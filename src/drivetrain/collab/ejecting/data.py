@@ -17,10 +17,12 @@ from drivetrain.collab.data import CollabData
 from drivetrain.collab.ejecting.reading import find_reading
 from drivetrain.collab.table.rows import slip_bounds
 from drivetrain.data.split_ratings import TEST, TRAIN, VALID
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.seeds import order_seed, split_seed
+from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 from drivetrain.randomness import permutation
 
@@ -49,9 +51,7 @@ class RowWriter:
         self.written: list[Written] = []
         self.method = data.split
         self.is_events = data.is_implicit
-        self.seed = "SEED"
-        if data.seed != seed:
-            self.seed = self.setting("DATA_SEED", data.seed, self.said_of_seed)
+        self.seed = order_seed(data.seed, seed, self.setting, self.said_of_seed)
         by_time = self.method in ("time", "last") and data.columns.time is not None
         self.reading = find_reading(data, with_times=by_time, counts_rows=self.method == "given")
         self.range = self._range()
@@ -130,7 +130,8 @@ class RowWriter:
         recipe, method = self.data.recipe, self.method
         if method == "given":
             return np.where(np.isin(positions, recipe["valid"]), VALID, TRAIN)
-        valid, test, seed = recipe["valid"], recipe["test"], recipe["seed"]
+        valid, test = recipe["valid"], recipe["test"]
+        seed = recipe.get("split_seed", recipe["seed"])
         if method == "random":
             return random_parts(len(users), valid, test, seed)
         if method == "time":
@@ -350,10 +351,12 @@ class RowWriter:
         if method == "random":
             uses["random_parts"] = random_parts
             many = "users" if self.is_events else "ratings"
-            return [f"parts = random_parts(len({many}), {shares}, {self.seed})"]
+            seed = split_seed(recipe, self.seed, self.setting)
+            return [f"parts = random_parts(len({many}), {shares}, {seed})"]
+        seed = split_seed(recipe, self.seed, self.setting)
         uses["cold_parts"] = cold_parts
         owners = "users" if method == "cold_users" else "items"
-        return [f"parts = cold_parts({owners}, {shares}, {self.seed})"]
+        return [f"parts = cold_parts({owners}, {shares}, {seed})"]
 
     def _given(self) -> Any:
         asked = sorted(set(self.data.recipe["valid"]))

@@ -17,8 +17,9 @@ from drivetrain.collab.factors import Factors
 from drivetrain.collab.implicit.bpr import PairwiseScore, bpr_parts
 from drivetrain.collab.implicit.unseen import Unseen, sorted_pairs
 from drivetrain.collab.lists import ranked, values_of
-from drivetrain.eject.lift import Import
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.errors import EjectError
 from drivetrain.models.factorization import DotProduct
 from drivetrain.randomness import derive, permutation
 
@@ -86,9 +87,12 @@ class PairwiseWriter(RatingWriter):
         rows.setting(
             "BATCH_SIZE", self.application.settings["batch_size"], rows.reason("batch_size")
         )
-        uses = {"derive": derive, "permutation": permutation}
+        uses: dict[str, Any] = {"derive": derive, "permutation": permutation}
         rows.written.append(Written(_COMPARED, "data", uses))
-        rows.written.append(Written(_BATCHES, "data", uses))
+        kept, _ = self.kept(uses, "len(part.events)")
+        drawn = "draw_others(part, epoch)" + ("[kept]" if kept else "")
+        text = _BATCHES.format(kept=kept, drawn=drawn)
+        rows.written.append(Written(text, "data", uses))
         self.lifter.add_import(Import("collections.abc", "Iterator"))
 
     def _our_loaders(self) -> None:
@@ -97,6 +101,11 @@ class PairwiseWriter(RatingWriter):
             "BATCH_SIZE", self.application.settings["batch_size"], rows.reason("batch_size")
         )
         rows.setting("NUM_FACTORS", self.model["num_factors"], rows.reason("num_factors"))
+        if self.fraction < 1:
+            raise EjectError(
+                "A run of events that trained on a share of them, to end in time, is ejected whole. Use "
+                "--level all."
+            )
         text = _OUR_LOADERS.format(options=self.gather_options(), seed=rows.seed)
         uses = {
             "gather": gather,
@@ -176,7 +185,7 @@ def draw_others(part: Part, epoch: int) -> Tensor:
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Triples and ones (yes, the first item is preferred); each epoch other items in another order."""
-    triples = draw_others(part, epoch)
+{kept}    triples = {drawn}
     for rows in permutation(len(triples), seed=SEED, epoch=epoch).split(BATCH_SIZE):
         yield triples[rows], torch.ones(len(rows))
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from drivetrain.collab.data import VALID_BATCH_SIZE, gather
 from drivetrain.collab.ejecting.data import RowWriter
-from drivetrain.eject.inline import PAIR, TUPLE, Form
+from drivetrain.eject.form import PAIR, TUPLE, Form
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
+from drivetrain.eject.share import FRACTION, kept_rows, shared_loaders
 from drivetrain.losses.table import unwrapped
 from drivetrain.models import factorization
 from drivetrain.nn.ranges import sigmoid_range
@@ -26,7 +28,7 @@ from drivetrain.train.callbacks.save_best import SaveBest
 from drivetrain.train.callbacks.unknown_rows import UnknownRows
 
 if TYPE_CHECKING:
-    from drivetrain.collab.learner import CollabApplication
+    from drivetrain.collab.application import CollabApplication
     from drivetrain.train.learner import Learner
 
 MODELS = "drivetrain.models.factorization"
@@ -66,6 +68,7 @@ class RatingWriter:
         self.data = application.data
         self.rows = self.row_writer(application.data, lifter, learner.seed)
         self.model = application.description
+        self.fraction: float = application.settings.get(FRACTION, 1.0)
         self.callbacks = [*learner.callbacks, *(c for _, cs in learner.given for c in cs)]
         self.known: dict[str, dict[str, Known]] = {}
         self.instead: dict[str, str] = {}
@@ -152,14 +155,18 @@ class RatingWriter:
             max(size, VALID_BATCH_SIZE),
             "ratings at once where nothing is learnt",
         )
-        count = self.data.counts()["train"]
+        count = len(self.learner.loaders.train.data)  # pyright: ignore[reportAttributeAccessIssue]
         joins = count > size and count % size == 1
+        uses: dict[str, Any] = {"permutation": permutation}
+        kept, form = self.kept(uses, "len(part.ratings)")
+        many = "len(kept)" if kept else "len(part.ratings)"
         text = _BATCHES.format(
-            seed=rows.seed,
+            kept=kept,
+            order=form.format(f"permutation({many}, seed={rows.seed}, epoch=epoch)"),
             ends=_JOINED if joins else "",
             chunks="order.tensor_split(ends)" if joins else "order.split(BATCH_SIZE)",
         )
-        rows.written.append(Written(text, "data", {"permutation": permutation}))
+        rows.written.append(Written(text, "data", uses))
         self.lifter.add_import(Import("collections.abc", "Iterator"))
 
     def _our_loaders(self) -> None:
@@ -167,10 +174,23 @@ class RatingWriter:
         rows.setting(
             "BATCH_SIZE", self.application.settings["batch_size"], rows.reason("batch_size")
         )
-        text = _OUR_LOADERS.format(options=self.gather_options(), seed=rows.seed)
-        uses = {"gather": gather, "Loaders": "drivetrain.data.loaders:Loaders"}
+        uses: dict[str, Any] = {"gather": gather, "Loaders": "drivetrain.data.loaders:Loaders"}
+        answer = shared_loaders(
+            self.fraction,
+            uses,
+            rows.setting,
+            self.lifter,
+            loaders="data.loaders(batch_size=BATCH_SIZE)",
+            seed=rows.seed,
+        )
+        options = self.gather_options()
+        text = _OUR_LOADERS.format(options=options, seed=rows.seed, answer=answer)
         rows.written.append(Written(text, "data", uses))
         self.lifter.add_import(Import("pathlib", "Path"))
+
+    def kept(self, uses: dict[str, Any], count: str) -> tuple[str, str]:
+        """As `eject.share.kept_rows` of the events or ratings that train."""
+        return kept_rows(self.fraction, uses, self.rows.setting, count=count, seed=self.rows.seed)
 
     def gather_options(self) -> str:
         """Arguments of `gather` that are not the usual ones, as text."""
@@ -216,8 +236,13 @@ class RatingWriter:
             short = source.replace(_FROM_ZERO, "scaled + low" if ranges[0] else "scaled")
             self.instead["drivetrain.nn.ranges:sigmoid_range"] = short
         self.write_class(kind, has_range=has_range)
-        text = _MAKE_MODEL.format(kind=kind.__name__, options=", ".join(options))
-        rows.written.append(Written(text, "model", {"derive": derive, kind.__name__: kind}))
+        uses: dict[str, Any] = {"derive": derive, kind.__name__: kind}
+        kept, _ = self.kept(uses, "len(train.pairs)")
+        counted = "train.pairs[kept]" if kept else "train.pairs"
+        text = _MAKE_MODEL.format(
+            kind=kind.__name__, options=", ".join(options), kept=kept, counted=counted
+        )
+        rows.written.append(Written(text, "model", uses))
         self.lifter.add_import(Import("torch"))
 
     def write_class(self, kind: Any, *, has_range: bool) -> None:
@@ -240,12 +265,18 @@ class RatingWriter:
         is_dot = self.model["kind"] == "dot"
         kind = factorization.DotProduct if is_dot else factorization.RatingNet
         is_plain = self.level != "loop"
+        uses: dict[str, Any] = {
+            "create_factorization": factorization.create_factorization,
+            kind.__name__: kind,
+        }
+        kept, _ = self.kept(uses if is_plain else {}, "len(train.pairs)")
+        counted = "train.pairs[kept]" if kept else "train.pairs"
         text = _OUR_MODEL.format(
             kind=kind.__name__,
             given="train: Part" if is_plain else "loaders: Loaders",
-            pairs="train.pairs" if is_plain else "loaders.train.data.tensors[0]",
+            kept=kept if is_plain else "",
+            pairs=counted if is_plain else "loaders.train.data.tensors[0]",
         )
-        uses = {"create_factorization": factorization.create_factorization, kind.__name__: kind}
         self.rows.written.append(Written(text, "model", uses))
 
     def _title(self) -> str:
@@ -271,7 +302,7 @@ _JOINED = """    # batchnorm needs two ratings, so the last one joins the batch 
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs and their ratings, in another order each epoch."""
-    order = permutation(len(part.ratings), seed={seed}, epoch=epoch)
+{kept}    order = {order}
 {ends}    for rows in {chunks}:
         yield part.pairs[rows], part.ratings[rows]
 '''
@@ -282,7 +313,7 @@ def make_model(train: Part) -> {kind}:
     torch.manual_seed(derive(SEED, "init", "ratings"))
     num_users, num_items = (train.pairs.amax(dim=0) + 1).tolist()  # the highest code trains
     model = {kind}(num_users, num_items, {options})
-    model.count(train.pairs)
+{kept}    model.count({counted})
     return model
 '''
 
@@ -290,7 +321,7 @@ _OUR_MODEL = '''
 def make_model({given}) -> {kind}:
     """The model before training; its random weights follow from the seed."""
     model = create_factorization(MODEL, seed=SEED)
-    model.count({pairs})
+{kept}    model.count({pairs})
     return model
 '''
 
@@ -298,5 +329,5 @@ _OUR_LOADERS = '''
 def load(path: Path) -> Loaders:
     """The ratings, split and as codes, in batches."""
     data = gather(path{options}, seed={seed})
-    return data.loaders(batch_size=BATCH_SIZE)
+    {answer}
 '''

@@ -52,7 +52,8 @@ def card_of(
     target, told, guard = predictor.target, manifest.training, predictor.guard
     is_class = target.kind == "class"
     metrics = record["results"].get("metrics", {}).get("valid", {})
-    metric = next(iter(metrics), "accuracy" if is_class else "rmse")
+    usual = "accuracy" if is_class else "rmse"  # what the interval is of
+    metric = usual if usual in metrics else next(iter(metrics), usual)
     items = told["items"] if isinstance(told["items"], dict) else {}
     what = (
         f"which of {len(target.classes)} classes a row is of: {_named(target.classes)}"

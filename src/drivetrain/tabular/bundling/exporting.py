@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,12 +25,14 @@ from drivetrain.tabular.bundling.cards import card_of
 from drivetrain.tabular.bundling.guard import Seen, TableGuard, fit_table_guard
 from drivetrain.tabular.bundling.predictor import TablePredictor
 from drivetrain.tabular.columns.schema import Schema
-from drivetrain.tabular.data import Report, TabularData, gather_again
+from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.estimators import Estimator, NetEstimator, unpack
+from drivetrain.tabular.gathering import gather_again
 from drivetrain.tabular.measure import measure
 from drivetrain.tabular.models import TabularModel, results_of, run_record
 from drivetrain.tabular.preprocess import Preprocess
 from drivetrain.tabular.rows import Reader
+from drivetrain.tabular.streaming.first import Report
 from drivetrain.tabular.target import Target
 from drivetrain.train.run import Run, check_form, said_as_damage, versions
 
@@ -86,11 +87,7 @@ def export(
         return export_model(run, folder, **options)
     check_options(folder, options.get("golden", GOLDEN))
     opened = Run.open(run)
-    record, path = opened.read(), opened.folder / "run.json"
-    if "results" not in record:
-        raise RunError(
-            f"{run} is not finished. Finish it with: drivetrain resume {shlex.quote(str(run))}"
-        )
+    record, path = opened.read_finished(), opened.folder / "run.json"
     model = models.load(run)
     bundle.check_model(model.reader, model.preprocess, model.target, model.estimator)
     check_form(record, {"results": {"metrics": {"valid": dict}}, "task": dict}, path)

@@ -8,16 +8,22 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from drivetrain.eject.inline import TUPLE, Form
+from drivetrain.eject.form import TUPLE, Form
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
+from drivetrain.eject.share import FRACTION, kept_rows, shared_loaders
+from drivetrain.eject.text import indented
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped
 from drivetrain.models import tabular as nets
 from drivetrain.randomness import derive, permutation
-from drivetrain.tabular.ejecting.data import TableWriter, indented
+from drivetrain.tabular.ejecting.data import TableWriter
+from drivetrain.tabular.ejecting.learning import Learning
+from drivetrain.tabular.ejecting.read_function import read_written
+from drivetrain.tabular.ejecting.splitting import split_of, targets_of
 from drivetrain.train.callbacks.accumulate import Accumulate
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
 from drivetrain.train.callbacks.early_stopping import EarlyStopping
@@ -27,7 +33,7 @@ from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
 from drivetrain.train.callbacks.save_best import SaveBest
 
 if TYPE_CHECKING:
-    from drivetrain.tabular.learner import TabularApplication
+    from drivetrain.tabular.application import TabularApplication
     from drivetrain.train.learner import Learner
 
 NET = "drivetrain.models.tabular:TabularNet"
@@ -52,7 +58,8 @@ class _Writer:
     ) -> None:
         self.application, self.learner, self.lifter = application, learner, lifter
         self.data = application.data
-        self.table = TableWriter(application.data, lifter, reads=level != "loop")
+        self.table = TableWriter(application.data, lifter, reads=level != "loop", seed=learner.seed)
+        self.fraction = application.settings.get(FRACTION, 1.0)
         self.written: list[Written] = []
         self.net = application.description
         self.has_codes = bool(self.net["level_counts"])
@@ -128,23 +135,25 @@ class _Writer:
     # --- rows -------------------------------------------------------------------------------------
 
     def _rows(self, names: list[str]) -> None:
-        table, uses = self.table, dict[str, Any]()
+        table = self.table
+        uses: dict[str, Any] = {}
         self.written.append(Written(self._part_class(), "data"))
-        read = table.read()
+        read = read_written(table)
         self.written.append(read)
         lines = ["columns = read(path)"]
-        lines += table.targets(uses)
-        lines += table.split(uses)
-        lines += table.expand(uses)
-        lines += table.learn(uses)
+        learning = Learning(table, scales=True)
+        lines += targets_of(table, uses)
+        lines += split_of(table, uses)
+        lines += learning.expand(uses)
+        lines += learning.learn(uses)
         lines += ["", "def part(rows: np.ndarray) -> Part:"]
         fields = []
         if self.has_codes:
-            lines.append(f"    codes = {table.codes(uses)}")
+            lines.append(f"    codes = {learning.codes(uses)}")
             fields.append("torch.from_numpy(np.stack(codes, axis=1))")
         if self.has_numbers:
-            lines.append(f"    scaled = {table.scaled(uses, 'standardised')}")
-            flags = table.flags()
+            lines.append(f"    scaled = {learning.scaled(uses, 'standardised')}")
+            flags = learning.flags()
             if flags:
                 lines.append(f"    flags = {flags}")
             both = "[*scaled, *flags]" if flags else "scaled"
@@ -186,11 +195,25 @@ class _Writer:
             "VALID_BATCH_SIZE", max(size, VALID_BATCH_SIZE), "rows at once where nothing is learnt"
         )
         fields = ", ".join(f"part.{name}[rows]" for name in [*names, "targets"])
-        joins = len(self.data.split.train) % size == 1 and len(self.data.split.train) > 1
+        uses: dict[str, Any] = {"permutation": permutation}
+        kept, form = kept_rows(
+            self.fraction,
+            uses,
+            self.table.setting,
+            count="len(part.targets)",
+            seed=self.table.seed,
+            labels="part.targets.tolist()" if self.data.target.kind == "class" else None,
+        )
+        many = "len(kept)" if kept else "len(part.targets)"
+        order = form.format(f"permutation({many}, seed={self.table.seed}, epoch=epoch)")
+        count = len(self.learner.loaders.train.data)  # pyright: ignore[reportAttributeAccessIssue]
+        joins = count % size == 1 and count > 1
         kind = ", ".join(["Tensor"] * (len(names) + 1))
         self.written.append(
             Written(
                 _BATCHES.format(
+                    kept=kept,
+                    order=order,
                     ends=_JOINED if joins else "",
                     chunks="order.tensor_split(ends)" if joins else "order.split(BATCH_SIZE)",
                     fields=fields,
@@ -198,7 +221,7 @@ class _Writer:
                     inputs=f"{', '.join(names)} and targets".capitalize(),
                 ),
                 "data",
-                {"permutation": permutation},
+                uses,
             )
         )
         self.lifter.add_import(Import("collections.abc", "Iterator"))
@@ -287,16 +310,20 @@ class _Writer:
             "BATCH_SIZE", self.application.settings["batch_size"], table.reason("batch_size")
         )
         options = "".join(f", {key}={value!r}" for key, value in chosen.items())
-        self.written.append(
-            Written(
-                _OUR_LOADERS.format(options=options),
-                "data",
-                {
-                    "gather": "drivetrain.tabular.data:gather",
-                    "Loaders": "drivetrain.data.loaders:Loaders",
-                },
-            )
+        uses: dict[str, Any] = {
+            "gather": "drivetrain.tabular.gathering:gather",
+            "Loaders": "drivetrain.data.loaders:Loaders",
+        }
+        answer = shared_loaders(
+            self.fraction,
+            uses,
+            table.setting,
+            self.lifter,
+            loaders="data.loaders(batch_size=BATCH_SIZE)",
+            seed=table.seed,
         )
+        text = _OUR_LOADERS.format(options=options, seed=table.seed, answer=answer)
+        self.written.append(Written(text, "data", uses))
         self.lifter.add_import(Import("pathlib", "Path"))
 
     # --- words ------------------------------------------------------------------------------------
@@ -320,7 +347,7 @@ class _Writer:
 
 
 def _gather() -> Any:
-    from drivetrain.tabular.data import gather
+    from drivetrain.tabular.gathering import gather
 
     return gather
 
@@ -345,7 +372,7 @@ _JOINED = """    # batchnorm needs two rows, so the last one joins the batch bef
 _BATCHES = '''
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[{kind}]]:
     """{inputs}, in another order each epoch."""
-    order = permutation(len(part.targets), seed=SEED, epoch=epoch)
+{kept}    order = {order}
 {ends}    for rows in {chunks}:
         yield {fields}
 
@@ -372,8 +399,8 @@ def make_model() -> TabularNet:
 _OUR_LOADERS = '''
 def load(path: Path) -> Loaders:
     """The table, split and preprocessed, in batches."""
-    data = gather(path, TARGET{options}, seed=SEED)
-    return data.loaders(batch_size=BATCH_SIZE)
+    data = gather(path, TARGET{options}, seed={seed})
+    {answer}
 '''
 
 __all__ = ["EjectError", "eject_part"]

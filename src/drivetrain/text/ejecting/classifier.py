@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from drivetrain.data import split as splits
 from drivetrain.data.padded import NEIGHBOURHOOD, padded, shortened
 from drivetrain.eject.choices import asks_groups
-from drivetrain.eject.inline import TUPLE, Form, Setting
+from drivetrain.eject.form import TUPLE, Form
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
+from drivetrain.eject.seeds import order_seed, split_seed
+from drivetrain.eject.settings import Setting
+from drivetrain.eject.share import FRACTION, kept_rows, shared_loaders
 from drivetrain.errors import ConfigError, DataError, EjectError
 from drivetrain.models import document
 from drivetrain.randomness import derive, permutation
@@ -42,7 +46,7 @@ from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.callbacks.clip_gradients import ClipGradients
 
 if TYPE_CHECKING:
-    from drivetrain.text.learner import TextApplication
+    from drivetrain.text.application import TextApplication
     from drivetrain.train.learner import Learner
 
 FORM = Form(
@@ -83,6 +87,9 @@ class _Writer:
         self.written: list[Written] = []
         self.is_plain = False
         self.help = "where the texts lie"
+        said_of_seed = "of the split, and of the order of batches"
+        self.seed = order_seed(self.data.seed, learner.seed, self._setting, said_of_seed)
+        self.fraction = application.settings.get(FRACTION, 1.0)
         assert self.data.goal is not None, "texts with targets"
         self.goal = self.data.goal
         if self.data.recipe.get("patch") is not None:
@@ -220,17 +227,20 @@ class _Writer:
         elif method in _SPLITS:
             self._setting("VALID", self.data.recipe["valid"], self._reason("split"))
             uses[_SPLITS[method].__name__] = _SPLITS[method]
+            drawn_by = ""
+            if method != "time":
+                drawn_by = split_seed(self.data.recipe, self.seed, self._setting)
             if method == "stratified":
                 labels = (
                     "labels" if self.goal.kind == "class" else "[str(label) for label in labels]"
                 )
                 lines += [
-                    f"valid = choose_of_each_class({labels}, valid=VALID, seed=SEED)",
+                    f"valid = choose_of_each_class({labels}, valid=VALID, seed={drawn_by})",
                     "train = sorted(set(range(len(texts))) - set(valid))",
                 ]
             else:
                 given = {"random": "len(texts)", "group": "groups", "time": "np.array(times)"}
-                seed = "" if method == "time" else ", seed=SEED"
+                seed = f", seed={drawn_by}" if drawn_by else ""
                 lines.append(f"split = {method}_split({given[method]}, valid=VALID{seed})")
                 lines.append("train, valid = list(split.train), list(split.valid)")
         else:
@@ -297,8 +307,16 @@ class _Writer:
     def _batches(self) -> None:
         size = self.application.settings["batch_size"]
         self._setting("BATCH_SIZE", size, self._reason("batch_size"))
-        count = len(self.data.split.train)
+        count = len(self.learner.loaders.train.data)  # pyright: ignore[reportAttributeAccessIssue]
         uses: dict[str, Any] = {"permutation": permutation, "padded": padded}
+        kept, form = kept_rows(
+            self.fraction,
+            uses,
+            self._setting,
+            count="len(part.targets)",
+            seed=self.seed,
+            labels="part.targets.tolist()" if self.goal.kind == "class" else None,
+        )
         joins = count > size and count % size == 1
         ends = ""
         chunks = "order.split(BATCH_SIZE)"
@@ -318,7 +336,11 @@ class _Writer:
                     ends=ends,
                     chunks=chunks,
                     near=_NEAR if many else _ALL,
-                    mixed=_MIXED if many else "",
+                    mixed=_MIXED.format(seed=self.seed) if many else "",
+                    seed=self.seed,
+                    kept=kept,
+                    lengths="part.tokens.lengths()" + ("[kept.numpy()]" if kept else ""),
+                    rows_of_part=form.format("rows"),
                     listed=f"list({chunks})" if many else chunks,
                     rows="chunks",
                 ),
@@ -452,16 +474,20 @@ class _Writer:
         self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
         self._setting("MOST_TOKENS", settings["max_len"], self._reason("max_len"))
         options = "".join(f", {key}={value!r}" for key, value in chosen.items())
-        self.written.append(
-            Written(
-                _OUR_LOADERS.format(options=options),
-                "data",
-                {
-                    "gather": "drivetrain.text.data:gather",
-                    "Loaders": "drivetrain.data.loaders:Loaders",
-                },
-            )
+        uses: dict[str, Any] = {
+            "gather": "drivetrain.text.data:gather",
+            "Loaders": "drivetrain.data.loaders:Loaders",
+        }
+        answer = shared_loaders(
+            self.fraction,
+            uses,
+            self._setting,
+            self.lifter,
+            loaders="data.loaders(batch_size=BATCH_SIZE, max_len=MOST_TOKENS)",
+            seed=self.seed,
         )
+        text = _OUR_LOADERS.format(options=options, seed=self.seed, answer=answer)
+        self.written.append(Written(text, "data", uses))
         self.lifter.add_import(Import("pathlib", "Path"))
 
     # --- words ------------------------------------------------------------------------------------
@@ -536,7 +562,7 @@ _NEAR = """    near = np.arange(len(order)) // (BATCH_SIZE * NEIGHBOURHOOD)
 _ALL = """    order = torch.from_numpy(order[np.argsort(-lengths[order], kind="stable")])
 """
 
-_MIXED = """    mixed = permutation(len(chunks) - 1, seed=SEED, epoch=epoch, purpose="batches")
+_MIXED = """    mixed = permutation(len(chunks) - 1, seed={seed}, epoch=epoch, purpose="batches")
     chunks = [chunks[place] for place in mixed.tolist()] + chunks[-1:]  # not full: stays last
     # the longest comes first, so that memory that does not suffice is noticed at once
     longest = max(range(len(chunks) - 1), key=lambda k: lengths[chunks[k].numpy()].max())
@@ -552,11 +578,11 @@ def batch(part: Part, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def train_batches(part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Texts of about one length together, so that little is padded; drawn anew each epoch."""
-    lengths = part.tokens.lengths()
-    order = permutation(len(lengths), seed=SEED, epoch=epoch).numpy()
+{kept}    lengths = {lengths}
+    order = permutation(len(lengths), seed={seed}, epoch=epoch).numpy()
 {near}{ends}    chunks = {listed}
 {mixed}    for rows in chunks:
-        yield batch(part, rows)
+        yield batch(part, {rows_of_part})
 
 
 def valid_batches(part: Part) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -591,6 +617,6 @@ def make_model() -> DocumentClassifier:
 _OUR_LOADERS = '''
 def load(path: Path) -> Loaders:
     """The texts, split and as tokens, in batches."""
-    data = gather(path{options}, seed=SEED)
-    return data.loaders(batch_size=BATCH_SIZE, max_len=MOST_TOKENS)
+    data = gather(path{options}, seed={seed})
+    {answer}
 '''

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from drivetrain.data import split as splits
 from drivetrain.data.stream import StreamLoader
 from drivetrain.eject.choices import asks_groups
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
+from drivetrain.eject.seeds import order_seed, split_seed
+from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 from drivetrain.models import language
 from drivetrain.randomness import derive
@@ -201,6 +203,8 @@ class _Writer:
         train, valid = loaders.train, loaders.valid
         assert isinstance(train, StreamLoader) and isinstance(valid, StreamLoader), "made by us"
         uses: dict[str, Any] = {"StreamLoader": StreamLoader}
+        said_of_seed = "of the split, and of the order of texts"
+        seed = order_seed(self.data.seed, self.learner.seed, self._setting, said_of_seed)
         self._setting("VALID", self.data.recipe["valid"], self._reason("split"))
         self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
         self._setting("SEQ_LEN", settings["seq_len"], "tokens that gradients reach back over")
@@ -212,9 +216,10 @@ class _Writer:
             self.written.append(Written(_CUT, "data"))
         else:
             uses["random_split"] = splits.random_split
+            drawn_by = split_seed(self.data.recipe, seed, self._setting)
             lines = [
                 "texts = read(path)",
-                "split = random_split(len(texts), valid=VALID, seed=SEED)",
+                f"split = random_split(len(texts), valid=VALID, seed={drawn_by})",
                 "train = [texts[i] for i in split.train]",
                 "valid = [texts[i] for i in split.valid]",
             ]
@@ -234,7 +239,7 @@ class _Writer:
             if loader.drop_last:
                 options.append("drop_last=True")
             if loader.shuffle:
-                options.append("seed=SEED")
+                options.append(f"seed={seed}")
             made.append(f"StreamLoader({encoded.format(name)}, {', '.join(options)})")
         lines += ["return (", *(f"    {one}," for one in made), "    words,", ")"]
         body = textwrap.indent("\n".join(lines), "    ")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.tree import dotted
 from drivetrain.models import decoder, document, recurrent
 from drivetrain.models.language import RANGE

@@ -17,11 +17,12 @@ from drivetrain.bundle.conformal import strangeness
 from drivetrain.bundle.domain import domain_score
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.data import padded as batches
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.eject.text import docstring
 from drivetrain.text import reading
 from drivetrain.text.bundling import network

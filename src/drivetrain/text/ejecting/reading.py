@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from drivetrain._optional import require
-from drivetrain.eject.inline import Setting
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.eject.tree import dotted
 from drivetrain.errors import EjectError
 from drivetrain.text import reading as library

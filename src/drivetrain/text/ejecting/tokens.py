@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.text import (
     base,
     rules as rule_functions,

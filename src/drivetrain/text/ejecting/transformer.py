@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from drivetrain import store
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 from drivetrain.models import document, pretrained_encoder
 from drivetrain.randomness import derive, preserved, seeded

@@ -1,0 +1,1 @@
+"""Tables larger than memory: what has to be known of all rows, found in one pass over batches of them."""

@@ -1,0 +1,1 @@
+"""What pictures bring to the script of their run: finding, opening, splitting, varying; and the model."""
