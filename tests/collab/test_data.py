@@ -155,6 +155,16 @@ def test_rows_that_cannot_be_used_are_set_aside_by_name(tmp_path: Path) -> None:
     assert details["row 35"] == "The cell is empty: it is no rating."
 
 
+def test_ratings_with_a_decimal_comma_are_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5};i{n % 7};{n % 4},5\r\n" for n in range(35))
+    table = tmp_path / "r.csv"
+    table.write_bytes(f"\ufeffuser;item;rating\r\n{rows}u1;i9;1,234\r\n".encode())
+    data = from_csv(table)
+    assert data.counts()["quarantined"] == 1  # three digits: a thousand, or not
+    assert [one.detail for one in data.quarantined] == ["'1,234' is no rating."]
+    assert data.rating_range() == (0.5, 3.5)
+
+
 @pytest.mark.parametrize(("keep", "rating"), [("last", 4.0), ("first", 1.0), ("mean", 2.5)])
 def test_of_several_ratings_of_a_pair_one_counts(keep: str, rating: float) -> None:
     columns = {

@@ -12,8 +12,9 @@ import pytest
 from drivetrain import store
 from drivetrain.collab.data import CollabData, gather
 from drivetrain.collab.events import fit
-from drivetrain.collab.learner import learner, reopen, resume
+from drivetrain.collab.learner import learner
 from drivetrain.collab.model import load
+from drivetrain.collab.runs import reopen, resume
 from drivetrain.errors import ConfigError, RunError
 from drivetrain.train.callback import Callback
 from drivetrain.train.run import Run

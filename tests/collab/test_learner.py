@@ -15,8 +15,9 @@ import torch
 import drivetrain as dt
 from drivetrain import store
 from drivetrain.collab.data import CollabData, gather
-from drivetrain.collab.learner import learner, reopen, resume
+from drivetrain.collab.learner import learner
 from drivetrain.collab.model import load
+from drivetrain.collab.runs import reopen, resume
 from drivetrain.errors import ConfigError, DataError, RunError, UnknownNameError
 from drivetrain.train.callback import Callback
 from tests.collab.made import Planted, planted, write

@@ -134,7 +134,10 @@ def test_file_instead_of_a_folder_is_refused(tmp_path):
     touch(tmp_path, "a.png")
     with pytest.raises(DataError) as caught:
         find_files(tmp_path / "a.png", PICTURES)
-    assert str(caught.value) == f"{tmp_path / 'a.png'} is not a folder."
+    assert (
+        str(caught.value)
+        == f"{tmp_path / 'a.png'} is not a folder. Give a folder of pictures or a CSV file."
+    )
 
 
 def test_folder_that_may_not_be_listed_is_refused(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 import drivetrain as dt
 from drivetrain import store
 from drivetrain.errors import ConfigError, Interrupted, RunError
-from drivetrain.text.learner import gradual_unfreeze, stages_done, unfreezing_steps
+from drivetrain.text.unfreezing import gradual_unfreeze, stages_done, unfreezing_steps
 from drivetrain.train.callback import Callback
 from tests.text.moods import SMALL, moods, write_csv, write_folder
 
@@ -124,6 +124,26 @@ def test_other_texts_than_those_it_began_with_are_refused(tmp_path: Path) -> Non
         RunError, match=r"are not those that .* began with. Put them back, or train anew."
     ):
         dt.text.reopen(tmp_path / "run")
+
+
+@pytest.mark.parametrize("gone", ["sizes", "drop_mult"])
+def test_a_record_without_a_setting_is_said_as_its_damage(
+    trained: Any, tmp_path: Path, gone: str
+) -> None:
+    store.write_json(
+        tmp_path / "run.json", without(store.read_json(trained.run.folder / "run.json"), gone)
+    )
+    with pytest.raises(RunError) as caught:
+        dt.text.reopen(tmp_path, progress=False)
+    assert str(caught.value) == (
+        f"{tmp_path / 'run.json'} cannot be used: it holds what Drivetrain does not write "
+        f"(KeyError: \"'{gone}'\"). Restore it from a copy."
+    )
+
+
+def without(record: dict[str, Any], setting: str) -> dict[str, Any]:
+    kept = {name: value for name, value in record["settings"].items() if name != setting}
+    return record | {"settings": kept}
 
 
 def test_several_labels_and_numbers_are_learnt() -> None:

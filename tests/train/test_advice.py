@@ -123,7 +123,7 @@ def test_a_run_without_epochs_has_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(
         RunError,
         match=r"run has no losses of training and validation to read from: advice is for models that are "
-        r"trained in epochs\.$",
+        r"trained in epochs\. Of a table, better settings are looked for by: drivetrain tune$",
     ):
         advise(made(tmp_path / "run", []))
 

@@ -77,6 +77,14 @@ def test_a_long_reason_goes_on_below_itself():
     assert " ".join(line[22:] for line in lines[2:]) == LONG
 
 
+def test_a_narrow_terminal_gets_narrower_lines():
+    choices = made()
+    choices.add("augment", "photo", reason=LONG, change="--set augment=false")
+    lines = choices.text(70).splitlines()
+    assert max(map(len, lines)) <= 70
+    assert " ".join(line[22:] for line in lines[2:]) == LONG
+
+
 def test_a_long_value_does_not_push_the_others_away():
     choices = made()
     name = "vit_base_patch16_clip_224.laion2b_ft_in12k_in1k"

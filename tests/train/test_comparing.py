@@ -100,6 +100,18 @@ def test_what_may_be_said_depends_on_data_split_and_intervals(tmp_path: Path) ->
         assert diff_runs(first, run(tmp_path / f"b{number}", **changed)).verdict == verdict
 
 
+def test_a_leaderboard_which_has_no_journal_stands_beside_a_net(tmp_path: Path) -> None:
+    board = run(tmp_path / "board", board={"models": ["forest"]}, results=results(0.8, 0.7, 0.9))
+    record = json.loads((board / "run.json").read_text())
+    del record["journal"]
+    (board / "run.json").write_text(json.dumps(record))
+    found = diff_runs(board, run(tmp_path / "net"))
+    assert [one for one in found.settings if one.name == "stages"] == [
+        Difference("stages", [], ["fit_one_cycle(3, 0.01)"])
+    ]
+    assert found.verdict == "The intervals overlap: the difference may be chance."
+
+
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     first = run(tmp_path / "a")
     with pytest.raises(RunError, match=r"nothing is not a run folder: there is no such folder\.$"):

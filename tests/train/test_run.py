@@ -55,8 +55,12 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, name: str):
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / name).write_text("years of work")
     assert message(RunError, lambda: Run.create(tmp_path / "a b")) == (
-        f"{tmp_path / 'a b'} already holds files. Choose another folder with --out, "
-        f"or continue it with: drivetrain resume '{tmp_path / 'a b'}'"
+        f"{tmp_path / 'a b'} already holds files. Choose another folder with --out"
+        + (
+            f", or continue it with: drivetrain resume '{tmp_path / 'a b'}'"
+            if name == "run.json"
+            else "."
+        )
     )
     assert (tmp_path / "a b" / name).read_text() == "years of work"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivetrain.collab.data import CollabData, from_csv, from_table, gather
     from drivetrain.collab.events import fit
     from drivetrain.collab.factors import Factors
-    from drivetrain.collab.learner import learner, reopen, resume, test
+    from drivetrain.collab.learner import learner
     from drivetrain.collab.looking.look_up import look_up
     from drivetrain.collab.looking.reading import (
         factor_ends,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from drivetrain.collab.newcomers.fold_in import fold_in
     from drivetrain.collab.newcomers.newcomer import newcomer
     from drivetrain.collab.recommend import item_index, recommend, recommend_to
+    from drivetrain.collab.runs import reopen, resume, test
     from drivetrain.collab.steps import steps
     from drivetrain.collab.truth.concentration import cap_ratings, concentration, effect_of_capping
     from drivetrain.collab.truth.districts import compare_districts, simulate_districts
@@ -123,12 +124,7 @@ _HOMES = {
     ),
     "events": ("fit",),
     "factors": ("Factors",),
-    "learner": (
-        "learner",
-        "reopen",
-        "resume",
-        "test",
-    ),
+    "learner": ("learner",),
     "looking.look_up": ("look_up",),
     "looking.reading": (
         "factor_ends",
@@ -155,6 +151,11 @@ _HOMES = {
         "item_index",
         "recommend",
         "recommend_to",
+    ),
+    "runs": (
+        "reopen",
+        "resume",
+        "test",
     ),
     "truth.concentration": (
         "cap_ratings",

@@ -17,13 +17,13 @@ from drivetrain.collab.sealing import opened, seal_of
 from drivetrain.collab.seen import Seen, write_seen
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.ratings import RatingTable
-from drivetrain.train.choice import Choices
+from drivetrain.train.application import DataApplication
 from drivetrain.train.learner import Learner
 from drivetrain.train.run import Run
-from drivetrain.train.sealed import Opened, Seal, sealed_record
+from drivetrain.train.sealed import Opened, Seal
 
 
-class CollabApplication:
+class CollabApplication(DataApplication[CollabData]):
     """What a Learner of ratings knows beyond tensors. Made by `learner`.
 
     Args:
@@ -42,18 +42,11 @@ class CollabApplication:
         settings: dict[str, Any],
         plan: dict[str, Any],
     ) -> None:
-        self.data = data
+        super().__init__(data, settings, plan)
         self.name = name
         self.description = description
-        self.settings = settings
-        self.plan = plan
         self._baselines: dict[str, Any] | None = None
         self._seen: Seen | None = None
-
-    @property
-    def choices(self) -> Choices:
-        """What was decided for the person."""
-        return self.data.choices
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,18 +55,7 @@ class CollabApplication:
 
     def record(self) -> dict[str, Any]:
         """The part of `run.json` from which data, model and Learner can be built again."""
-        return {
-            "task": self.data.task.to_json(),
-            "model": {"name": self.name, **self.description},
-            "data": self.data.recipe,
-            "fingerprint": self.data.fingerprint(),
-            "settings": self.settings,
-            "plan": self.plan,
-            "choices": self.choices.to_json(),
-            "items": self.data.counts(),
-            "notes": self.data.notes,
-            **sealed_record(self.seal()),
-        }
+        return self.recorded({"name": self.name, **self.description}, notes=self.data.notes)
 
     def seal(self) -> Seal | None:
         """What was sealed for a test; see `train.sealed`."""
@@ -86,6 +68,12 @@ class CollabApplication:
     def loaders(self) -> Loaders:
         """The loaders of the ratings, as the settings say."""
         return self.data.loaders(batch_size=self.settings["batch_size"])
+
+    def count(self, learner: Learner) -> None:
+        """Tell the model how often each user and item stands in the ratings that train."""
+        train: Any = learner.loaders.train
+        model: Any = learner.model
+        model.count(train.data.tensors[0])
 
     @property
     def seen(self) -> Seen:
@@ -114,12 +102,6 @@ class CollabApplication:
             "seen_sha256": self.seen.sha256(),
             "num_threads": self.settings["num_threads"],
         }
-
-    def train(self, learner: Learner, epochs: int | None) -> None:
-        """`fit_one_cycle`, as planned."""
-        plan = dict(self.plan)
-        method, chosen = plan.pop("method"), plan.pop("epochs")
-        getattr(learner, method)(chosen if epochs is None else epochs, **plan)
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """The result with its interval, beside the baselines, on the validation ratings."""

@@ -34,6 +34,7 @@ from drivetrain.data.tables.reading import DEFAULT_MISSING, TableSource, open_ta
 from drivetrain.data.task import Task
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.train.choice import Choices
+from drivetrain.train.split_seed import say_split_seed, seed_of
 
 if TYPE_CHECKING:
     from drivetrain.collab.newcomers.facts import Facts
@@ -155,7 +156,8 @@ class CollabData:
     def split_record(self) -> dict[str, Any]:
         """`{method, train, valid, test}` by the names of rows; the rule where there are very many."""
         if len(self.table) > LISTED and self.split != "given":
-            rule = {name: self.recipe[name] for name in ("split", "valid", "test", "seed")}
+            names = ("split", "valid", "test", "seed", "split_seed")
+            rule = {name: self.recipe[name] for name in names if name in self.recipe}
             return {"method": self.split, "rule": rule, "items": self.counts()}
         names = {p: list(RowNames(self.positions[self.rows(p)])) for p in PARTS}
         return {"method": self.split, **names}
@@ -236,6 +238,7 @@ def gather(
     encoding: str | None = None,
     missing: Sequence[str] = DEFAULT_MISSING,
     seed: int = 42,
+    split_seed: int | None = None,
     report: Report | None = None,
 ) -> CollabData:
     """Read ratings and make them ready to learn from; what is not given is chosen, and said.
@@ -258,7 +261,8 @@ def gather(
         duplicates: what counts where a user rated an item several times: `last`, `first`, `mean`, or
             `all` of them.
         delimiter, encoding, missing: see `data.tables.reading.open_table`.
-        seed: of the split.
+        seed: of the split, and of the order of batches.
+        split_seed: of the split alone; by default as `seed`. See `train.split_seed`.
         report: is told how far reading is.
 
     Returns: the ratings with their split.
@@ -304,11 +308,18 @@ def gather(
         )
         assert isinstance(valid, float | int), "looked at above"
         parts = parts_of(
-            method, rows.users, rows.items, rows.times, valid=valid, test=test, seed=seed
+            method,
+            rows.users,
+            rows.items,
+            rows.times,
+            valid=valid,
+            test=test,
+            seed=seed_of(seed, split_seed),
         )
     else:
         method = choices.add("split", "given", reason="as asked, row by row", change="valid=0.2")
         parts = parts_given(rows.positions, given)
+    say_split_seed(split_seed, method, choices)
     table, users, items = _coded(rows, parts)
     notes = [*opened.report.notes, *rows.notes, *_unseen(table, parts)]
     if is_bare:
@@ -337,6 +348,7 @@ def gather(
             "encoding": encoding,
             "missing": list(missing),
             "seed": seed,
+            **({} if split_seed is None else {"split_seed": split_seed}),
         },
         columns=columns,
         table=table,

@@ -32,10 +32,16 @@ from drivetrain.data.loaders import Loaders
 from drivetrain.errors import ConfigError
 from drivetrain.models.factorization import DotProduct
 from drivetrain.train.callback import Callback
-from drivetrain.train.factory import chosen_optimizer
+from drivetrain.train.factory import (
+    chosen,
+    chosen_optimizer,
+    introduced,
+    parts_record,
+    say_seed,
+    steps_an_epoch,
+)
 from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
-from drivetrain.train.parts import optimizer_record
 from drivetrain.train.run import Run
 
 
@@ -45,6 +51,9 @@ class EventsApplication(CollabApplication):
     def loaders(self) -> Loaders:
         """Events, each with an item that did not happen."""
         return parts_of(self.data, self.description["num_factors"], self.settings).loaders
+
+    def count(self, learner: Learner) -> None:
+        """Nothing: rows for unknown are not filled in a model of events."""
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """What lists are worth on the validation events, beside popularity's."""
@@ -118,28 +127,20 @@ def bpr_learner(
     factors = bpr.FACTORS if num_factors is None else num_factors
     num_train = data.counts()["train"]
     usual = bpr.default_batch_size(num_train)
-    size = choices.choose(
-        "batch_size",
-        batch_size,
-        usual=usual,
-        reason=f"{-(-num_train // usual):,} steps an epoch",
-        change="--set batch_size=N",
+    size = chosen(
+        "batch_size", batch_size, choices, usual=usual, reason=steps_an_epoch(num_train, usual)
     )
     plan = {
         "method": "fit_one_cycle",
-        "epochs": choices.choose(
+        "epochs": chosen(
             "epochs",
             epochs,
+            choices,
             usual=bpr.EPOCHS,
             reason="each epoch compares every event with another item",
-            change="--epochs N",
         ),
-        "lr": choices.choose(
-            "lr",
-            lr,
-            usual=bpr.LR,
-            reason="a rate that suits batches of this size",
-            change="--set lr=RATE",
+        "lr": chosen(
+            "lr", lr, choices, usual=bpr.LR, reason="a rate that suits batches of this size"
         ),
     }
     decay = choices.choose(
@@ -154,14 +155,12 @@ def bpr_learner(
         "batch_size": size,
         "weight_decay": decay,
         "num_threads": 1 if num_threads is None else num_threads,
-        "metrics": [],
-        "loss_fn": losses.loss_record(losses.loss(bpr.LOSS)),
-        "optimizer": optimizer_record(make_optimizer),
+        **parts_record((), losses.loss(bpr.LOSS), make_optimizer),
         "seed": seed,
     }
     parts = parts_of(data, factors, settings)
     settings["initial_sha256"] = store.weights_sha256(parts.model.state_dict())
-    choices.add("seed", seed, reason="the same seed gives the same bits", change="--seed N")
+    say_seed(seed, choices)
     application = EventsApplication(data, "bpr", description_of(data, factors), settings, plan)
     found = CollabLearner(
         parts.model,
@@ -177,11 +176,7 @@ def bpr_learner(
         progress=progress,
         application=application,
     )
-    if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
-    if out is not None:
-        found.start_run(Run.create(out))
-    return found
+    return introduced(found, data, warned, announce=announce, out=out)
 
 
 FITTED = ("als",)

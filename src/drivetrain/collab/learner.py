@@ -8,36 +8,35 @@ learner.application.model(learner).recommend("7")
 
 from __future__ import annotations
 
-import math
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from drivetrain import losses, store
+from drivetrain import store
 from drivetrain._registry import did_you_mean
 from drivetrain.collab.application import CollabApplication, CollabLearner
 from drivetrain.collab.checking import warned
-from drivetrain.collab.data import CollabData, Report, gather, gather_again
-from drivetrain.collab.events import FITTED, bpr_learner
-from drivetrain.collab.model import load
-from drivetrain.collab.sealing import opened
-from drivetrain.errors import ConfigError, RunError
-from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
-from drivetrain.models.factorization import create_factorization, factorization_shapes
+from drivetrain.collab.data import CollabData, gather
+from drivetrain.collab.events import bpr_learner
+from drivetrain.errors import ConfigError
+from drivetrain.metrics import metric as metric_by_name
+from drivetrain.models.factorization import create_factorization
 from drivetrain.models.tabular import embedding_dim
-from drivetrain.train import sealed
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.unknown_rows import UnknownRows
 from drivetrain.train.choice import Choices
-from drivetrain.train.factory import chosen_loss, chosen_optimizer
-from drivetrain.train.keeping import callbacks_from
+from drivetrain.train.factory import (
+    chosen,
+    chosen_loss,
+    chosen_optimizer,
+    introduced,
+    parts_record,
+    say_seed,
+    steps_an_epoch,
+    usual_first,
+)
 from drivetrain.train.optimizing import OptimizerFactory
-from drivetrain.train.parts import optimizer_record
-from drivetrain.train.run import Run, check_form, said_as_damage
-from drivetrain.train.sealed import TestResult
 
 MODELS = ("dot_bias", "dot", "net")
 """Names of models that predict ratings."""
@@ -180,29 +179,30 @@ def learner(
     make_optimizer = chosen_optimizer(optimizer, choices, factory="collab.learner")
     asked = [metric_by_name(m) for m in metrics]
     num_train = data.counts()["train"]
-    size = choices.choose(
+    usual_size = _batch_size(num_train)
+    size = chosen(
         "batch_size",
         batch_size,
-        usual=_batch_size(num_train),
-        reason=f"{-(-num_train // _batch_size(num_train)):,} steps an epoch",
-        change="--set batch_size=N",
+        choices,
+        usual=usual_size,
+        reason=steps_an_epoch(num_train, usual_size),
     )
     usual_lr = 5e-3 if size < 256 else 7e-3 if size < 1024 else 1e-2
     plan = {
         "method": "fit_one_cycle",
-        "epochs": choices.choose(
+        "epochs": chosen(
             "epochs",
             epochs,
+            choices,
             usual=5,
             reason="soon after that vectors learn ratings by heart; the history shows it",
-            change="--epochs N",
         ),
-        "lr": choices.choose(
+        "lr": chosen(
             "lr",
             lr,
+            choices,
             usual=usual_lr,
             reason="a rate that suits batches of this size; `lr_find` looks for a better one",
-            change="--set lr=RATE",
         ),
     }
     usual_decay = _weight_decay(num_train, size, plan["lr"], has_range=ranges is not None)
@@ -216,30 +216,27 @@ def learner(
     settings: dict[str, Any] = {
         "batch_size": size,
         "weight_decay": decay,
-        "num_threads": choices.choose(
+        "num_threads": chosen(
             "num_threads",
             num_threads,
+            choices,
             usual=1,
             reason="small steps finish sooner than threads can share them",
-            change="--set num_threads=N",
         ),
-        "metrics": [metric_record(metric) for metric in asked],
-        "loss_fn": losses.loss_record(loss),
-        "optimizer": optimizer_record(make_optimizer),
+        **parts_record(asked, loss, make_optimizer),
         "initial_sha256": store.weights_sha256(net.state_dict()),
     }
-    choices.add("seed", seed, reason="the same seed gives the same bits", change="--seed N")
+    say_seed(seed, choices)
     application = CollabApplication(data, name, description, settings, plan)
     loaders = application.loaders()
     train: Any = loaders.train
     net.count(train.data.tensors[0])
-    have = {metric.name for metric in asked}
     found = CollabLearner(
         net,
         loaders,
         loss,
         make_optimizer,
-        metrics=[*(metric_by_name(m) for m in ("rmse",) if m not in have), *asked],
+        metrics=usual_first(("rmse",), asked),
         callbacks=_with_unknown(callbacks),
         lr=plan["lr"],
         weight_decay=decay,
@@ -249,179 +246,7 @@ def learner(
         progress=progress,
         application=application,
     )
-    if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
-    if out is not None:
-        found.start_run(Run.create(out))
-    return found
-
-
-_NUMBER = (int, float)
-
-RECORD: Mapping[str, Any] = {
-    "seed": int,
-    "fingerprint": str,
-    "callbacks": list,
-    "choices": list,
-    "journal": list,
-    "model": {"name": str, "kind": str},
-    "data": {"split": (str, type(None)), "seed": int},
-    "plan": {"method": str, "lr": _NUMBER, "epochs": int},
-    "settings": {
-        "batch_size": int,
-        "weight_decay": _NUMBER,
-        "num_threads": int,
-        "metrics": list,
-        "loss_fn": dict,
-        "optimizer": dict,
-        "initial_sha256": str,
-    },
-}
-"""What `run.json` has to say for a run of ratings to be opened again; see `train.run.check_form`."""
-
-
-def test(folder: store.StrPath, *, report: Report | None = None) -> TestResult:
-    """Open the sealed ratings of a run, and count the look; see `train.sealed`.
-
-    Args:
-        folder: of a finished run.
-        report: is told how far reading is.
-
-    Returns: metrics on the sealed items, the interval at this look, and how many looks there were.
-    Raises: RunError: no run, or nothing was sealed. DataError: the ratings are gone or have changed.
-        StorageError: the look cannot be written down; then nothing is said either.
-    """
-    run = Run.open(folder)
-    seal, record, model = sealed.seal_of(run), run.read(), load(folder)
-    with said_as_damage(run.folder / "run.json"):
-        data = gather_again(record["data"], report=report)
-    weights = store.weights_sha256(model.net.state_dict())
-    return sealed.look(seal, lambda: opened(model, data), run=run.folder, weights=weights)
-
-
-def resume(
-    folder: store.StrPath,
-    *,
-    callbacks: Sequence[Callback | str | Mapping[str, Any]] | None = None,
-    progress: bool = True,
-    report: Report | None = None,
-) -> CollabLearner:
-    """Go on with a run of ratings that was cut, to the same weights as if it had not been.
-
-    Arguments and errors as `vision.resume`.
-
-    Args:
-        folder: of the run.
-        callbacks: to be used in place of those that the run names; needed where one was of your own.
-        progress: show a bar on stderr.
-        report: is told how far reading is.
-
-    Returns: the Learner, trained to the end.
-    """
-    found = reopen(folder, callbacks=callbacks, progress=progress, report=report)
-    if found.journal:
-        found.resume()
-    else:  # cut before its first stage was planned
-        found.train()
-    return found
-
-
-def reopen(
-    folder: store.StrPath,
-    *,
-    callbacks: Sequence[Callback | str | Mapping[str, Any]] | None = None,
-    progress: bool = True,
-    report: Report | None = None,
-) -> CollabLearner:
-    """The Learner of a run as its last checkpoint left it, or as it was before training.
-
-    Args:
-        folder: of the run.
-        callbacks: to be used in place of those that the run names; needed where one was of your own.
-        progress: show a bar on stderr.
-        report: is told how far reading is.
-
-    Raises: RunError: no run of ratings there, or its ratings are not those it began with.
-    """
-    run = Run.open(folder)
-    record, path = run.read(), run.folder / "run.json"
-    check_form(record, {"task": dict}, path)
-    if record["task"].get("application") != "collab" or "plan" not in record:
-        raise RunError(f"{folder} is not a run of ratings.")
-    check_form(record, {"plan": {"method": str}}, path)
-    if record["plan"]["method"] in FITTED:
-        raise RunError(f"{folder} was fitted without steps: there is nothing to go on with.")
-    check_form(record, RECORD, path)
-    settings, plan, model = record["settings"], record["plan"], dict(record["model"])
-    if plan["method"] != "fit_one_cycle":
-        raise RunError(f"{path} cannot be used: its 'plan.method' is not one of ours.")
-    with said_as_damage(path):
-        data = gather_again(record["data"], report=report)
-    if data.fingerprint() != record["fingerprint"]:
-        raise RunError(
-            f"The ratings of {data.source} are not those that {folder} began with. Put them back, or "
-            "train anew."
-        )
-    with said_as_damage(path):
-        name = model.pop("name")
-        _check_size(run, model, data)
-        found = learner(
-            data,
-            model=name,
-            **_told(name, model, settings),
-            metrics=settings["metrics"],
-            optimizer=settings["optimizer"],
-            batch_size=settings["batch_size"],
-            lr=plan["lr"],
-            epochs=plan["epochs"],
-            weight_decay=settings["weight_decay"],
-            seed=record["seed"],
-            num_threads=settings["num_threads"],
-            callbacks=callbacks_from(record["callbacks"]) if callbacks is None else callbacks,
-            progress=progress,
-            announce=False,
-        )
-    application: Any = found.application
-    if application.settings["initial_sha256"] != settings["initial_sha256"] and not run.checkpoints:
-        raise RunError(
-            f"{folder} was cut before its first checkpoint, and the model it began with cannot be made "
-            f"again here. Train anew: drivetrain train {shlex.quote(str(data.source))}"
-        )
-    application.plan, application.settings = plan, settings
-    with said_as_damage(path):
-        data.choices = Choices.from_json(record["choices"])
-        found.open_run(run)
-    return found
-
-
-def _told(name: str, model: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `learner` was told of the model that a run describes."""
-    if name == EVENTS:
-        return {"num_factors": model["num_factors"]}
-    y_range = model["y_range"] if model["y_range"] is not None else False
-    told = {"y_range": y_range, "loss_fn": settings["loss_fn"]}
-    if name != "net":
-        return {**told, "num_factors": model["num_factors"]}
-    dims = model["user_dim"], model["item_dim"]
-    return {
-        **told,
-        "num_factors": dims[0] if dims[0] == dims[1] else None,
-        "layers": model["layers"],
-        "batch_norm": model["batch_norm"],
-        "dropout": model["dropout"],
-    }
-
-
-def _check_size(run: Run, model: Mapping[str, Any], data: CollabData) -> None:
-    """Whether the model could be that of the run's weights, before memory is taken for it."""
-    shapes = factorization_shapes(model)
-    needed = sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
-    other = (model["num_users"], model["num_items"]) != (len(data.users), len(data.items))
-    if other or 0 < run.weights_bytes() < needed:
-        raise RunError(
-            f"{run.folder} holds the weights of another model than its run.json describes. "
-            "Restore it from a copy."
-        )
+    return introduced(found, data, warned, announce=announce, out=out)
 
 
 def _with_unknown(

@@ -11,9 +11,9 @@ import torch
 
 from drivetrain import store
 from drivetrain.collab.data import CollabData, Report, RowNames, gather_again
-from drivetrain.collab.learner import reopen
 from drivetrain.collab.mapping import mapped
 from drivetrain.collab.model import load
+from drivetrain.collab.runs import reopen
 from drivetrain.data.ratings import RatingTable
 from drivetrain.errors import DrivetrainError, RunError
 from drivetrain.interpret.map_items import MapItems

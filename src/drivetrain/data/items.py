@@ -51,7 +51,7 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     if not folder.exists():
         raise DataError(f"{folder} does not exist. Give a folder of pictures or a CSV file.")
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder.")
+        raise DataError(f"{folder} is not a folder. Give a folder of pictures or a CSV file.")
     wanted = {suffix.lower() for suffix in suffixes}
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()

@@ -166,6 +166,14 @@ class LengthLoader(BatchLoader):
         """What the batches of an epoch hold."""
         return padding_of(_lengths(self), self._chunks(epoch))
 
+    def work(self, epoch: int) -> list[float]:
+        """How much each batch of an epoch is to compute: its tokens, padded ones too."""
+        lengths = _lengths(self)
+        return [
+            float(lengths[chunk.numpy()].max(initial=1) * len(chunk))
+            for chunk in self._chunks(epoch)
+        ]
+
     def padding_at_random(self, epoch: int) -> Padding:
         """What they would hold were they drawn without regard to length."""
         return padding_of(_lengths(self), super()._chunks(epoch))

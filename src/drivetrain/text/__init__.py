@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from drivetrain.text.duplicates import find_duplicates
     from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
     from drivetrain.text.general import general_model
-    from drivetrain.text.language import language_learner, load_writer
-    from drivetrain.text.learner import export, gradual_unfreeze, learner, reopen, resume, test
+    from drivetrain.text.language import language_learner
+    from drivetrain.text.learner import learner
     from drivetrain.text.lengths import length_statistics, vocabulary_coverage
     from drivetrain.text.looking import (
         confidently_wrong,
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from drivetrain.text.model import TextModel
     from drivetrain.text.packaged import packaged_encoders
     from drivetrain.text.rules import rules_table
+    from drivetrain.text.runs import export, reopen, resume, test
     from drivetrain.text.sentences import SentenceEncoder, fit_sentences
     from drivetrain.text.show import explain_page, explain_texts
     from drivetrain.text.similarity import similarity
     from drivetrain.text.sizes import vocab_size_table
     from drivetrain.text.steps import steps
     from drivetrain.text.tokenizer import train_tokenizer
+    from drivetrain.text.unfreezing import gradual_unfreeze
+    from drivetrain.text.writer import load_writer
 
 __all__ = [
     "SentenceEncoder",
@@ -96,19 +99,22 @@ _HOMES = {
     "duplicates": ("find_duplicates",),
     "encoder": ("load_encoder", "open_encoder", "save_encoder"),
     "general": ("general_model",),
-    "language": ("language_learner", "load_writer"),
-    "learner": ("export", "gradual_unfreeze", "learner", "reopen", "resume", "test"),
+    "language": ("language_learner",),
+    "learner": ("learner",),
     "lengths": ("length_statistics", "vocabulary_coverage"),
     "looking": ("confidently_wrong", "confused_pairs", "most_lost", "nearest_decision"),
     "model": ("TextModel",),
     "packaged": ("packaged_encoders",),
     "rules": ("rules_table",),
+    "runs": ("export", "reopen", "resume", "test"),
     "sentences": ("SentenceEncoder", "fit_sentences"),
     "show": ("explain_page", "explain_texts"),
     "similarity": ("similarity",),
     "sizes": ("vocab_size_table",),
     "tokenizer": ("train_tokenizer",),
     "steps": ("steps",),
+    "unfreezing": ("gradual_unfreeze",),
+    "writer": ("load_writer",),
 }
 """Module -> the public names that it holds."""
 

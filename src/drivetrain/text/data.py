@@ -20,17 +20,9 @@ import torch
 
 from drivetrain import store
 from drivetrain.clean.patch import Patch, Setting
-from drivetrain.data.items import Quarantined
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.padded import LengthLoader, PaddedData
-from drivetrain.data.split import (
-    Split,
-    group_split,
-    random_split,
-    split_by_part,
-    stratified_split,
-    time_split,
-)
+from drivetrain.data.split import Split
 from drivetrain.data.task import Task
 from drivetrain.data.tokens import TokenArray
 from drivetrain.errors import ConfigError, DataError
@@ -39,26 +31,21 @@ from drivetrain.text.cleaning import patched
 from drivetrain.text.goal import Goal, find_goal
 from drivetrain.text.reading import (
     PAIR,
-    PARTS,
-    SUFFIXES,
-    Columns,
-    Repairs,
     Texts,
     check_source,
     pair_template,
-    read_file,
-    read_folder,
-    read_table,
     usual_template,
 )
-from drivetrain.text.sealing import check_test, seal_of, split_without, with_elsewhere
+from drivetrain.text.sealing import seal_of
+from drivetrain.text.sources import read_source
+from drivetrain.text.splitting import note_duplicates, split_of, split_sealed, without_new_classes
 from drivetrain.text.tokenizer import train_tokenizer
 from drivetrain.train.choice import Choices
 from drivetrain.train.sealed import Seal
+from drivetrain.train.split_seed import say_split_seed
 
 Report = Callable[..., None]
 """Told what is done, how many, and of how many."""
-SPLITS = ("stratified", "random", "group", "time")
 
 
 class TextData:
@@ -257,6 +244,7 @@ def gather(
     patch: Setting | Sequence[Setting] | None = None,
     tokens: str | Mapping[str, Any] = "word",
     seed: int = 42,
+    split_seed: int | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     labelled: bool = True,
@@ -284,7 +272,8 @@ def gather(
         patch: changes of labels that `drivetrain clean` wrote, of one or several people, made
             before validation is drawn; the source stays as it is, and so do texts of a test part.
         tokens: kind of tokenizer, or options of `train_tokenizer`: `{"kind": "bpe", "vocab_size": 8000}`.
-        seed: of the split.
+        seed: of the split, and of the order of batches.
+        split_seed: of the split alone; by default as `seed`. See `train.split_seed`.
         delimiter, encoding: of a CSV.
         labelled: False for texts of a language model.
         report: is told how far it is.
@@ -310,35 +299,14 @@ def gather(
     }
     if test is not None:
         options["test"] = os.path.abspath(test) if isinstance(test, str | os.PathLike) else test
+    if split_seed is not None:
+        options["split_seed"] = split_seed
     path = check_source(source)
     choices = Choices()
-    columns: Columns | None = None
     if report is not None:
         report("texts read", 0)
-    if path is not None and Path(path).is_dir():
-        kind = "folder"
-        _refuse_columns(names, asked_columns, compose, group, time, split_column)
-        found = read_folder(Path(path), labelled=labelled)
-    elif path is not None and not _is_table(path):
-        if labelled:
-            raise DataError(f"{path} is one text. Give a folder of texts, or a table with labels.")
-        kind, found = "file", _one_file(Path(path))
-    elif isinstance(source, list | tuple) and all(isinstance(one, str) for one in source):
-        kind = "texts"
-        _refuse_columns(names, asked_columns, compose, group, time, split_column)
-        found = _of_strings(source, labels, labelled)
-    else:
-        kind = "table"
-        found, columns = read_table(
-            source,
-            text_columns=asked_columns,
-            target=names,
-            compose=compose,
-            keep=[name for name in (group, time, split_column) if name is not None],
-            labelled=labelled,
-            delimiter=delimiter,
-            encoding=encoding,
-        )
+    kind, found, columns = read_source(source, path, labels, names, asked_columns, options)
+    if columns is not None:
         choices.add(
             "text_columns",
             list(columns.texts),
@@ -351,11 +319,12 @@ def gather(
     if changes is not None and test is None:
         found, _ = _patched(found, None, changes, options, choices)
     if test is None:
-        parted = _split(found, options, choices)
+        parted = split_of(found, options, choices)
     else:
-        parted = _split_sealed(found, columns, options, choices)
+        parted = split_sealed(found, columns, options, choices)
         if changes is not None:  # which texts are sealed is no matter of a patch
             found, parted = _patched(found, parted, changes, options, choices)
+    say_split_seed(split_seed, parted.method, choices)
     goal = None
     if labelled:
         name = ", ".join(columns.target) if columns is not None else "class"
@@ -366,8 +335,8 @@ def gather(
             "target", f"{goal.name}: {what}", reason=goal.reason, change="--set target_kind=KIND"
         )
         if goal.kind == "class":
-            found, parted = _without_new_classes(found, parted, goal)
-    _note_duplicates(found, parted)
+            found, parted = without_new_classes(found, parted, goal)
+    note_duplicates(found, parted)
     told = {"kind": tokens} if isinstance(tokens, str) else dict(tokens)
     recipe = {
         "from": kind,
@@ -469,239 +438,5 @@ def _patched(
     return found, Split(train, valid, test, split.method)
 
 
-def _is_table(path: str) -> bool:
-    return not path.lower().endswith(SUFFIXES)
-
-
 def _plain(label: Any) -> str:
     return store.to_json(label if not isinstance(label, set | frozenset) else sorted(label))
-
-
-def _of_strings(texts: Sequence[str], labels: Sequence[Any] | None, labelled: bool) -> Texts:
-    if labelled and labels is None:
-        raise ConfigError("A list of texts needs its labels: `labels=[…]`, one for each.")
-    if labels is not None and len(labels) != len(texts):
-        raise ConfigError(f"There are {len(labels)} labels for {len(texts)} texts.")
-    found, repairs = Texts(), Repairs()
-    for place, text in enumerate(texts):
-        label = None if labels is None else labels[place]
-        if labelled and label is None:
-            found.quarantined.append(
-                Quarantined(f"text {place + 1}", "no-label", "It has no label.")
-            )
-            continue
-        found.add(f"text {place + 1}", text, label, repairs)
-    if not found.texts:
-        raise DataError("There is no text: all are empty or without a label.")
-    found.notes += repairs.notes()
-    return found
-
-
-def _one_file(path: Path) -> Texts:
-    repairs = Repairs()
-    text = read_file(path, path.name, repairs)
-    if isinstance(text, Quarantined):
-        raise DataError(f"{path}: {text.detail}")
-    found = Texts()
-    if not found.add(path.name, text, None, repairs):
-        raise DataError(f"{path} is empty.")
-    found.notes += repairs.notes()
-    return found
-
-
-def _refuse_columns(
-    target: Sequence[str] | None,
-    texts: Sequence[str],
-    compose: str | None,
-    group: str | None,
-    time: str | None,
-    split_column: str | None,
-) -> None:
-    given = {
-        "target": target,
-        "text_columns": texts,
-        "compose": compose,
-        "group": group,
-        "time": time,
-        "split_column": split_column,
-    }
-    for name, value in given.items():
-        if value:
-            raise ConfigError(f"`{name}` names a column of a table, and this source has none.")
-
-
-def _split(found: Texts, options: Mapping[str, Any], choices: Choices) -> Split:
-    """The split that the source has, or that was asked for; recorded as a choice."""
-    change = "--set split=stratified|random|group|time"
-    valid, seed, how = options["valid"], options["seed"], options["split"]
-    if how is not None and how not in SPLITS:
-        raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {how!r}.")
-    parts = found.parts
-    if options["split_column"] is not None:
-        parts = [_part_of(value) for value in found.columns[options["split_column"]]]
-    if parts is not None:
-        return _of_parts(found, parts, valid, seed, choices, change)
-    group, time = options["group"], options["time"]
-    if how is None:
-        how = "group" if group else "time" if time else None
-    for name, column in (("group", group), ("time", time)):
-        if how == name and column is None:
-            raise ConfigError(f"`split='{name}'` needs `{name}='COLUMN'`.")
-    if how == "group":
-        reason = f"texts of one '{group}' stay together"
-        choices.add("split", "group", reason=reason, change=change)
-        values = [str(value) for value in found.columns[group]]
-        return group_split(values, valid=valid, seed=seed)
-    if how == "time":
-        reason = f"the last {valid:.0%} by '{time}' validate"
-        choices.add("split", "time", reason=reason, change=change)
-        return time_split(_times(found.columns[time], time), valid=valid)
-    if not options["labelled"] and len(found.texts) < 10:
-        return _cut(found, valid, choices)
-    is_class = options["labelled"] and all(isinstance(label, str | int) for label in found.labels)
-    few = len(set(map(str, found.labels))) if is_class else 0
-    is_class = is_class and not options["separator"] and 2 * few <= len(found.labels)
-    if how == "stratified" or (how is None and is_class):
-        reason = "as asked" if how else "the same share of every class validates"
-        choices.add("split", "stratified", reason=reason, change=change)
-        return stratified_split([str(label) for label in found.labels], valid=valid, seed=seed)
-    reason = "as asked" if how else "texts have no classes that could be shared out"
-    choices.add("split", "random", reason=reason, change=change)
-    return random_split(len(found.texts), valid=valid, seed=seed)
-
-
-def _split_sealed(
-    found: Texts, columns: Columns | None, options: Mapping[str, Any], choices: Choices
-) -> Split:
-    """The split where texts are sealed for a test: they are drawn first, or come from elsewhere."""
-    test = options["test"]
-    has_parts = found.parts is not None or options["split_column"] is not None
-    check_test(test, has_parts=has_parts, labelled=options["labelled"])
-    if isinstance(test, str):
-        parted = _split(found, options, choices)
-        if parted.test:
-            raise ConfigError(
-                "The source has a test part of its own, and `test` names another. Leave one of them out."
-            )
-        words = {name: options[name] for name in ("compose", "delimiter", "encoding")}
-        parted = with_elsewhere(found, parted, test, columns, **words)
-    else:
-        drawn = _split(found, {**options, "valid": test}, Choices())
-        parted = split_without(found, drawn.valid, lambda rest: _split(rest, options, choices))
-    reason = "no part of training or of validation; drivetrain test opens them"
-    choices.add("test", len(parted.test), reason=reason, change="--test SHARE or --test FILE")
-    return parted
-
-
-def _of_parts(
-    found: Texts,
-    parts: Sequence[str | None],
-    valid: float,
-    seed: int,
-    choices: Choices,
-    change: str,
-) -> Split:
-    """As folders or a column say; without a valid part, a share of the training texts validates."""
-    outside = [k for k, part in enumerate(parts) if part is None]
-    found.notes += (
-        [f"{len(outside):,} texts are in no part, such as {found.ids[outside[0]]}: they train."]
-        if outside
-        else []
-    )
-    named = [part or "train" for part in parts]
-    given = split_by_part(named)
-    if not given.train:
-        raise DataError("No text is in the part `train`.")
-    if given.valid:
-        choices.add("split", "folders", reason="the source says which is which", change=change)
-        return given
-    labels = [str(found.labels[row]) for row in given.train]
-    if found.labels[0] is None or 2 * len(set(labels)) > len(labels):
-        inner = random_split(len(labels), valid=valid, seed=seed)
-    else:
-        inner = stratified_split(labels, valid=valid, seed=seed)
-    train = tuple(given.train[k] for k in inner.train)
-    validating = tuple(given.train[k] for k in inner.valid)
-    reason = f"the test part is sealed; {valid:.0%} of the training part validates"
-    choices.add("split", inner.method, reason=reason, change=change)
-    return Split(train, validating, given.test, inner.method)
-
-
-def _cut(found: Texts, valid: float, choices: Choices) -> Split:
-    """The last share of each of a few long texts validates: they are cut at the end of a line or word."""
-    texts, ids, parts = [], [], []
-    for name, text in zip(found.ids, found.texts, strict=True):
-        place = int(len(text) * (1 - valid))
-        for mark in ("\n", " "):
-            near = text.rfind(mark, 0, place)
-            if near > 0:
-                place = near + 1
-                break
-        texts += [text[:place], text[place:]]
-        ids += [f"{name} (first)", f"{name} (last)"]
-        parts += ["train", "valid"]
-    found.texts, found.ids, found.labels = texts, ids, [None] * len(texts)
-    reason = f"few texts: the last {valid:.0%} of each validates"
-    choices.add("split", "time", reason=reason, change="--set valid=SHARE")
-    return Split(tuple(range(0, len(texts), 2)), tuple(range(1, len(texts), 2)), method="time")
-
-
-def _part_of(value: Any) -> str | None:
-    part = PARTS.get(str(value).strip().lower())
-    if part is None and value is not None:
-        raise DataError(
-            f"`split_column` holds {str(value)[:40]!r}; known are train, valid and test."
-        )
-    return part
-
-
-def _times(values: Sequence[Any], name: str) -> np.ndarray:
-    try:
-        if all(isinstance(value, int | float) for value in values):
-            return np.array(values, dtype=np.float64)
-        return np.array([np.datetime64(str(value), "us") for value in values])
-    except ValueError:
-        raise ConfigError(f"`time`: the column '{name}' holds what is no date or number.") from None
-
-
-def _without_new_classes(found: Texts, split: Split, goal: Goal) -> tuple[Texts, Split]:
-    """Leave out validation and test texts of a class that training does not have."""
-    codes = goal.encode(found.labels)
-    if (codes >= 0).all():
-        return found, split
-    keep = codes >= 0
-    place = np.cumsum(keep) - 1
-    found.quarantined += [
-        Quarantined(found.ids[row], "class-not-in-training", "No training text has its class.")
-        for row in np.flatnonzero(~keep).tolist()
-    ]
-    rows = np.flatnonzero(keep).tolist()
-    found.texts = [found.texts[row] for row in rows]
-    found.ids = [found.ids[row] for row in rows]
-    found.labels = [found.labels[row] for row in rows]
-    parts = {
-        part: tuple(int(place[row]) for row in getattr(split, part) if keep[row])
-        for part in ("train", "valid", "test")
-    }
-    if not parts["valid"]:
-        raise DataError("No validation text has a class that training has. Split otherwise.")
-    return found, Split(**parts, method=split.method)
-
-
-def _note_duplicates(found: Texts, split: Split) -> None:
-    """Say how many validation or test texts stand in training as well, word for word."""
-    hashes = [hash(text) for text in found.texts]
-    train = {hashes[row]: row for row in split.train}
-    for part in ("valid", "test"):
-        twins = [
-            row
-            for row in getattr(split, part)
-            if hashes[row] in train and found.texts[train[hashes[row]]] == found.texts[row]
-        ]
-        if twins:
-            first = twins[0]
-            found.notes.append(
-                f"{len(twins):,} of the {len(getattr(split, part)):,} texts of `{part}` stand word for "
-                f"word in training, such as {found.ids[first]} "
-                f"({found.ids[train[hashes[first]]]}): results on them flatter."
-            )

@@ -9,7 +9,6 @@ learner.save_encoder("encoder")                 # for `learner(..., encoder="enc
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,39 +19,39 @@ import torch
 from drivetrain import losses, store
 from drivetrain.data.loaders import Loaders
 from drivetrain.data.stream import StreamLoader
-from drivetrain.errors import ConfigError, DataError, RunError
-from drivetrain.metrics import metric as metric_by_name, record_of as metric_record
-from drivetrain.models.generate import generate
-from drivetrain.models.language import (
-    PRESETS,
-    LanguageModel,
-    create_language_model,
-    language_description,
-    language_model_shapes,
-)
-from drivetrain.text.base import Tokenizer
+from drivetrain.errors import ConfigError, DataError
+from drivetrain.metrics import metric as metric_by_name
+from drivetrain.models.language import PRESETS, create_language_model, language_description
+from drivetrain.text.application import TextLearner, write_data
 from drivetrain.text.checking import warned
 from drivetrain.text.data import TextData
 from drivetrain.text.encoder import load_encoder, open_encoder, save_encoder
 from drivetrain.text.general import RECORD as GENERAL_RECORD, open_general
-from drivetrain.text.learner import TextLearner, as_data, check_no_pairs, write_data
-from drivetrain.text.tokenizer import tokenizer_from_json
+from drivetrain.text.learner import as_data, check_no_pairs
+from drivetrain.text.writer import Writer
+from drivetrain.train.application import DataApplication
 from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.carry_state import CarryState
 from drivetrain.train.callbacks.rnn_regularization import RNNRegularization
-from drivetrain.train.choice import Choices
-from drivetrain.train.factory import chosen_optimizer
+from drivetrain.train.factory import (
+    chosen,
+    chosen_optimizer,
+    introduced,
+    parts_record,
+    say_seed,
+    usual_first,
+)
 from drivetrain.train.learner import Learner
 from drivetrain.train.optimizing import OptimizerFactory
-from drivetrain.train.parts import as_callbacks, optimizer_record
-from drivetrain.train.run import Run, check_form, read_model, said_as_damage
+from drivetrain.train.parts import as_callbacks
+from drivetrain.train.run import Run
 
 MODEL = "lstm"
 SEQ_LEN = 72
 METRICS = ("perplexity", "accuracy")
 
 
-class LanguageApplication:
+class LanguageApplication(DataApplication[TextData]):
     """What a Learner of a language knows beyond tensors. Made by `language_learner`.
 
     Args:
@@ -69,15 +68,8 @@ class LanguageApplication:
         settings: dict[str, Any],
         plan: dict[str, Any],
     ) -> None:
-        self.data = data
+        super().__init__(data, settings, plan)
         self.description = description
-        self.settings = settings
-        self.plan = plan
-
-    @property
-    def choices(self) -> Choices:
-        """What was decided for the person."""
-        return self.data.choices
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,17 +78,8 @@ class LanguageApplication:
 
     def record(self) -> dict[str, Any]:
         """The part of `run.json` from which data, model and Learner can be built again."""
-        return {
-            "task": self.data.task.to_json(),
-            "model": {"name": self.settings["model"], "network": "language", **self.description},
-            "data": self.data.recipe,
-            "fingerprint": self.data.fingerprint(),
-            "settings": self.settings,
-            "plan": self.plan,
-            "choices": self.choices.to_json(),
-            "items": self.data.counts(),
-            "notes": self.data.notes,
-        }
+        model = {"name": self.settings["model"], "network": "language", **self.description}
+        return self.recorded(model, notes=self.data.notes)
 
     def begin_run(self, run: Run) -> None:
         """Write `split.json` and `quarantine.jsonl`."""
@@ -111,11 +94,6 @@ class LanguageApplication:
             "tokenizer": self.data.tokenizer.to_json(),
             "num_threads": self.settings["num_threads"],
         }
-
-    def train(self, learner: Learner, epochs: int | None) -> None:
-        """`fit_one_cycle`, as planned."""
-        count = self.plan["epochs"] if epochs is None else epochs
-        learner.fit_one_cycle(count, self.plan["lr"])
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """Perplexity beside that of the words' frequencies, on the validation texts."""
@@ -196,64 +174,6 @@ class LanguageLearner(TextLearner):
         """The prompt and what the model writes after it; see `Writer.generate`."""
         application: Any = self.application
         return application.writer(self).generate(prompt, num_tokens=num_tokens, **options)
-
-
-class Writer:
-    """A language model that writes on where a text ends.
-
-    Args:
-        model: of the words of `tokenizer`.
-        tokenizer: what it was trained with.
-        num_threads: torch threads.
-    """
-
-    def __init__(
-        self, model: LanguageModel, tokenizer: Tokenizer, *, num_threads: int | None = None
-    ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.num_threads = num_threads
-
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        num_tokens: int = 40,
-        temperature: float = 0.75,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int = 42,
-    ) -> str:
-        """The prompt and what comes after it, without unknown words.
-
-        Args:
-            prompt: the text so far; without one it begins a text.
-            num_tokens: how many tokens to write.
-            temperature, top_k, top_p, seed: as of `models.generate.generate`.
-
-        Raises: ConfigError: an argument is out of range.
-        """
-        from drivetrain.models.device import threads
-
-        one = self.tokenizer
-        ids = one.encode([prompt]).document(0).tolist()
-        if ids and one.eos_id is not None and ids[-1] == one.eos_id:
-            ids = ids[:-1]
-        if not ids:
-            ids = [one.pad_id if one.bos_id is None else one.bos_id]
-        banned = [i for i in (one.unk_id, one.pad_id) if i is not None]
-        with threads(self.num_threads):
-            written = generate(
-                self.model,
-                ids,
-                num_tokens,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                seed=seed,
-                banned=banned,
-            )
-        return one.decode([*ids, *written])
 
 
 def language_learner(
@@ -341,12 +261,12 @@ def language_learner(
         "model": name,
         "sizes": dict(sizes or {}),
         "drop_mult": drop_mult,
-        "batch_size": choices.choose(
+        "batch_size": chosen(
             "batch_size",
             batch_size,
+            choices,
             usual=usual_batch,
             reason=f"{count:,} tokens are read in so many rows side by side",
-            change="--set batch_size=N",
         ),
         "seq_len": choices.choose(
             "seq_len",
@@ -356,45 +276,42 @@ def language_learner(
             change="--set seq_len=N",
         ),
         "weight_decay": weight_decay,
-        "num_threads": choices.choose(
+        "num_threads": chosen(
             "num_threads",
             num_threads,
+            choices,
             usual=min(2, os.cpu_count() or 1) if count >= 100_000 else 1,
             reason="layers of this size gain little from more",
-            change="--set num_threads=N",
         ),
-        "metrics": [metric_record(metric) for metric in asked],
-        "loss_fn": losses.loss_record(losses.token_cross_entropy),
-        "optimizer": optimizer_record(make_optimizer),
+        **parts_record(asked, losses.token_cross_entropy, make_optimizer),
         "encoder": None if encoder is None else os.path.abspath(encoder),
         "initial_sha256": store.weights_sha256(net.state_dict()),
     }
     plan = {
         "method": "fit_one_cycle",
-        "epochs": choices.choose(
+        "epochs": chosen(
             "epochs",
             epochs,
+            choices,
             usual=2 if count >= 1_000_000 else 5 if count >= 100_000 else 10,
             reason="the history shows whether more would help",
-            change="--epochs N",
         ),
-        "lr": choices.choose(
+        "lr": chosen(
             "lr",
             lr,
+            choices,
             usual=5e-3 if saved is None else 3e-3,
             reason="a rate that suits this model; `lr_find` looks for a better one",
-            change="--set lr=RATE",
         ),
     }
-    choices.add("seed", seed, reason="the same seed gives the same bits", change="--seed N")
+    say_seed(seed, choices)
     application = LanguageApplication(data, description, settings, plan)
-    have = {metric.name for metric in asked}
     found = LanguageLearner(
         net,
         _loaders(data, settings),
         losses.token_cross_entropy,
         make_optimizer,
-        metrics=[*(metric_by_name(m) for m in METRICS if m not in have), *asked],
+        metrics=usual_first(METRICS, asked),
         callbacks=_callbacks(callbacks, name),
         lr=plan["lr"],
         weight_decay=weight_decay,
@@ -404,31 +321,7 @@ def language_learner(
         progress=progress,
         application=application,
     )
-    if progress if announce is None else announce:
-        sys.stderr.write(f"{data}\nChosen for you\n{choices}\n{warned(data)}\n")
-    if out is not None:
-        found.start_run(Run.create(out))
-    return found
-
-
-def load_writer(run: store.StrPath) -> Writer:
-    """The language model of a finished run, to write with.
-
-    Raises: RunError: there is none, it is damaged, or it is no language model.
-    """
-    weights, record = read_model(run)
-    if record.get("application") != "text" or record.get("network") != "language":
-        raise RunError(f"{run} is not a run of a language model.")
-    path = Path(run) / "model.json"
-    check_form(record, {"model": dict, "tokenizer": dict, "num_threads": int}, path)
-    with said_as_damage(path):
-        found = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in weights.items()}
-        if language_model_shapes(record["model"]) != found:
-            raise RunError(f"{run}: the weights are of another model than the record describes.")
-        model = create_language_model(record["model"])
-        model.load_state_dict(weights)
-        tokenizer = tokenizer_from_json(record["tokenizer"])
-    return Writer(model.eval(), tokenizer, num_threads=record["num_threads"])
+    return introduced(found, data, warned, announce=announce, out=out)
 
 
 def unigram_perplexity(train: np.ndarray, valid: np.ndarray, vocab_size: int) -> float:

@@ -1,4 +1,4 @@
-"""A map of the validation texts of a run: by what its last layer is given, or a layer gives."""
+"""A map of the texts of a run: by what its last layer is given, or a layer gives."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import Any
 from drivetrain import store
 from drivetrain.errors import ConfigError
 from drivetrain.interpret.head_inputs import head_inputs
-from drivetrain.interpret.map_items import MapItems
+from drivetrain.interpret.map_items import PARTS, MapItems, joined
 from drivetrain.text.data import Report, TextData
-from drivetrain.text.learner import reopen
 from drivetrain.text.mapping import in_order, mapped
 from drivetrain.text.reporting import predictions
+from drivetrain.text.runs import reopen
 
 
 def map_items(
-    folder: store.StrPath, *, layer: str | None = None, report: Report | None = None
+    folder: store.StrPath,
+    *,
+    layer: str | None = None,
+    items: str = "valid",
+    report: Report | None = None,
 ) -> MapItems:
-    """The validation texts, their vectors, and what the model says of each.
+    """The texts of a part, their vectors, and what the model says of each.
 
     Arguments and errors as `vision.mapping.map_items`. ConfigError: a language model, whose texts have
     nothing to be told apart by.
@@ -34,6 +38,9 @@ def map_items(
             f"{folder} is a language model, and predicts the next word: it has no vector for a text. "
             "Draw a map of a classifier that was trained from it."
         )
+    cut = application.settings["max_len"]
     with head_inputs(learner.model, layer) as caught:
-        found = predictions(learner, goal)
-    return mapped(caught, found, in_order(data, application.settings["max_len"]), goal.name)
+        found = joined([predictions(learner, goal, part) for part in PARTS[items]])
+    texts = [text for part in PARTS[items] for text in in_order(data, cut, part)]
+    trained = 0 if items == "valid" else len(data.split.train)
+    return mapped(caught, found, texts, goal.name, of=items, trained=trained)

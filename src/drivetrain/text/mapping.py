@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,16 @@ LETTERS = 240
 """Of a text that are shown with its point."""
 
 
-def mapped(caught: Caught, found: Predictions, texts: Sequence[str], target: str) -> MapItems:
-    """The texts of a record, in its order, by what was caught while it was made."""
+def mapped(
+    caught: Caught, found: Predictions, texts: Sequence[str], target: str, **known: Any
+) -> MapItems:
+    """The texts of a record, in its order, by what was caught while it was made.
+
+    Args:
+        known: as of `of_predictions`.
+    """
     details = [_beginning(text) for text in texts]
-    return of_predictions(caught, found, noun="texts", target=target, details=details)
+    return of_predictions(caught, found, noun="texts", target=target, details=details, **known)
 
 
 def _beginning(text: str) -> str:
@@ -26,13 +33,13 @@ def _beginning(text: str) -> str:
     return plain if len(plain) <= LETTERS else f"{plain[:LETTERS].rpartition(' ')[0]} …"
 
 
-def in_order(data: TextData, max_len: int | None) -> list[str]:
-    """The validation texts as their loader has them: the longest first."""
-    _, texts, _ = data.part("valid")
-    return [texts[place] for place in places_in_order(data, max_len)]
+def in_order(data: TextData, max_len: int | None, part: str = "valid") -> list[str]:
+    """The texts of a part as a loader that does not shuffle has them: the longest first."""
+    _, texts, _ = data.part(part)
+    return [texts[place] for place in places_in_order(data, max_len, part)]
 
 
-def places_in_order(data: TextData, max_len: int | None) -> list[int]:
-    """Places of the validation texts in that order."""
-    lengths = data.padded("valid", max_len=max_len).lengths
+def places_in_order(data: TextData, max_len: int | None, part: str = "valid") -> list[int]:
+    """Places of the texts of a part in that order."""
+    lengths = data.padded(part, max_len=max_len).lengths
     return np.argsort(-lengths, kind="stable").tolist()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from drivetrain import store
+from drivetrain.data.padded import LengthLoader
 from drivetrain.errors import DrivetrainError
 from drivetrain.interpret.head_inputs import Caught, head_inputs
 from drivetrain.interpret.map_items import MapItems
@@ -18,8 +19,8 @@ from drivetrain.models.summary import Summary, summarize
 from drivetrain.report.evidence import Amounts, Evidence, Shown
 from drivetrain.text.data import Report, TextData
 from drivetrain.text.goal import Goal
-from drivetrain.text.learner import reopen
 from drivetrain.text.mapping import mapped, places_in_order
+from drivetrain.text.runs import reopen
 from drivetrain.train.learner import Learner
 from drivetrain.train.predictions import Predictions
 
@@ -78,9 +79,14 @@ def _map(caught: Caught, found: Predictions, texts: Sequence[str], goal: Goal) -
         return None
 
 
-def predictions(learner: Learner, goal: Goal) -> Predictions:
-    """The record of the validation texts; numbers in their own unit."""
-    found = learner.predictions()
+def predictions(learner: Learner, goal: Goal, part: str = "valid") -> Predictions:
+    """The record of the texts of a part, the longest first; numbers in their own unit."""
+    loader = None
+    if part != "valid":
+        application: Any = learner.application
+        padded = application.data.padded(part, max_len=application.settings["max_len"])
+        loader = LengthLoader(padded, batch_size=2 * application.settings["batch_size"])
+    found = learner.predictions(loader)
     if goal.kind != "number":
         return found
     targets = torch.from_numpy(goal.shown(found.targets.cpu().numpy()))

@@ -26,9 +26,9 @@ from drivetrain._registry import lookup
 from drivetrain.data.padded import shortened
 from drivetrain.data.tokens import TokenArray
 from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.interpret.token_attributions import TokenAttributions
 from drivetrain.interpret.token_page import Explanation, Word, page_of
 from drivetrain.interpret.tokens import (
-    TokenAttributions,
     gradient_times_input,
     integrated_gradients,
     leave_one_out,

@@ -21,7 +21,7 @@ from typing import Any, TypeGuard
 
 from drivetrain import store
 from drivetrain.errors import RunError
-from drivetrain.train.run import Run, check_form
+from drivetrain.train.run import Run, check_form, is_own, refuse_own
 from drivetrain.train.tried import FOLDER, HELPED, Tried, read_tried
 
 RUNGS = ("overfit", "data", "augment", "architecture", "regularise", "smaller")
@@ -125,12 +125,13 @@ def advise(folder: store.StrPath) -> Advice:
     """
     run = Run.open(folder)
     record = run.read()
+    refuse_own(record, run.folder)
     check_form(record, _FORM, run.folder / "run.json")
     found = advice_of(record, run.read_log(), read_tried(folder))
     if found is None:
         raise RunError(
             f"{folder} has no losses of training and validation to read from: advice is for models that "
-            "are trained in epochs."
+            "are trained in epochs. Of a table, better settings are looked for by: drivetrain tune"
         )
     return found
 
@@ -140,13 +141,15 @@ def advice_of(
 ) -> Advice | None:
     """The advice of a run's record; None where it has no losses of training and validation.
 
+    None too where the model is somebody's own, which no option changes.
+
     Args:
         record: of `run.json`.
         log: a row an epoch.
         tried: what was tried on it.
     """
     rows = [row for row in log if _is_number(row.get("train_loss"))]
-    if not rows or not _is_number(rows[-1].get("valid_loss")):
+    if is_own(record) or not rows or not _is_number(rows[-1].get("valid_loss")):
         return None
     evidence, is_overfitted = _read(rows)
     asked = {rung: _asked(rung, record) for rung in RUNGS[1:]}
@@ -231,7 +234,7 @@ def _asked(rung: str, record: Mapping[str, Any]) -> tuple[str, str]:
     settings, model = _part(record, "settings"), _part(record, "model")
     is_vision = record["task"]["application"] == "vision"
     if rung == "data":
-        share = settings.get("fraction", 1.0)
+        share = settings.get("fraction", settings.get("train_fraction", 1.0))
         if _is_number(share) and share < 1:
             return f"It was trained on {share:.0%} of the training items.", "open"
         items = _part(_part(record, "results"), "items").get("train")
@@ -256,7 +259,10 @@ def _experiment(rung: str, record: Mapping[str, Any]) -> Experiment:
     """The experiment of a rung above the first."""
     if rung == "data":
         what = "train on all of the training items."
-        return Experiment(rung, what, "--set fraction=1.0", {"fraction": 1.0})
+        if record["task"]["application"] == "vision":
+            return Experiment(rung, what, "--set fraction=1.0", {"fraction": 1.0})
+        epochs = _part(record, "plan").get("epochs")  # others have a share where a budget cut it
+        return Experiment(rung, what, f"--epochs {epochs}", {"fraction": 1.0})
     if rung == "augment":
         what = "vary the pictures in training."
         return Experiment(rung, what, "--set augment=true", {"augment": True})

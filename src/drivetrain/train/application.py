@@ -1,15 +1,19 @@
 """What an application (vision, text …) tells a Learner: a Protocol, so that layers point down only.
 
 A Learner without one works with tensors alone. With one it can predict on a file, say what it chose,
-measure baselines and write a run folder from which everything can be built again.
+measure baselines and write a run folder from which everything can be built again. `DataApplication` has
+what those of pictures, texts, tables and ratings answer alike.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from drivetrain.train.sealed import Seal, sealed_record
 
 if TYPE_CHECKING:
+    from drivetrain.data.task import Task
     from drivetrain.train.choice import Choices
     from drivetrain.train.learner import Learner
     from drivetrain.train.run import Run
@@ -59,3 +63,81 @@ class Application(Protocol):
     def evaluate(self, learner: Learner, source: Any) -> dict[str, Any]:
         """Loss and metrics on labelled data from elsewhere."""
         ...
+
+
+class GatheredData(Protocol):
+    """Items that were read and split, of whatever kind they are."""
+
+    choices: Choices
+    """What was decided for the person."""
+
+    @property
+    def task(self) -> Task:
+        """The problem as a record."""
+        ...
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """From which the same data can be gathered again; plain JSON."""
+        ...
+
+    def fingerprint(self) -> str:
+        """SHA-256 that is equal where items, labels and split are."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Items of each part, and those set aside."""
+        ...
+
+
+Data = TypeVar("Data", bound=GatheredData)
+
+
+class DataApplication(Generic[Data]):
+    """The answers that do not depend on what the items are. To be inherited from.
+
+    Args:
+        data: the items.
+        settings: what the factory was told or chose, so that the same Learner can be made again.
+        plan: how `train` trains: `{"method", "epochs", "lr", …}`.
+    """
+
+    def __init__(self, data: Data, settings: dict[str, Any], plan: dict[str, Any]) -> None:
+        self.data = data
+        self.settings = settings
+        self.plan = plan
+
+    @property
+    def choices(self) -> Choices:
+        """What was decided for the person."""
+        return self.data.choices
+
+    def seal(self) -> Seal | None:
+        """What was sealed for a test; see `train.sealed`."""
+        return None
+
+    def recorded(self, model: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The part of `run.json` from which data, model and Learner can be built again.
+
+        Args:
+            model: how it says the model.
+            more: what else it says of the data.
+        """
+        return {
+            "task": self.data.task.to_json(),
+            "model": model,
+            "data": self.data.recipe,
+            "fingerprint": self.data.fingerprint(),
+            "settings": self.settings,
+            "plan": self.plan,
+            "choices": self.choices.to_json(),
+            "items": self.data.counts(),
+            **more,
+            **sealed_record(self.seal()),
+        }
+
+    def train(self, learner: Learner, epochs: int | None) -> None:
+        """Train as planned: the method, with all else that the plan says."""
+        plan = dict(self.plan)
+        method, chosen = plan.pop("method"), plan.pop("epochs")
+        getattr(learner, method)(chosen if epochs is None else epochs, **plan)

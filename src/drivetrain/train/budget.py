@@ -15,6 +15,7 @@ share of the items.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from drivetrain.data.loaders import BatchLoader
+from drivetrain.data.loaders import BatchLoader, TensorData
+from drivetrain.data.padded import PaddedData
 from drivetrain.errors import ConfigError
 from drivetrain.randomness import permutation
 from drivetrain.train import loop, timing
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 FILLED = 0.9
 """A plan that uses less of the budget takes one epoch more, on a share of the items."""
+
+OVER = 1.1
+"""What `TimeBudget` lets training take of the budget, where the plan was wrong."""
 
 MEASURING = 0.05
 """Share of the budget that each of the measurements may take, about."""
@@ -136,6 +141,17 @@ class Budget:
         """The plan that `to_json` wrote."""
         return cls(**{**data, "reasons": tuple(Choice(**reason) for reason in data["reasons"])})
 
+    def limit(self, *, elapsed: float) -> float:
+        """Seconds of training after which `TimeBudget` ends it.
+
+        A plan that is longer than its budget may be done.
+
+        Args:
+            elapsed: of the budget, before training.
+        """
+        allowed = OVER * max(self.seconds, self.predicted_seconds)
+        return max(allowed - elapsed - self.after_seconds, 0.01 * self.seconds)
+
     def apply(self, learner: Learner) -> None:
         """Let the Learner train on the plan's share of the items, drawn by its seed.
 
@@ -211,9 +227,11 @@ def plan(
     epochs: int | None = None,
     *,
     method: str | None = None,
+    head_epochs: int = 1,
     spent: float = 0.0,
     after: float = 0.0,
     after_per_share: float = 0.0,
+    passes: int = 0,
     smaller: Sequence[Smaller] = (),
     folder: Path | None = None,
     clock: timing.Clock = time.perf_counter,
@@ -226,9 +244,11 @@ def plan(
         epochs: never more than these; None fills the budget.
         method: `fit`, `fit_one_cycle` or `fine_tune`, whose first epoch trains the head alone; by
             default `fit_one_cycle`.
+        head_epochs: of `fine_tune`: so many epochs train the head alone, or little more.
         spent: of the budget, before this call.
         after: of the budget, that the caller needs when training is done, beside one more validation.
         after_per_share: the same, for what is done with the training items that are used.
+        passes: how often all validation items are predicted when training is done, beside that once.
         smaller: sizes of the inputs that may be chosen, the largest first.
         folder: where checkpoints are going to be written; by default the run's. None: nowhere.
         clock: answers seconds.
@@ -241,7 +261,8 @@ def plan(
     if folder is None and learner.run is not None:
         folder = learner.run.folder
     saving = timing.seconds_a_checkpoint(learner, folder, clock=clock) if folder else 0.0
-    heads = 1 if method == "fine_tune" else 0
+    heads = head_epochs if method == "fine_tune" else 0
+    groups = len(learner.layer_groups)
     enough = MEASURING * seconds
 
     def costs(change: Callable[[Any], Any] | None, once: float) -> Costs:
@@ -257,10 +278,10 @@ def plan(
             steps=batches,
             valid=valid,
             epoch=saving,
-            head_step=step(len(learner.layer_groups) - 1) if heads else 0.0,
+            head_step=step(max(groups - heads, 0)) if heads else 0.0,
             head_epochs=heads,
             # a checkpoint before each fit; model, record and one more validation at the end
-            fixed=once + after + valid + saving * (heads + 3),
+            fixed=once + after + (1 + passes) * valid + saving * (heads + 3),
             per_share=after_per_share,
         )
 
@@ -281,7 +302,7 @@ def plan(
         fraction=share,
         size=size,
         predicted_seconds=predicted,
-        after_seconds=of.valid + after + of.per_share * share + 2 * saving,
+        after_seconds=(1 + passes) * of.valid + after + of.per_share * share + 2 * saving,
         reasons=_reasons(seconds, epochs, number, share, size, full, predicted),
     )
 
@@ -298,7 +319,8 @@ def _reasons(
     """The plan's choices, in words."""
     change = "a larger --budget"
     one = full.steps * full.step + full.valid + full.epoch
-    head = " after one of the head alone" if full.head_epochs else ""
+    count = "one" if full.head_epochs == 1 else full.head_epochs
+    head = f" after {count} of the head alone" if full.head_epochs else ""
     if predicted > 1.2 * seconds:
         fit = f"the least that trains at all, and longer than the budget: about {_time(predicted)}"
     else:
@@ -378,7 +400,7 @@ def choose_items(
 
 
 class Share:
-    """Some items of a batch-first data set, as a data set.
+    """Some items of any batch-first data set, as a data set.
 
     Args:
         data: N items.
@@ -388,8 +410,7 @@ class Share:
     def __init__(self, data: Any, indices: Tensor) -> None:
         self.data = data
         self.indices = indices
-        ids = getattr(data, "ids", None)
-        self.ids = [str(i) if ids is None else ids[i] for i in indices.tolist()]
+        self.ids = _Picked(getattr(data, "ids", None), indices)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -398,30 +419,60 @@ class Share:
         return self.data.__getitems__(self.indices[indices])
 
 
+class _Picked(Sequence[str]):
+    """The names of some items, by their places; of items without names their indices."""
+
+    def __init__(self, ids: Sequence[str] | None, indices: Tensor) -> None:
+        self.ids = ids
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        index = int(self.indices[place])
+        return str(index) if self.ids is None else self.ids[index]
+
+
 def share_of(loader: Any, fraction: float, *, seed: int) -> BatchLoader:
     """A loader of a share of another's items; each is varied as it was among all of them.
 
     Where the items have integer targets, every class gives the same share.
+
+    Args:
+        loader: a `BatchLoader`, which is left as it is; what comes back is of the same class.
+        fraction: in (0, 1].
+        seed: of the choice.
     Raises: ConfigError: `loader` is no `BatchLoader`, or `fraction` is out of range.
     """
     if not isinstance(loader, BatchLoader):
         raise ConfigError(
             f"Items can be left out of a `BatchLoader`, not of a {type(loader).__name__}."
         )
-    count = len(loader.data)
-    indices = choose_items(count, fraction, seed=seed, labels=_labels(loader.data))
+    data = loader.data
+    indices = choose_items(len(data), fraction, seed=seed, labels=_labels(data))
     transform = loader.transform
-    moved = transform and (lambda batch, at, epoch: transform(batch, indices[at], epoch))
-    return BatchLoader(
-        Share(loader.data, indices),
-        batch_size=loader.batch_size,
-        shuffle=loader.shuffle,
-        drop_last=loader.drop_last,
-        min_batch=loader.min_batch,
-        seed=loader.seed,
-        num_workers=loader.num_workers,
-        transform=moved,
-    )
+    found = copy.copy(loader)
+    found.data = _part(data, indices)
+    if transform is not None:
+        found.transform = lambda batch, at, epoch: transform(batch, indices[at], epoch)
+    return found
+
+
+def _part(data: Any, indices: Tensor) -> Any:
+    """Some items of a data set; tensors and documents are cut out once, so that a step costs no more."""
+    if isinstance(data, PaddedData):
+        tokens = data.tokens.take(indices.numpy())
+        ids = _Picked(data.ids, indices)
+        return PaddedData(tokens, data.targets[indices], pad_id=data.pad_id, ids=ids)
+    if isinstance(data, TensorData) and type(data).__getitems__ is TensorData.__getitems__:
+        found: Any = copy.copy(data)
+        found.tensors = tuple([tensor[indices] for tensor in data.tensors])
+        found.ids = _Picked(getattr(data, "ids", None), indices)
+        return found
+    return Share(data, indices)
 
 
 def _labels(data: Any) -> list[int] | None:

@@ -80,7 +80,15 @@ class Choices:
         return [asdict(choice) for choice in self]
 
     def __str__(self) -> str:
-        """One line a choice: what, value, reason. A long reason goes on in the lines below."""
+        """As `text`, in lines of 100 columns."""
+        return self.text()
+
+    def text(self, columns: int = LINE) -> str:
+        """One line a choice: what, value, reason. A long reason goes on in the lines below.
+
+        Args:
+            columns: of a line, as far as its words allow; a reason has 40 of them at least.
+        """
         if not self._made:
             return ""
         width = max(len(choice.what) for choice in self)
@@ -96,7 +104,7 @@ class Choices:
                 head = indent
             lines += textwrap.wrap(
                 choice.reason,
-                width=max(LINE, len(indent) + 40),
+                width=max(columns, len(indent) + 40),
                 initial_indent=head,
                 subsequent_indent=indent,
                 break_long_words=False,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivetrain import metrics, store
-from drivetrain.train.run import Run, check_form
+from drivetrain.train.run import Run, check_form, is_own
 
 SECTIONS = (
     *("task", "model", "data", "settings", "plan", "loss", "optimizer", "metrics", "callbacks"),
@@ -67,10 +67,17 @@ class RunDiff:
     results: tuple[Result, ...]
     intervals: tuple[tuple[float, float] | None, tuple[float, float] | None]
     """Of the main metric."""
+    knows_data: bool = True
+    """Whether the records say of what items they are: those of loaders of somebody's own do not."""
 
     @property
     def verdict(self) -> str:
         """What may be said of the two results."""
+        if not self.knows_data:
+            return (
+                "Nothing is recorded of the items of loaders of your own: compare the results where both "
+                "validate on the same ones."
+            )
         if not (self.same_data and self.same_split):
             what = "data" if not self.same_data else "split"
             return (
@@ -109,19 +116,24 @@ def diff_runs(first: store.StrPath, second: store.StrPath) -> RunDiff:
     runs = [Run.open(first), Run.open(second)]
     records = [run.read() for run in runs]
     for run, record in zip(runs, records, strict=True):
-        check_form(record, _FORM, run.folder / "run.json")
+        left = {"journal"} if "board" in record else {"task"} if is_own(record) else set()
+        form = {name: kind for name, kind in _FORM.items() if name not in left}
+        check_form(record, form, run.folder / "run.json")
     one, other = records
-    splits = [run.read_split() for run in runs]
+    knows_data = not any(map(is_own, records))
+    splits = [run.read_split() for run in runs] if knows_data else [{}, {}]
     fingerprints = {record.get("fingerprint") for record in records}
     return RunDiff(
         first=str(first),
         second=str(second),
         same_data=len(fingerprints) == 1 and None not in fingerprints,
-        same_split=all(splits[0].get(part) == splits[1].get(part) for part in ("train", "valid")),
+        same_split=knows_data
+        and all(splits[0].get(part) == splits[1].get(part) for part in ("train", "valid")),
         same_weights=_weights(one) is not None and _weights(one) == _weights(other),
         settings=tuple(_settings(one, other)),
         results=tuple(_results(one, other)),
         intervals=(_interval(one), _interval(other)),
+        knows_data=knows_data,
     )
 
 
@@ -145,7 +157,7 @@ def _apart(name: str, one: Any, other: Any) -> Iterator[Difference]:
 def _stages(record: Mapping[str, Any]) -> list[str]:
     """The calls that trained, as one would write them."""
     found = []
-    for stage in record["journal"]:
+    for stage in record.get("journal", []):
         rates = stage.get("lrs") or []
         rate = max(rates) if rates else None
         epochs = stage.get("epochs")

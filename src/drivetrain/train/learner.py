@@ -14,10 +14,7 @@ Every call that trains is planned as stages in the journal first and then carrie
 
 from __future__ import annotations
 
-import functools
 import os
-import shlex
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -30,24 +27,17 @@ from torch.optim import Optimizer
 
 from drivetrain import losses, optim, store
 from drivetrain.data.loaders import Loaders
-from drivetrain.errors import ConfigError, Interrupted, RunError
+from drivetrain.errors import ConfigError, RunError
 from drivetrain.metrics import metric as metric_by_name
 from drivetrain.models.device import default_device, threads
-from drivetrain.optim.groups import Rate, param_groups, rates_table, spread_lrs
+from drivetrain.optim.groups import Rate, rates_table
 from drivetrain.randomness import preserved, seeded
-from drivetrain.train import journal, keeping, loop, optimizing, saving, sealed
+from drivetrain.train import fits, journal, keeping, loop, optimizing, saving, sealed
 from drivetrain.train.application import Application
 from drivetrain.train.batches import bare, to_device
-from drivetrain.train.callback import Callback, named
-from drivetrain.train.callbacks.batch_log import BatchLog
-from drivetrain.train.callbacks.checkpoint import Checkpoint
+from drivetrain.train.callback import Callback
 from drivetrain.train.callbacks.first_batch import CheckFirstBatch
-from drivetrain.train.callbacks.interrupt import Interrupt
-from drivetrain.train.callbacks.nonfinite_guard import NonFiniteGuard
 from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
-from drivetrain.train.callbacks.progress import Progress
-from drivetrain.train.callbacks.record import Record
-from drivetrain.train.callbacks.run_log import RunLog
 from drivetrain.train.history import History
 from drivetrain.train.journal import Stage
 from drivetrain.train.lr_find import RateFinder, RateSearch, undone
@@ -55,7 +45,6 @@ from drivetrain.train.memory import MemoryReport, dry_run
 from drivetrain.train.modules import (
     LayerGroup,
     as_module,
-    batchnorms,
     freeze_groups,
     have_statistics,
     layer_groups_of,
@@ -71,9 +60,6 @@ from drivetrain.train.parts import (
 from drivetrain.train.predictions import Predictions
 from drivetrain.train.run import Run, read_model
 from drivetrain.train.state import FitState, LossFn
-
-REPLACED = {Checkpoint, NonFiniteGuard, OptimizerMode, Progress}
-"""Callbacks of every fit that a person's own of the same class take the place of."""
 
 
 class Learner:
@@ -180,7 +166,7 @@ class Learner:
         Raises: InputError: `epochs` or `lr` is out of range. UnknownNameError, ConfigError: no such
             schedule or option. ShapeError: outputs, targets and loss do not fit together.
         """
-        lrs = self._rates(lr)
+        lrs = fits.rates_of(self, lr)
         by = optim.as_schedule_record(schedule, len(lrs))
         stage = Stage("fit", f"fit({epochs})", epochs=epochs, lrs=lrs, schedule=by)
         stage.weight_decay = self.weight_decay
@@ -207,7 +193,7 @@ class Learner:
         self._plan(
             journal.one_cycle_stage(
                 epochs,
-                self._rates(lr),
+                fits.rates_of(self, lr),
                 weight_decay=self.weight_decay,
                 pct_start=pct_start,
                 div=div,
@@ -250,8 +236,8 @@ class Learner:
             *journal.fine_tune_stages(
                 epochs,
                 lr,
-                head_lrs=self._rates(float(lr)),
-                body_lrs=self._rates(slice(lr / 2 / spread, lr / 2)),
+                head_lrs=fits.rates_of(self, float(lr)),
+                body_lrs=fits.rates_of(self, slice(lr / 2 / spread, lr / 2)),
                 freeze_epochs=freeze_epochs,
                 frozen_groups=len(groups) - 1,
                 keep_frozen=keep_frozen,
@@ -327,7 +313,9 @@ class Learner:
         Returns: a `RateSearch`: print it for all suggestions, `.plot()` it; `.suggestion` is the usual.
         """
         finder = RateFinder(start=start, end=end, num_steps=num_steps)
-        stage = Stage("fit", "lr_find", lrs=self._rates(start), weight_decay=self.weight_decay)
+        stage = Stage(
+            "fit", "lr_find", lrs=fits.rates_of(self, start), weight_decay=self.weight_decay
+        )
         batches = loop.length(self.loaders.train)
         with undone(self.model, self.optimizer), threads(self.num_threads):
             loop.fit(
@@ -335,7 +323,7 @@ class Learner:
                     model=self.model,
                     loaders=Loaders(self.loaders.train),
                     loss_fn=self.loss_fn,
-                    optimizer=self._optimizer_of(stage),
+                    optimizer=fits.optimizer_of(self, stage),
                     epochs=-(-num_steps // batches) + 1 if batches else num_steps,
                     callbacks=[finder, CheckFirstBatch(), OptimizerMode()],
                     seed=self.seed,
@@ -351,7 +339,7 @@ class Learner:
 
     def rates(self, lr: Rate | None = None) -> str:
         """A table of the layer groups: layers, parameters, learning rate, and what is trained."""
-        return rates_table(self.layer_groups, lrs=self._rates(lr))
+        return rates_table(self.layer_groups, lrs=fits.rates_of(self, lr))
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -504,13 +492,16 @@ class Learner:
         tensors, _ = read_model(folder)
         saving.load_weights(self.model, tensors, what=str(folder))
 
-    def open_run(self, run: Run) -> None:
+    def open_run(self, run: Run | store.StrPath) -> None:
         """Stand where a cut run stopped: its journal, history and newest whole checkpoint.
 
         `resume` then goes on. The Learner must be built as the run's was.
+
+        Args:
+            run: the run, or its folder.
         Raises: RunError: no checkpoint is whole, or they are of another model.
         """
-        keeping.restore(self, run)
+        keeping.restore(self, run if isinstance(run, Run) else Run.open(run))
 
     def seconds_so_far(self) -> float:
         """Spent in fits, the one that is running included."""
@@ -571,7 +562,7 @@ class Learner:
                 freeze_groups(self.layer_groups, stage.frozen_groups)
                 stage.status = journal.DONE
                 continue
-            state = self._state_of(stage, callbacks)
+            state = fits.state_of(self, stage, callbacks)
             if is_first and self.run is not None:
                 keeping.check_space(self, state.optimizer)
                 if (
@@ -586,7 +577,7 @@ class Learner:
             if state.interrupted is not None:
                 stage.status = journal.STOPPED
                 self._write_run()
-                raise self._stopped(stage, state.interrupted)
+                raise fits.stopped(self, stage, state.interrupted)
             stage.epochs_done, stage.steps_done = state.epochs_done, state.step
             stage.batches_done, stage.pending = 0, False
             whole = state.epochs_done == stage.epochs
@@ -595,96 +586,10 @@ class Learner:
         if self.run is not None and open_stages:
             keeping.save_into(self, self.run)
 
-    def _stopped(self, stage: Stage, number: int) -> Interrupted:
-        epochs = stage.first_epoch + stage.epochs_done
-        where = f"after epoch {epochs}"
-        if stage.batches_done:
-            where = f"in epoch {epochs + 1}, after batch {stage.batches_done}"
-        how = "`learner.resume()` goes on."
-        if self.run is not None:
-            how = f"Continue with: drivetrain resume {shlex.quote(str(self.run.folder))}"
-        return Interrupted(f"Stopped {where}. {how}", number)
-
     def _freeze_planned(self) -> None:
         with self._fits(()) as states:
             for _ in states:
                 raise AssertionError("a freeze trains nothing")
-
-    def _state_of(self, stage: Stage, callbacks: Sequence[Callback]) -> FitState:
-        """The state of a fit at its start, or where it was stopped."""
-        kept, self.kept = self.kept, None
-        if not stage.steps_done:
-            stage.first_epoch = sum(s.epochs_done for s in self.journal)
-            stage.first_step = sum(s.steps_done for s in self.journal)
-        optimizer = self._optimizer_of(stage)
-        all_callbacks = [*self._own_callbacks(callbacks), *self.callbacks, *callbacks]
-        saved = None
-        if kept is not None:
-            saving.unpack_model(kept.tensors, self.model, what="the checkpoint")
-            saving.unpack_optimizer(kept.tensors, self.model, optimizer)
-            saving.unpack_gradients(kept.tensors, self.model)
-            saved = saving.unpack_callbacks(kept.tensors, kept.position.get("callbacks", {}))
-            if not stage.steps_done:  # they had not begun: the fit begins them
-                for name, callback in named(all_callbacks).items():
-                    if name in saved:
-                        callback.load_state_dict(saved[name])
-                saved = None
-        self._show_rates(stage)
-        return FitState(
-            model=self.model,
-            loaders=self.loaders,
-            loss_fn=self.loss_fn,
-            optimizer=optimizer,
-            epochs=stage.epochs,
-            schedule=optimizing.schedule_of(stage, optimizer),
-            metrics=self.metrics,
-            callbacks=all_callbacks,
-            seed=self.seed,
-            device=self.device,
-            in_eval=batchnorms(self.layer_groups[:-1]) if stage.keep_statistics else (),
-            first_epoch=stage.first_epoch,
-            first_step=stage.first_step,
-            folder=self.run.folder if self.run is not None else None,
-            save=functools.partial(keeping.checkpoint, self, stage),
-            epochs_done=stage.epochs_done,
-            batches_done=stage.batches_done,
-            step=stage.steps_done,
-            pending=stage.pending,
-            saved=saved,
-        )
-
-    def _optimizer_of(self, stage: Stage) -> Optimizer:
-        return optimizing.optimizer_of(stage, self.optimizer, self.model, self.layer_groups)
-
-    def _own_callbacks(self, callbacks: Sequence[Callback]) -> list[Callback]:
-        """Those that every fit has, unless the person brings one of the kind."""
-        record = Record(self.history)
-        own: list[Callback] = [
-            record,
-            CheckFirstBatch(),
-            NonFiniteGuard(),
-            OptimizerMode(),
-            Interrupt(),
-        ]
-        if self.progress:
-            own.append(Progress())
-        if self.run is not None:
-            own += [RunLog(self.run.log), BatchLog(record, self.run.log), Checkpoint()]
-        given = {type(one) for one in [*self.callbacks, *callbacks]} & REPLACED
-        return [one for one in own if type(one) not in given]
-
-    def _show_rates(self, stage: Stage) -> None:
-        if isinstance(self.optimizer, Optimizer) or not self.progress:
-            return
-        groups = param_groups(self.layer_groups, lrs=stage.lrs, weight_decay=0.0)
-        if len({group["lr"] for group in groups}) > 1:
-            sys.stderr.write(rates_table(self.layer_groups, lrs=stage.lrs) + "\n")
-
-    def _rates(self, lr: Rate | None) -> list[float]:
-        if not isinstance(self.optimizer, Optimizer):
-            return spread_lrs(self.lr if lr is None else lr, len(self.layer_groups))
-        own = optimizing.own_rates(self.optimizer)
-        return own if lr is None else spread_lrs(lr, len(own))
 
     def _write_run(self) -> None:
         if self.run is not None:

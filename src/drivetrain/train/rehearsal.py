@@ -27,6 +27,7 @@ from drivetrain.train.callbacks.early_stopping import EarlyStopping
 from drivetrain.train.callbacks.optimizer_mode import OptimizerMode
 from drivetrain.train.callbacks.reduce_on_plateau import ReduceOnPlateau
 from drivetrain.train.callbacks.save_best import SaveBest
+from drivetrain.train.fits import rates_of
 from drivetrain.train.journal import Stage
 from drivetrain.train.learner import Learner
 from drivetrain.train.modules import batchnorms, layer_groups_of
@@ -93,7 +94,7 @@ def again(learner: Learner) -> Rehearsal:
             copy.deepcopy(stage), epochs_done=0, batches_done=0, steps_done=0, pending=False
         )
     else:
-        stage = Stage("fit", "fit(1)", epochs=1, lrs=learner._rates(None))
+        stage = Stage("fit", "fit(1)", epochs=1, lrs=rates_of(learner, None))
         stage.weight_decay = learner.weight_decay
     stage.first_epoch = sum(one.epochs_done for one in learner.journal)
     stage.first_step = sum(one.steps_done for one in learner.journal)

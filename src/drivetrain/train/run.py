@@ -84,9 +84,12 @@ class Run:
             raise StorageError(f"Could not make the run folder {run.folder}: {reason}.") from error
         if taken:
             run.release()
+            shown = shlex.quote(str(run.folder))
+            more = f", or continue it with: drivetrain resume {shown}"
+            is_run = (run.folder / "run.json").is_file()
             raise RunError(
-                f"{run.folder} already holds files. Choose another folder with --out, "
-                f"or continue it with: drivetrain resume {shlex.quote(str(run.folder))}"
+                f"{run.folder} already holds files. Choose another folder with --out"
+                f"{more if is_run else '.'}"
             )
         return run
 
@@ -163,6 +166,19 @@ class Run:
         if not isinstance(value, dict):
             raise RunError(f"{self.folder / 'run.json'} does not hold a JSON object.")
         return value
+
+    def read_finished(self) -> dict[str, Any]:
+        """The content of `run.json` of a run that is trained to its end.
+
+        Raises: RunError: it is not.
+        """
+        record = self.read()
+        if "results" not in record:
+            raise RunError(
+                f"{self.folder} is not finished. Finish it with: drivetrain resume "
+                f"{shlex.quote(str(self.folder))}"
+            )
+        return record
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Write `run.json` whole.
@@ -264,6 +280,24 @@ def versions() -> dict[str, str]:
         "numpy": numpy.__version__,
         "python": platform.python_version(),
     }
+
+
+def is_own(record: Any) -> bool:
+    """Whether a record is of a Learner made of a model and loaders: it has no application, no task."""
+    return isinstance(record, dict) and "journal" in record and record.get("task") is None
+
+
+def refuse_own(record: Any, folder: Path) -> None:
+    """Refuse, where a model and its data have to be made again, the run of what only Python can make.
+
+    Raises: RunError: the run is of a Learner made of a model and loaders.
+    """
+    if is_own(record):
+        raise RunError(
+            f"{folder} is the run of a model and loaders of your own, which only your program can make. "
+            f"Make the Learner there as it was, then: learner.open_run({str(folder)!r}), and "
+            "learner.resume(), evaluate(…), predict(…) or eject(…)."
+        )
 
 
 def check_form(record: Any, form: Mapping[str, Any], path: Path, *, above: str = "") -> None:

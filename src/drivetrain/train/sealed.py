@@ -21,16 +21,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-import shlex
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
 
 from drivetrain import store
 from drivetrain.errors import ConfigError, DataError, RunError
-from drivetrain.train.run import Run
+from drivetrain.train.run import Run, said_as_damage
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -50,6 +51,8 @@ HOW = (
 )
 
 Interval = tuple[float, float]
+Model = TypeVar("Model")
+Items = TypeVar("Items")
 
 
 @dataclass(frozen=True)
@@ -231,21 +234,48 @@ def test(learner: Learner) -> TestResult:
     )
 
 
+def test_run(
+    folder: store.StrPath,
+    *,
+    load: Callable[[store.StrPath], Model],
+    gather: Callable[[Mapping[str, Any]], Items],
+    measure: Callable[[Model, Items], Opened],
+    weights: Callable[[Model], Mapping[str, Tensor]],
+) -> TestResult:
+    """Open the test part of a finished run, write the look down, and say what was found.
+
+    Args:
+        folder: of the run.
+        load: its model.
+        gather: the items, by their recipe.
+        measure: the model on the sealed items.
+        weights: of the model.
+
+    Raises: RunError: no run, or nothing was sealed. DataError: the items are gone or have changed.
+        StorageError: the look cannot be written down; then nothing is said either.
+    """
+    run = Run.open(folder)
+    seal, record, model = seal_of(run), run.read(), load(folder)
+    with said_as_damage(run.folder / "run.json"):
+        items = gather(record["data"])
+    return look(
+        seal,
+        lambda: measure(model, items),
+        run=run.folder,
+        weights=store.weights_sha256(weights(model)),
+    )
+
+
 def seal_of(run: Run) -> Seal:
     """What a run says of its test part.
 
     Raises: RunError: it has none, or it is not finished.
     """
-    record, path = run.read(), run.folder / "run.json"
-    said = record.get("sealed")
+    said = run.read().get("sealed")
     if said is None:
         raise RunError(f"{run.folder} has no sealed test part. To have one, {HOW}")
-    if "results" not in record:
-        raise RunError(
-            f"{run.folder} is not finished. Finish it with: drivetrain resume "
-            f"{shlex.quote(str(run.folder))}"
-        )
-    return Seal.from_json(said, path)
+    run.read_finished()
+    return Seal.from_json(said, run.folder / "run.json")
 
 
 def look(seal: Seal, opens: Callable[[], Opened], *, run: Path | None, weights: str) -> TestResult:

@@ -81,7 +81,10 @@ def seconds_a_step(
     change: Callable[[Any], Any] | None = None,
     clock: Clock = time.perf_counter,
 ) -> float:
-    """The median time of a training step, in seconds.
+    """The time of a typical training step, in seconds: the median.
+
+    Where the loader says how much work each batch is (`work(epoch)`, as of texts of many lengths), it is
+    the median time of a piece of work, times the mean work of a batch.
 
     Args:
         learner: is left as it was found.
@@ -122,7 +125,20 @@ def seconds_a_step(
         )
     if not timer.seconds:
         raise ConfigError("The training loader is empty: there is nothing to learn from.")
-    return statistics.median(timer.seconds[WARM_UP:] or timer.seconds)
+    return _typical(timer.seconds, train, WARM_UP)
+
+
+def _typical(seconds: list[float], loader: Any, skipped: int) -> float:
+    """Seconds of a batch in the mean over an epoch; the first `skipped` that were timed do not count."""
+    if not hasattr(loader, "work"):
+        return statistics.median(seconds[skipped:] or seconds)
+    work: list[float] = []
+    for epoch in range(len(seconds)):
+        work += loader.work(epoch)
+        if len(work) >= len(seconds):
+            break
+    each = [spent / done for spent, done in zip(seconds, work, strict=False)]
+    return statistics.median(each[skipped:] or each) * statistics.mean(loader.work(0))
 
 
 def seconds_a_validation(
@@ -134,7 +150,7 @@ def seconds_a_validation(
 ) -> float:
     """The time of one pass over the validation items, in seconds; 0 where there are none.
 
-    A part of it is timed, batch by batch; the median batch stands for the others.
+    A part of it is timed, batch by batch; the typical batch stands for the others.
     """
     valid = learner.loaders.valid
     if valid is None:
@@ -175,7 +191,7 @@ def seconds_a_validation(
     if not spent:
         return 0.0
     total = loop.length(valid) or len(spent)
-    return statistics.median(spent[1:] or spent) * total  # the first is slow, and not slow again
+    return _typical(spent, valid, 1) * total  # the first is slow, and not slow again
 
 
 def seconds_a_checkpoint(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,11 +88,7 @@ def export(
     """
     with_history, guard = options.get("with_history", True), options.get("guard", True)
     golden = check_options(folder, options.get("golden"), with_history=with_history)
-    record = Run.open(run).read()
-    if "results" not in record:
-        raise RunError(
-            f"{run} is not finished. Finish it with: drivetrain resume {shlex.quote(str(run))}"
-        )
+    record = Run.open(run).read_finished()
     model = load(run)
     weights, told = read_model(run)
     valid = None

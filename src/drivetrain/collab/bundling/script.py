@@ -20,11 +20,12 @@ from drivetrain.collab.recommend import _fewer, _unknown
 from drivetrain.collab.search import exact_top, top_of
 from drivetrain.collab.table.ids import as_id
 from drivetrain.data.ratings import Lists
-from drivetrain.eject.inline import Setting
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
-from drivetrain.eject.lift import Import, Lifter
+from drivetrain.eject.lift import Lifter
+from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
+from drivetrain.eject.settings import Setting
 from drivetrain.eject.text import docstring
 from drivetrain.models.factorization import DotProduct, RatingNet
 

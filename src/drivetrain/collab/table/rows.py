@@ -7,6 +7,7 @@ read, the same user and item a second time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -239,7 +240,13 @@ def _numbers(column: Any) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
+_COMMA = re.compile(r"\s*[+-]?\d+,\d\d?\s*")
+"""A number with a decimal comma; with three digits after it, it might be a thousand."""
+
+
 def _number(text: str | None) -> float:
+    if text is not None and _COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     try:
         return np.nan if text is None else float(text)
     except ValueError:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from drivetrain.collab.learner import CollabApplication, CollabLearner, learner as make_learner
+from drivetrain.collab.application import CollabApplication, CollabLearner
+from drivetrain.collab.learner import learner as make_learner
 from drivetrain.collab.model import CollabModel
 from drivetrain.collab.shown import Scorer
 from drivetrain.collab.table.splits import TRAIN, VALID
