@@ -50,8 +50,8 @@ from drivetrain.data.stream import StreamLoader
 from drivetrain.models.document import create_document_classifier, document_description
 from drivetrain.text.base import Tokenizer
 from drivetrain.text.general import GeneralModel, fast_bfloat16, general_model, open_general
-from drivetrain.text.learner import gradual_unfreeze
 from drivetrain.text.tokenizer import train_tokenizer
+from drivetrain.text.unfreezing import gradual_unfreeze
 
 VOCAB_SIZE = 10_000
 DOMAIN_LEN, MAX_LEN = 320, 256

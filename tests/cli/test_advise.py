@@ -119,7 +119,11 @@ def test_without_a_change_and_with_its_own_seed_it_is_the_run_itself(trained: Pa
     assert own.settings == record["settings"] and own.plan == record["plan"]
     other = begun(8)
     assert other.settings["initial_sha256"] != record["settings"]["initial_sha256"]
-    assert other.data.split == own.data.split  # the split is the data's, not the training's
+    assert other.data.split == own.data.split  # the split stays, and all else is drawn anew
+    seeds = [one.loaders().train.seed for one in (own, other)]
+    assert seeds == [record["seed"], 8]
+    (ours, _), (theirs, _) = (next(iter(one.loaders().train)) for one in (own, other))
+    assert ours.shape != theirs.shape or not torch.equal(ours, theirs)
     assert begun(8).settings == other.settings
     longer = begun(8, epochs=9)
     assert longer.plan == {**other.plan, "epochs": 9} and longer.settings == other.settings

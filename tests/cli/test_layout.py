@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 
@@ -99,3 +100,51 @@ def test_a_count_stays_in_its_place_in_a_terminal_and_is_wiped_away(
     assert stderr.getvalue() == (
         "\ra: 1,000 of 2,000" + "\ra: 1 of 2" + " " * 8 + "\r" + " " * 9 + "\r"
     )
+
+
+def test_what_is_told_while_a_count_stands_begins_a_line_of_its_own(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = _Terminal()
+    monkeypatch.setattr("sys.stderr", stderr)
+    with common.counter() as count:
+        clock[0] = 1
+        count("rows", 10, 20)
+        sys.stderr.write("A look.\n")  # by whoever: a command, or the library under it
+        clock[0] = 2
+        count("rows", 20, 20)
+    assert stderr.getvalue() == (
+        "\rrows: 10 of 20"
+        + "\r"
+        + " " * 14
+        + "\rA look.\n"
+        + "\rrows: 20 of 20"
+        + "\r"
+        + " " * 14
+        + "\r"
+    )
+
+
+def test_a_terminal_that_is_too_narrow_gets_the_last_column_in_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [("a", "one", "as it is"), ("bb", "two", "a sentence of some words that goes on and on")]
+    in_one_line = "a   one  as it is\nbb  two  a sentence of some words that goes on and on"
+    assert layout.table(rows) == in_one_line  # a pipe: whoever reads lines has them whole
+    monkeypatch.setattr("sys.stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    assert layout.table(rows) == (
+        "a   one  as it is\nbb  two  a sentence of some words that\n         goes on and on"
+    )
+    monkeypatch.setenv("COLUMNS", "20")  # no room for words beside the others
+    assert layout.table(rows) == in_one_line
+    monkeypatch.setenv("COLUMNS", "120")
+    assert layout.table(rows) == in_one_line
+    assert layout.line() == 100
+
+
+def test_the_line_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert layout.line() == 100
+    monkeypatch.setattr("sys.stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    assert layout.line() == 80

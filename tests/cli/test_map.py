@@ -105,6 +105,43 @@ def test_rows_of_a_net_and_the_categories_of_a_column(run: Any, table: Path) -> 
     assert "Colours: share of yes" in told
 
 
+def test_pictures_of_training_are_drawn_as_they_are_and_told_from_others(
+    run: Any, trained: Path
+) -> None:
+    documents = {}
+    for items in ("valid", "train", "all"):
+        result = run("map", trained, "--items", items, "--json", "-o", f"{items}.html")
+        assert result.exit_code == 0, result.output
+        documents[items] = json.loads(result.stdout)
+    parts = {name: [one["part"] for one in d["items"]] for name, d in documents.items()}
+    assert set(parts["valid"]) == {"valid"} and set(parts["train"]) == {"train"}
+    assert parts["all"] == parts["train"] + parts["valid"]
+    names = {name: [one["name"] for one in d["items"]] for name, d in documents.items()}
+    assert names["all"] == names["train"] + names["valid"]
+    split = json.loads((trained / "split.json").read_text())
+    assert names["train"] == split["train"] and names["valid"] == split["valid"]
+    learner = vision.reopen(trained, callbacks=(), progress=False)
+    learner.load(trained)
+    said = {one["name"]: one["said"] for one in documents["train"]["items"]}
+    for name in names["train"][:3]:  # as it says of the file, which nobody varied
+        assert learner.predict(str(learner.application.data.source / name)).label == said[name]
+    for name, what in (("train", "training pictures"), ("all", "of the pictures")):
+        assert what in documents[name]["what"]
+        assert f"{len(names['train']):,} pictures are of training" in " ".join(
+            documents[name]["told"]
+        )
+    assert "training" in Path("all.html").read_text()
+
+
+def test_rows_of_training(run: Any, table: Path) -> None:
+    result = run("map", table, "--items", "all", "--json", "-o", "rows.html")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["items"]
+    split = json.loads((table / "split.json").read_text())
+    for part in ("train", "valid"):
+        assert [one["name"] for one in found if one["part"] == part] == split[part]
+
+
 def test_vectors_of_items_and_users(run: Any, tmp_path: Path) -> None:
     lines = [f"{u},{i},{1 + (u * i) % 5}" for u in range(12) for i in range(9) if (u + i) % 4]
     Path("r.csv").write_text("\n".join(["user,item,rating", *lines]))
@@ -135,6 +172,14 @@ def test_texts_by_the_words_that_they_begin_with(run: Any, tmp_path: Path) -> No
     assert len(json.loads(result.stdout)["items"]) == 8
     text = Path("m.html").read_text("utf-8")
     assert "film" in text and "for each of the validation texts" in text
+    result = run("map", folder, "--items", "all", "--json", "-o", "m.html")
+    found = json.loads(result.stdout)["items"]
+    split = json.loads((folder / "split.json").read_text())
+    for part in ("train", "valid"):
+        drawn = [one for one in found if one["part"] == part]
+        assert sorted(one["name"] for one in drawn) == sorted(split[part])
+        groups = {f"row {1 + k}": str(k % 2) for k in range(40)}
+        assert all(groups[one["name"]] == one["group"] for one in drawn)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +191,7 @@ def test_texts_by_the_words_that_they_begin_with(run: Any, tmp_path: Path) -> No
         (["RUN", "--layer", "hed"], "The model has no layer 'hed'. Did you mean 'head'?"),
         (["TABLE", "--column", "color"], "Did you mean 'colour'?"),
         (["TABLE", "--column", "colour", "--layer", "head"], "give one of them."),
+        (["TABLE", "--column", "colour", "--items", "all"], "--items is of rows, and --column of"),
         (["RUN", "--method", "umap"], "Install it with: pip install 'drivetrain[map]'."),
         (["nowhere"], "nowhere is not a run folder"),
     ],

@@ -252,6 +252,12 @@ def test_events_are_fitted_without_steps(run, sample: Path) -> None:
     refused = run(*words, "--dry-run")
     assert refused.exit_code == 2
     assert "--dry-run: 'als' solves equations in turn, and trains in no steps." in refused.output
+    refused = run(*words, "--budget", "1m")
+    assert refused.exit_code == 2
+    told = (
+        "--minutes, --budget: 'als' solves equations in turn, and is not cut in time. Give fewer "
+    )
+    assert f"{told}--epochs." in " ".join(refused.output.split())
 
 
 def test_a_run_that_is_not_there_is_said_to_be_missing(run) -> None:

@@ -14,7 +14,6 @@ from drivetrain.report.build import MOST_BYTES
 from tests.browser import browser, opened
 
 PARTS = ["asked", "data", "training", "result", "errors", "next", "model", "why", "again"]
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def looked_at(path: Path) -> str:
@@ -178,10 +177,10 @@ def test_lists_of_events_have_a_report_without_predictions(run: Any, report: Any
 
 
 @pytest.mark.slow
-def test_photos_of_pets_are_shown_with_where_the_net_looked(run: Any, report: Any) -> None:
-    photos = REAL / "pets" / "images"
-    if not photos.is_dir():
-        pytest.skip("the photos of pets are not on this machine")
+def test_photos_of_pets_are_shown_with_where_the_net_looked(
+    run: Any, report: Any, shared_data: Any
+) -> None:
+    photos = shared_data("pets/images")
     result = run("train", photos, "--size", 96, "--epochs", 1, "--out", "run")
     assert result.exit_code == 0, result.output
     document, text = report(Path("run"))
@@ -190,10 +189,8 @@ def test_photos_of_pets_are_shown_with_where_the_net_looked(run: Any, report: An
 
 
 @pytest.mark.slow
-def test_passengers_have_a_line_to_draw(run: Any, report: Any) -> None:
-    table = REAL / "titanic" / "train.csv"
-    if not table.is_file():
-        pytest.skip("the passengers are not on this machine")
+def test_passengers_have_a_line_to_draw(run: Any, report: Any, shared_data: Any) -> None:
+    table = shared_data("titanic/train.csv")
     words = ["train", table, "--target", "Survived", "--model", "forest", "--out", "run"]
     assert run(*words).exit_code == 0
     document, _ = report(Path("run"))

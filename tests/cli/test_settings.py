@@ -26,6 +26,8 @@ from drivetrain.vision.resize_methods import RESIZE_METHODS
         ("resize=pad", {"resize": "pad"}),
         ("pattern=^(.+)=[0-9]", {"pattern": "^(.+)=[0-9]"}),
         ("label_column=", {"label_column": ""}),
+        ('log=["Fare", "the price"]', {"log": ["Fare", "the price"]}),
+        ("log=[Fare, the price]", {"log": ["Fare", "the price"]}),  # a shell took the quotes
     ],
 )
 def test_a_value_is_json_or_the_word_it_is(pair: str, expected: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ def test_a_value_is_json_or_the_word_it_is(pair: str, expected: dict[str, Any]) 
             '--set augment: 3 is not true, false, or an object such as {"rotate": 20}.',
         ),
         ("pattern=3", "--set pattern: 3 is not a text."),
+        ("log=Fare", "--set log: 'Fare' is not a list of columns."),
     ],
 )
 def test_what_cannot_be_is_refused(pair: str, sentence: str) -> None:

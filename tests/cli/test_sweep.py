@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from drivetrain import store
 from drivetrain.cli.candidates import candidates
 from drivetrain.cli.sweep import text
-from drivetrain.cli.sweeping import run_folder, sweep_into
+from drivetrain.cli.sweeping import run_folder, share_of, sweep_into
 from drivetrain.cli.trial import DATA_CODE, Ended, peak_bytes, read_measured, run_trial
 from drivetrain.errors import DataError, RunError
 from drivetrain.locks import FolderLock
@@ -36,6 +36,7 @@ class Runner:
     def __init__(self, ends: Mapping[str, Ended] | None = None, minutes: float = 0.0) -> None:
         self.ends = ends or {}
         self.minutes = minutes
+        self.takes: Callable[[Mapping[str, Any]], float] | None = None
         self.specs: list[dict[str, Any]] = []
         self.now = 0.0
 
@@ -44,7 +45,7 @@ class Runner:
 
     def __call__(self, spec: Mapping[str, Any], limit: float) -> Ended:
         self.specs.append(dict(spec))
-        self.now += 60 * self.minutes
+        self.now += 60 * (self.minutes if self.takes is None else self.takes(spec))
         name = spec["name"]
         if name in self.ends:
             return self.ends[name]
@@ -133,6 +134,46 @@ def test_what_does_not_fit_into_the_time_waits(tmp_path: Path) -> None:
     runner = Runner(minutes=9.0)  # at least one is tried, however short the time is
     sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=0.1, runner=runner, clock=runner.clock)
     assert runner.names == ["c"]
+    assert runner.specs[0]["minutes"] == pytest.approx(0.1)
+
+
+@pytest.mark.row(106)
+def test_what_is_left_is_shared_out_so_that_all_of_it_takes_as_long_as_was_said(
+    tmp_path: Path,
+) -> None:
+    runner = Runner()
+    runner.takes = lambda spec: spec["minutes"]  # each takes what it has
+    board = sweep_into(
+        tmp_path / "s", ASKED, [A, B, C], minutes=1.5, runner=runner, clock=runner.clock
+    )
+    assert [spec["minutes"] for spec in runner.specs] == [0.75, 0.75]
+    assert [row.state for row in board.rows] == ["done", "done", "waiting"]
+    runner = Runner()
+    runner.takes = lambda spec: 0.3  # quick ones leave the others more
+    board = sweep_into(
+        tmp_path / "t", ASKED, [A, B, C], minutes=1.5, runner=runner, clock=runner.clock
+    )
+    assert [spec["minutes"] for spec in runner.specs] == pytest.approx([0.75, 0.6, 0.9])
+    assert len(board.done) == 3
+
+
+@pytest.mark.row(106)
+def test_no_candidate_begins_that_could_not_even_open_its_data(tmp_path: Path) -> None:
+    runner = Runner()
+    runner.takes = lambda spec: 0.8  # of which 0.5 minutes are training, see `Runner`
+    board = sweep_into(
+        tmp_path / "s", ASKED, [A, B], minutes=1.2, began=0.0, runner=runner, clock=runner.clock
+    )
+    assert runner.names == ["a"]
+    assert board.rows[-1].note == "the time was up: the same line goes on with it"
+
+
+@pytest.mark.parametrize(
+    ("left", "each", "share"),
+    [(9.0, 1.0, 1.0), (1.2, 1.0, 0.6), (0.4, 1.0, 0.4), (-1.0, 1.0, 0.01)],
+)
+def test_the_share_of_a_candidate(left: float, each: float, share: float) -> None:
+    assert share_of(left, each) == pytest.approx(share)
 
 
 def test_data_that_cannot_be_used_end_the_sweep_at_once(tmp_path: Path) -> None:
@@ -235,6 +276,17 @@ def test_models_and_sizes_that_are_asked_for_are_all_that_is_tried(
     assert len(names(application, photos, {}, models=models, sizes=sizes)) == found
 
 
+TWO = ("--target", "casual", "--target", "registered")
+
+
+@pytest.mark.row(118)
+def test_of_several_numbers_those_are_tried_that_can_predict_them(tmp_path: Path) -> None:
+    given = {"targets": ["casual", "registered"]}
+    assert names("tabular", tmp_path, given) == ["linear", "net-200", "net-50", "net-500"]
+    assert names("tabular", tmp_path, {"label_column": "casual, registered"})[0] == "linear"
+    assert "boosting" in names("tabular", tmp_path, {"label_column": "casual"})
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -251,6 +303,14 @@ def test_models_and_sizes_that_are_asked_for_are_all_that_is_tried(
         (["digits", "--models", "a,,b"], "'a,,b' is not a list such as resnet18,resnet34."),
         (["digits", "--drop", "x"], "--drop: not for pictures, and "),
         (["digits", "--task", "language"], "a sweep compares classifiers and scorers."),
+        (
+            ["digits", *TWO],
+            "--target is given 2 times: several are told of pictures that a CSV lists, or",
+        ),
+        (
+            ["rentals", *TWO, "--models", "forest"],
+            "'forest' predicts one column, and several --target",
+        ),
     ],
 )
 def test_wrong_input_is_said_before_anything_is_trained(
@@ -322,6 +382,32 @@ def test_two_candidates_are_trained_measured_and_put_side_by_side(run: Any, tmp_
     stamp = (Path(one["run"]) / "run.json").stat().st_mtime_ns
     assert json.loads(run(*words, "--json").stdout)["rows"] == document["rows"]
     assert (Path(one["run"]) / "run.json").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+@pytest.mark.row(118)
+def test_several_targets_are_swept_as_one_model_each(
+    run: Any, photos: Path, tmp_path: Path
+) -> None:
+    lines = ["image,shape,corners"]
+    for picture in sorted(photos.rglob("*.png")):
+        shape = picture.parent.name
+        lines.append(f"{picture},{shape},{'round' if shape == 'circle' else 'pointed'}")
+    Path("leaves.csv").write_text("\n".join(lines))
+    words = ["--target", "shape", "--target", "corners", "--models", "resnet_tiny", "--sizes", "16"]
+    found = run("sweep", "leaves.csv", *words, "--minutes", "0.3", "--out", "s", "--json")
+    assert found.exit_code == 0, found.output
+    (row,) = json.loads(found.stdout)["rows"]
+    record = json.loads(Path("s/resnet_tiny-16/run.json").read_text())
+    valid = record["results"]["metrics"]["valid"]
+    wrong = [1 - valid[f"{name} accuracy"] for name in ("shape", "corners")]
+    assert row["error"] == pytest.approx(sum(wrong) / 2)
+    rows = [f"{k % 9},{k % 5},{k % 9 + k % 5},{3 * (k % 5) - k % 9}" for k in range(200)]
+    Path("t.csv").write_text("\n".join(["a,b,sum,other", *rows]))
+    words = ["--target", "sum", "--target", "other", "--models", "linear,net", "--sizes", "8"]
+    found = run("sweep", "t.csv", *words, "--minutes", "0.5", "--out", "t", "--json")
+    assert found.exit_code == 0, found.output
+    assert [row["name"] for row in json.loads(found.stdout)["rows"]] == ["linear", "net-8"]
 
 
 @pytest.mark.slow

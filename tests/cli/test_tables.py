@@ -38,13 +38,28 @@ def test_one_model_beside_the_simple_ones(run, table: Path) -> None:
     assert Path("r/models/forest/model.safetensors").exists()
 
 
+@pytest.mark.row(105)
+def test_a_net_is_trained_in_a_budget_and_that_is_said(run, table: Path) -> None:
+    words = (*NET, "--budget", "10m", "--out", "r")
+    result = run("train", table, "--target", "lives", *words)
+    assert result.exit_code == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    assert "budget 10.0 min about " in told and " of them are used" in told
+    record = json.loads(Path("r/run.json").read_text())
+    assert record["plan"]["epochs"] == 2  # no more than was asked for, however long the time is
+    assert record["settings"]["budget"]["seconds"] == 600
+    assert [one["name"] for one in record["callbacks"]] == ["time_budget"]
+
+
 def test_what_was_found_and_chosen_is_said_before_training(run, table: Path) -> None:
     result = run("train", table, "--target", "lives", "--model", "tree", "--out", "r")
     assert "number  id        240 different words" in result.stderr or "number  id" in result.stderr
-    assert "Chosen for you (how to change each: r/run.json)" in result.stderr
+    assert "Chosen for you (how to change each: drivetrain why r)" in result.stderr
     assert "the same share of every class, and no column is a date" in result.stderr
     assert result.stdout.startswith("Result on 48 validation rows\n")
+    assert "kinds=" not in result.stderr  # it is typed here, and not called
     assert "  drivetrain predict r TABLE" in result.stdout
+    assert result.stdout.endswith("  drivetrain report r\n")
 
 
 def test_a_net_is_a_run_that_resumes(run, table: Path) -> None:
@@ -55,6 +70,9 @@ def test_a_net_is_a_run_that_resumes(run, table: Path) -> None:
     document = json.loads(again.stdout)
     assert document["epochs"] == 2 and document["model"] == "net"
     assert "forest" in document["baselines"]
+    layers = json.loads(run("summary", "n", "--json").stdout)["rows"]
+    assert layers[0]["path"].startswith("embeddings.0")
+    assert "Last layer: head, " in run("summary", "n").stdout
 
 
 def test_a_leaderboard_that_was_cut_is_made_again(run, table: Path, monkeypatch) -> None:
@@ -66,7 +84,9 @@ def test_a_leaderboard_that_was_cut_is_made_again(run, table: Path, monkeypatch)
         patched.setattr(
             importlib.import_module("drivetrain.tabular.leaderboard")._Board, "add", cut
         )
-        assert run(*words).exit_code == 130
+        stopped = run(*words)
+        assert stopped.exit_code == 130
+        assert stopped.stderr.endswith("drivetrain: Stopped. Continue with: drivetrain resume b\n")
     again = run("resume", "b", "--json")
     assert again.exit_code == 0, again.stderr
     assert json.loads(again.stdout)["model"] == "linear"
@@ -95,7 +115,7 @@ def test_what_training_never_saw_is_said_on_stderr(run, trained: Path, tmp_path:
     other["sex"][0] = "other"
     result = run("predict", trained, write(tmp_path / "o.csv", other))
     assert (
-        "'sex' has 'other' in 1 rows, which training never saw: taken as unknown." in result.stderr
+        "'sex' has 'other' in 1 row, which training never saw: taken as unknown." in result.stderr
     )
 
 
@@ -156,7 +176,6 @@ def test_rows_with_dates_need_a_word_for_another_split(run, tmp_path: Path) -> N
         (("--target", "lives", "--set", "num_trees=3"), "'num_trees': for one model; say which with"),
         (("--target", "lives", "--callback", "ema"), "--callback: of tables it is for the net"),
         (("--target", "lives", "--dry-run"), "--dry-run: of tables it is for the net: --model net."),
-        (("--target", "lives", *NET, "--minutes", "1"), "--minutes: of tables it is for the"),
     ],
 )  # fmt: skip
 def test_what_is_asked_wrongly_is_answered_in_a_line(
@@ -191,3 +210,83 @@ def test_a_dry_run_of_the_net_keeps_nothing(run, table: Path) -> None:
     result = run("train", table, "--target", "lives", *NET, "--dry-run")
     assert result.exit_code == 0, result.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "name,lives\n", "name;lives\r\n", "\ufeffname"])
+def test_a_table_without_rows_is_no_list_of_pictures(run, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bare.csv"
+    path.write_bytes(content.encode())
+    result = run("train", path, "--target", "lives", "--model", "tree")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"drivetrain: {path} holds no rows: at most one line, which is for the names of the columns.\n"
+    )
+
+
+def test_what_is_called_in_python_is_typed_here(run, tmp_path: Path) -> None:
+    columns = {
+        "grade": [number % 4 for number in range(80)],
+        "lives": [f"{'yes' if number % 3 else 'no'}" for number in range(80)],
+    }
+    codes = write(tmp_path / "codes.csv", columns)
+    result = run("train", codes, "--target", "lives", "--model", "linear", "--out", "c")
+    assert "if they are codes, say --kind grade=category\n" in result.stderr
+    names = write(tmp_path / "names.csv", {**columns, "grade": [f"P {n}" for n in range(80)]})
+    result = run("train", names, "--target", "lives", "--model", "linear", "--out", "n")
+    assert (result.exit_code, "kinds=" in result.stderr) == (2, False)
+    assert result.stderr.endswith("Say what they are: --kind COLUMN=category.\n")
+
+
+def test_a_run_that_is_not_there_is_said_to_be_so(run) -> None:
+    result = run("explain", "runs/none", "--text", "a")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "drivetrain: runs/none does not exist. Give the folder of a run, or of a model.\n",
+    )
+
+
+def test_a_run_that_was_moved_is_called_by_its_new_place(run, table: Path, trained: Path) -> None:
+    trained.rename("elsewhere")
+    said = run("resume", "elsewhere").stdout
+    assert (
+        ". The run is in elsewhere\n" in said and "  drivetrain predict elsewhere TABLE\n" in said
+    )
+    assert json.loads(run("resume", "elsewhere", "--json").stdout)["run"] == "elsewhere"
+
+
+def test_a_damaged_record_is_not_taken_for_that_of_pictures(
+    run, table: Path, trained: Path
+) -> None:
+    answers = run("predict", trained, table).stdout
+    record = (trained / "run.json").read_bytes()
+    (trained / "run.json").write_bytes(record[:100])
+    damaged = run("predict", trained, table)
+    assert damaged.exit_code == 2
+    assert damaged.stderr.startswith("drivetrain: tree/run.json is not JSON (")
+    (trained / "run.json").unlink()  # its model is there all the same
+    assert run("predict", trained, table).stdout == answers
+
+
+def test_a_table_without_a_line_of_names_is_told_so(run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("ann,18,yes\nbo,20,no\n" * 9)
+    result = run("train", path, "--target", "lives", "--model", "tree")
+    assert result.stderr == (
+        "drivetrain: `target`: there is no column 'lives'. There are: ann, 18, yes. That is the first "
+        "line: where it is a row already, put a line of names before it.\n"
+    )
+
+
+def test_a_column_of_sentences_is_not_left_out_without_a_word(run, tmp_path: Path) -> None:
+    several = range(60)
+    columns = {
+        "said": [f"this is number {n} of the many things that were said" for n in several],
+        "name": [f"Ann {n}" for n in several],
+        **{key: [n % k for n in several] for key, k in (("a", 7), ("b", 5), ("c", 3))},
+        "lives": ["yes" if n % 2 else "no" for n in several],
+    }
+    table = write(tmp_path / "said.csv", columns)
+    result = run("train", table, "--target", "lives", "--model", "linear", "--out", "s")
+    assert result.exit_code == 0, result.stderr
+    said = [line for line in result.stderr.splitlines() if "is left out here" in line]
+    assert said == ["! 'said' is left out here. Models of texts read it: --text said"]

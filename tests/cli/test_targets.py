@@ -138,20 +138,110 @@ def test_targets_of_a_folder_are_refused(run, photos: Path) -> None:
     assert done.stderr.startswith("drivetrain: 'targets': only for a CSV file, and ")
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (("export", "{run}", "-o", "bundle"), "A bundle"),
-        (("report", "{run}"), "A report"),
-        (("clean", "{run}", "--list", "3"), "The cleaning page"),
-    ],
-)
-def test_what_takes_one_target_says_so(run, two: Path, words: tuple[str, ...], what: str) -> None:
-    done = run(*(word.format(run=two) for word in words))
+def test_the_cleaning_page_takes_one_target_and_says_so(run, two: Path) -> None:
+    done = run("clean", two, "--list", "3")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == (
-        f"drivetrain: {what} is of one target, and this model has 2: shape, corners. Train one of them "
-        "alone for it: --target 'shape'."
+        "drivetrain: The cleaning page is of one target, and this model has 2: shape, corners. Train one "
+        "of them alone for it: --target 'shape'. The patch that it writes is then one for a training of "
+        "all targets too: --patch."
+    )
+
+
+def test_a_bundle_is_made_and_proves_itself(run, two: Path, photos: Path, tmp_path: Path) -> None:
+    bundle, picture = tmp_path / "bundle", photos / "circle" / "0.png"
+    done = run("export", two, "-o", bundle, "--golden", 2, "--no-script")
+    assert done.exit_code == 0, done.output
+    assert f"{bundle} is sound: " in run("verify", bundle).stdout
+    (own,) = json.loads(run("predict", two, picture, "--json").stdout)
+    (other,) = json.loads(run("predict", bundle, picture, "--json").stdout)
+    assert list(other["targets"]) == ["shape", "corners"]
+    for target, one in other["targets"].items():
+        assert one["label"] == own["targets"][target]["label"]
+        assert one["label"] in one["set"]
+    assert set(other["domain"]) == {"score", "in_domain", "false_alarm"}
+
+
+def test_the_report_tells_of_each_target(run, two: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    document = json.loads(run("report", two, "-o", page, "--json").stdout)
+    assert {"errors-1", "errors-2"} <= set(document["sections"])
+    assert {"shape accuracy", "corners accuracy"} <= set(document["facts"])
+    text = page.read_text("utf-8")
+    for title in ("Where it errs: shape", "Where it errs: corners"):
+        assert f"<h2>{title}</h2>" in text
+    again = "--target shape --target corners"
+    assert again in text and " --target shape,corners" not in text
+
+
+def test_evaluate_with_tta_measures_each_target(run, two: Path, leaves: Path) -> None:
+    document = json.loads(run("evaluate", two, "--on", leaves, "--tta", 2, "--json").stdout)
+    plain = json.loads(run("evaluate", two, "--on", leaves, "--json").stdout)
+    assert {name: document[name] for name in plain} == plain
+    for target, own in document["tta"]["targets"].items():
+        apart = plain["targets"][target]["accuracy"] - own["accuracy"]
+        assert own["difference"]["error_rate"] == pytest.approx(apart)
+    said = run("evaluate", two, "--on", leaves, "--tta", 2).stdout
+    assert "corners: its error minus the plain one: " in said
+
+
+def test_two_runs_are_put_together_target_by_target(
+    run, two: Path, leaves: Path, photos: Path, tmp_path: Path
+) -> None:
+    words = ("--target", "shape", "--target", "corners", "--epochs", 1, "--out", "other")
+    assert run("train", leaves, *words, "--set", "augment=false").exit_code == 0
+    measured = json.loads(run("ensemble", two, "other", "--json").stdout)
+    assert list(measured["targets"]) == ["shape", "corners"]
+    assert measured["targets"]["shape"]["weights"] == {str(two): 0.5, "other": 0.5}
+    said = run("ensemble", two, "other").stdout
+    assert said.startswith("On 6 validation items\nshape\n")
+    picture = photos / "circle" / "0.png"
+    asked = run("ensemble", two, "other", "--weights", "0.25,0.75", "--predict", picture, "--json")
+    (answer,) = json.loads(asked.stdout)["predictions"]
+    ((first,), (second,)) = (
+        json.loads(run("predict", one, picture, "--json").stdout) for one in (two, "other")
+    )
+    for target, own in answer["targets"].items():
+        pairs = [one["targets"][target]["probabilities"] for one in (first, second)]
+        for label, value in own["probabilities"].items():
+            assert value == pytest.approx(0.25 * pairs[0][label] + 0.75 * pairs[1][label])
+        assert own["probability"] == own["probabilities"][own["label"]]
+        assert own["probability"] == max(own["probabilities"].values())
+
+
+def test_an_ensemble_with_a_run_of_one_target_is_refused(
+    run, two: Path, trained: Path, photos: Path
+) -> None:
+    done = run("ensemble", two, trained, "--predict", photos / "circle" / "0.png")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"drivetrain: {two} and {trained} predict other things: the targets shape, corners, and the "
+        "classes circle, square, triangle."
+    )
+
+
+def test_a_run_of_several_targets_is_compared_with_the_mean_of_each_rule(two: Path) -> None:
+    from drivetrain.cli.measuring import measure_run
+
+    row, _ = measure_run(two)
+    told = json.loads((two / "run.json").read_text())["results"]["targets"].values()
+    for rule in ("majority_class", "nearest_mean_image"):
+        wrong = [1 - own["baselines"][rule]["accuracy"] for own in told]
+        assert row["rules"][rule]["error"] == pytest.approx(sum(wrong) / 2)
+    assert row["error"] == pytest.approx(sum(1 - own["accuracy"] for own in told) / 2)
+
+
+def test_the_map_shows_the_target_that_is_asked_for(run, two: Path, tmp_path: Path) -> None:
+    page = tmp_path / "map.html"
+    first = json.loads(run("map", two, "-o", page, "--json").stdout)
+    second = json.loads(run("map", two, "-o", page, "--target", "corners", "--json").stdout)
+    assert first["what"].startswith("What the last layer, head.heads.0.scores, is given: ")
+    assert second["what"].startswith("What the last layer, head.heads.1.scores, is given: ")
+    assert {one["group"] for one in second["items"]} == {"pointed", "round"}
+    refused = run("map", two, "-o", page, "--target", "colour")
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[-1] == (
+        "drivetrain: There is no target 'colour'. Targets: shape, corners."
     )
 
 

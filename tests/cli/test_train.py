@@ -62,7 +62,7 @@ def test_what_a_person_reads(run, photos: Path) -> None:
         "Classes   circle, square, triangle",
         "Labels    the class folder's name",
         "Pictures  24 to train, 6 to validate",
-        f"Chosen for you (how to change each: {Path('my run/run.json')})",
+        "Chosen for you (how to change each: drivetrain why 'my run')",
     ]
     chosen = {line.split()[0] for line in lines[5 : lines.index("")]}
     assert chosen >= {"split", "size", "model", "loss", "lr", "epochs", "num_threads", "seed"}
@@ -79,7 +79,7 @@ def test_what_a_person_reads(run, photos: Path) -> None:
         "Next",
         r"  drivetrain predict 'my run' PICTURE\.\.\.",
         r"  drivetrain evaluate 'my run' --on FOLDER",
-        r"  drivetrain summary 'my run'",
+        r"  drivetrain report 'my run'",
     ]
     for line, pattern in zip(after[1:], expected, strict=True):
         assert re.fullmatch(pattern, line), (line, pattern)
@@ -183,8 +183,7 @@ def test_many_bad_pictures_are_counted_and_the_file_that_names_all_is_named(
         ),
         (
             "taken",
-            "out already holds files. Choose another folder with --out, or continue it with: "
-            "drivetrain resume out",
+            "out already holds files. Choose another folder with --out.\n",
         ),
     ],
 )

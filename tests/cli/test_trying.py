@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from drivetrain.cli import trying
 from drivetrain.cli.measuring import measure_run
 from drivetrain.cli.trying import DataPhaseError, train_candidate
 from drivetrain.errors import RunError
@@ -73,39 +72,26 @@ def texts(folder: Path) -> Path:
 
 
 @pytest.mark.row(106)
-def test_a_net_gets_as_many_of_its_usual_epochs_as_fit_and_that_is_said(
+def test_a_net_is_cut_to_its_share_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trying, "_epochs_within", lambda learner, seconds: 3)
+    monkeypatch.setattr(timing, "seconds_a_step", lambda *args, **more: 40.0)
     source = table(tmp_path)
     asked = spec(source, "tabular", "net", given={"label_column": "heavy"}, own={"layers": [8, 4]})
-    train_candidate(asked | {"minutes": 1.0}, began=time.perf_counter())
+    learner = train_candidate(asked | {"minutes": 1.9}, began=time.perf_counter())
     record = Run.open("run").read()
-    assert record["plan"]["epochs"] == 3 and record["results"]["epochs"] == 3
-    choice = next(one for one in record["choices"] if one["what"] == "epochs")
-    assert choice["reason"] == "as many of the usual 20 as end within 1 min"
-    row, errors = measure_run(Path("run"))
-    assert row["note"] == "3 epochs of the usual 20"
+    # three steps of 40 s would be an epoch of the 192 rows, and two of them fit into 114 s
+    assert record["plan"]["epochs"] == 1 and record["results"]["epochs"] == 1
+    choice = {one["what"]: one for one in record["choices"]}
+    assert choice["epochs"]["reason"].startswith("cut from 20: an epoch takes about 2.0 min")
+    row, errors = measure_run(Path("run"), learner)
+    assert row["note"] == "1 epoch on 67% of the training items"
     assert row["error"] == pytest.approx(record["results"]["metrics"]["valid"]["error_rate"])
     assert len(errors) == record["results"]["items"]["valid"]
     assert set(row["rules"]) >= {"majority", "one_r"} and row["parameters"] > 50
-
-
-def test_the_epochs_that_fit_follow_from_the_time_of_a_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(timing, "seconds_a_step", lambda learner, enough: 0.05)
-    monkeypatch.setattr(timing, "seconds_a_validation", lambda learner, enough: 0.1)
-
-    class Loaders:
-        train = range(20)
-
-    class Bare:
-        loaders = Loaders()
-
-    # an epoch is 20 steps and a validation, 1.1 seconds; 12% of the time is for finding that out
-    found = [trying._epochs_within(Bare(), seconds) for seconds in (1, 12.49, 12.6)]  # type: ignore[arg-type]
-    assert found == [0, 9, 10]
+    again, same = measure_run(Path("run"))  # as it is measured where the Learner is gone
+    assert again["error"] == row["error"] and same.items == errors.items
+    assert (same.values == errors.values).all()
 
 
 @pytest.mark.slow

@@ -241,6 +241,7 @@ def test_spread_goes_by_equal_ratios():
             slice(0, 1e-2),
             "`lr` is slice(0, 0.01, None), expected both rates above 0: no ratio leads from or to 0.",
         ),
+        ("fast", "`lr` is 'fast', expected a number, a list of numbers, or slice(low, high)."),
     ],
 )
 def test_rates_that_cannot_be_are_refused(lr, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional as f
 import drivetrain as dt
 from drivetrain import losses
 from drivetrain.errors import ConfigError, InputError, ShapeError
+from drivetrain.losses.several import summed_cross_entropy
 from drivetrain.show.loss import loss_of
 from tests.show.independent import recalculate
 
@@ -176,3 +178,36 @@ def test_items_that_are_not_there_are_refused(learner: dt.Learner) -> None:
         with pytest.raises(InputError) as error:
             dt.show.loss(learner, item=item)
         assert str(error.value) == sentence
+
+
+@pytest.mark.row(118)
+def test_the_loss_of_several_targets_is_added_up_target_by_target() -> None:
+    preds, targets = draw(6, 5), torch.tensor([[0, 2], [1, 0]] * 3)
+    loss_fn = functools.partial(summed_cross_entropy, sizes=(2, 3), weights=(1.0, 0.5))
+    for item in (None, 0, 3):
+        found = loss_of(loss_fn, preds, targets, item=item)
+        assert found.agrees
+        rows = slice(None) if item is None else slice(item, item + 1)
+        parts = [
+            f.cross_entropy(preds[rows, span], targets[rows, place])
+            for place, span in enumerate((slice(0, 2), slice(2, 5)))
+        ]
+        torch.testing.assert_close(float(found.result), float(parts[0] + 0.5 * parts[1]))
+        assert found.steps[-1].expression == "w1 * loss1 + w2 * loss2"
+    alone = loss_of(loss_fn, preds, targets, item=3, at=(1,))
+    assert alone.title.startswith("cross_entropy of item 3, target 2: the true class is ")
+    torch.testing.assert_close(
+        float(alone.result), float(f.cross_entropy(preds[3:4, 2:], targets[3:4, 1]))
+    )
+    with pytest.raises(ShapeError) as caught:
+        loss_of(loss_fn, preds, targets, item=3, at=(2,))
+    assert str(caught.value) == "`at` must be one of the 2 targets, 0 to 1. Got (2,)."
+
+
+@pytest.mark.row(118)
+def test_a_target_of_weight_0_is_not_looked_at() -> None:
+    preds = torch.tensor([[1.0, 2.0, torch.inf, 0.0], [0.0, 1.0, 0.0, 0.0]])
+    loss_fn = functools.partial(summed_cross_entropy, sizes=(2, 2), weights=(2.0, 0.0))
+    found = loss_of(loss_fn, preds, torch.tensor([[0, 1], [1, 1]]))
+    assert found.agrees
+    assert [term.name for term in found.terms] == ["w1", "z1", "true1"]

@@ -1,8 +1,7 @@
 """A run trained anew with one change and a seed of its own: same data, same split, all else as it was.
 
-The split is drawn by the seed of the data, which stays; weights, order and augmentation by the seed
-of the training, which is another one. So what two such runs differ by is the change, or the seed, and
-nothing else.
+The seed of the split stays; weights, order and augmentation are drawn by another one. So what two such
+runs differ by is the change, or the seed, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 OF_MODEL = ("lr", "epochs", "batch_size", "num_threads")
 """What is chosen anew for another model: a rate that suits one net does not suit every other."""
+FRACTION = "train_fraction"
+"""As `train.within` calls it."""
 
 
 def train_again(spec: Mapping[str, Any]) -> None:
@@ -73,7 +74,14 @@ def learner_again(run: str, changes: Mapping[str, Any], *, seed: int) -> Learner
         # epochs are as the run's plan says; a clock that cuts one of a pair would be compared instead
         kept = [one for one in record["callbacks"] if one.get("name") != "time_budget"]
         told |= {"callbacks": callbacks_from(kept), "announce": False, "seed": seed}
-    return make(run, record, told, changes)
+        recipe = _recipe(record["data"], seed - record["seed"])
+    return make(run, {**record, "data": recipe}, told, changes)
+
+
+def _recipe(recipe: Mapping[str, Any], later: int) -> dict[str, Any]:
+    """The same items, split as they were, whose order and augmentation are drawn by a later seed."""
+    split = recipe.get("split_seed", recipe["seed"])
+    return {**recipe, "seed": recipe["seed"] + later, "split_seed": split} if later else {**recipe}
 
 
 def _pictures(
@@ -103,8 +111,9 @@ def _table(
     run: str, record: Mapping[str, Any], told: dict[str, Any], changes: Mapping[str, Any]
 ) -> Learner:
     from drivetrain import tabular
-    from drivetrain.tabular.data import gather_again
+    from drivetrain.tabular.gathering import gather_again
 
+    share, changes = _share(record, changes)
     settings, model = record["settings"], record["model"]
     data = gather_again(record["data"])
     _check(data.fingerprint(), record, run)
@@ -117,7 +126,7 @@ def _table(
         **told,
         **changes,
     }
-    return tabular.learner(data, **options)
+    return _on_share(tabular.learner(data, **options), share)
 
 
 def _texts(
@@ -126,6 +135,7 @@ def _texts(
     from drivetrain import text
     from drivetrain.text.data import gather_again
 
+    share, changes = _share(record, changes)
     settings = record["settings"]
     data = gather_again(record["data"])
     _check(data.fingerprint(), record, run)
@@ -141,7 +151,7 @@ def _texts(
         **told,
         **changes,
     }
-    return text.learner(data, **options)
+    return _on_share(text.learner(data, **options), share)
 
 
 def _ratings(
@@ -150,6 +160,7 @@ def _ratings(
     from drivetrain import collab
     from drivetrain.collab.data import gather_again
 
+    share, changes = _share(record, changes)
     model, settings = dict(record["model"]), record["settings"]
     data = gather_again(record["data"])
     _check(data.fingerprint(), record, run)
@@ -163,7 +174,24 @@ def _ratings(
         options |= {name: model[name] for name in ("layers", "batch_norm", "dropout")}
     else:
         options["num_factors"] = model["num_factors"]
-    return collab.learner(data, **{**options, **told, **changes})
+    return _on_share(collab.learner(data, **{**options, **told, **changes}), share)
+
+
+def _share(record: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
+    """The share of the items that a loader gives out, and the changes beside it."""
+    told = dict(changes)
+    return told.pop("fraction", record["settings"].get(FRACTION, 1.0)), told
+
+
+def _on_share(learner: Learner, share: float) -> Learner:
+    """The Learner, training on a share of its items."""
+    from drivetrain.train.within import take_share
+
+    application: Any = learner.application
+    if share < 1:
+        application.settings[FRACTION] = share
+        take_share(learner)
+    return learner
 
 
 def _check(fingerprint: str, record: Mapping[str, Any], run: str) -> None:

@@ -53,7 +53,7 @@ def candidates(
     if application == "vision":
         return _pictures(path, given, models, sizes)
     if application == "tabular":
-        return _unique(_table(models, sizes))
+        return _unique(_table(models, sizes, several=_are_several(given)))
     if application == "text":
         return _unique(_texts(models, sizes))
     return _unique(_ratings(models, sizes, implicit=implicit))
@@ -65,7 +65,7 @@ def candidates(
 def _pictures(
     path: Path, given: Mapping[str, Any], models: Sequence[str], sizes: Sequence[int]
 ) -> list[Candidate]:
-    from drivetrain.vision.data import PHOTO_SIZE, SMALL
+    from drivetrain.vision.opening import PHOTO_SIZE, SMALL
 
     side = _typical_side(path, given)
     usual = max(16, side) if side <= SMALL else PHOTO_SIZE
@@ -123,9 +123,9 @@ def _picture(model: str, size: int, reason: str) -> Candidate:
 
 def _typical_side(path: Path, given: Mapping[str, Any]) -> int:
     """The median of the longer sides of a few pictures; nothing is decoded."""
-    from drivetrain.vision.data import PHOTO_SIZE
     from drivetrain.vision.decode import picture_size
     from drivetrain.vision.formats import PictureError
+    from drivetrain.vision.opening import PHOTO_SIZE
     from drivetrain.vision.sources import find_by_name, find_in_csv, find_in_folder
 
     if path.suffix.lower() == ".csv" and path.is_file():
@@ -149,13 +149,30 @@ def _typical_side(path: Path, given: Mapping[str, Any]) -> int:
 # --- tables -------------------------------------------------------------------------------------------
 
 
-def _table(models: Sequence[str], sizes: Sequence[int]) -> list[Candidate]:
+def _table(models: Sequence[str], sizes: Sequence[int], *, several: bool) -> list[Candidate]:
+    """Those that can predict what is asked for: several numbers at once are not for every model."""
     from drivetrain.tabular.fitting import FITTERS
     from drivetrain.tabular.leaderboard import NET
 
-    known = [NET, *FITTERS]
+    known = [NET, *(name for name, one in FITTERS.items() if one.many_targets or not several)]
     for model in models:
+        if model in FITTERS and model not in known:
+            raise click.UsageError(
+                f"--models: '{model}' predicts one column, and several --target are given. Of several: "
+                f"{', '.join(known)}."
+            )
         _check(model, known)
+    return [one for one in _for_table(models, sizes) if one.model in known]
+
+
+def _are_several(given: Mapping[str, Any]) -> bool:
+    """Whether several columns of a table are predicted."""
+    return "targets" in given or "," in given.get("label_column", "")
+
+
+def _for_table(models: Sequence[str], sizes: Sequence[int]) -> list[Candidate]:
+    from drivetrain.tabular.leaderboard import NET
+
     if models or sizes:
         names = models or [NET]
         if sizes and NET not in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -93,23 +94,34 @@ def application_of(folder: Path) -> str:
     """The application that a run, a model folder or a bundle says it is of.
 
     `vision` where it says none that there is: opening it as one then says what is wrong.
+    Raises: RunError: the record of a run is damaged, or is of a model of somebody's own.
     """
     from drivetrain import store
     from drivetrain.errors import DrivetrainError
+    from drivetrain.train.run import refuse_own
 
-    for name in ("bundle.json", "run.json", "model.json"):
+    for name in ("bundle.json", "run.json", "model.json", "model/model.json"):
         if not (folder / name).is_file():
             continue
         try:
             record = store.read_json(folder / name)
         except DrivetrainError:
+            if name == "run.json":  # what it is of is told nowhere else
+                raise
             continue
+        if name == "run.json":
+            refuse_own(record, folder)
         if isinstance(record, dict):
             task = record.get("task")
             said = record if name != "run.json" else task if isinstance(task, dict) else {}
             if said.get("application") in ("tabular", "text", "collab"):
                 return said["application"]
     return "vision"
+
+
+def how_to_change(run: Path) -> str:
+    """Where it is said how each choice of a run is made otherwise."""
+    return f"how to change each: drivetrain why {shlex.quote(str(run))}"
 
 
 class Counter(Protocol):
@@ -126,23 +138,27 @@ def counter() -> Iterator[Counter]:
     in_place = sys.stderr.isatty()
     step = 0.2 if in_place else 30.0
     next_time = time.monotonic() + step
-    shown = 0
 
     def count(what: str, done: int, total: int | None = None, /) -> None:
-        nonlocal next_time, shown
+        nonlocal next_time
         if time.monotonic() < next_time:
             return
         next_time = time.monotonic() + step
         text = f"{what}: {done:,}" + ("" if total is None else f" of {total:,}")
-        sys.stderr.write(f"\r{text:<{shown}}" if in_place else f"{text}\n")
-        sys.stderr.flush()
-        shown = len(text)
+        if in_place:
+            exits.show_in_place(text)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
     try:
-        yield count
+        if in_place:
+            with contextlib.redirect_stderr(exits.Wiping(sys.stderr)):  # pyright: ignore[reportArgumentType]
+                yield count
+        else:
+            yield count
     finally:
-        if in_place and shown:
-            sys.stderr.write(f"\r{'':<{shown}}\r")
+        exits.wipe()
 
 
 @contextlib.contextmanager

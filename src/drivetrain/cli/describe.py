@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common, settings, tables
+from drivetrain.cli import common, exits, settings, tables
 
 PAGES, DOCUMENTS = (".html", ".htm"), (".json",)
 
@@ -64,7 +64,7 @@ def command(
             target_kind=target_kind,
             seed=42 if seed is None else seed,
         )
-    text = str(found)
+    text = exits.as_typed(str(found))
     if out is not None and ending in PAGES:
         found.save(out)
         text += f"\n\nThe page is {out}"

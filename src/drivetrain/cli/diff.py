@@ -38,8 +38,12 @@ def text(found: RunDiff) -> str:
     same = {True: "the same", False: "not the same"}
     lines = [
         f"first   {found.first}\nsecond  {found.second}",
-        f"Data: {same[found.same_data]}. Split: {same[found.same_split]}. "
-        f"Weights: {same[found.same_weights]}.",
+        (
+            f"Data: {same[found.same_data]}. Split: {same[found.same_split]}. "
+            if found.knows_data
+            else ""
+        )
+        + f"Weights: {same[found.same_weights]}.",
         "",
     ]
     if found.settings:

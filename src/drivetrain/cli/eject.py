@@ -73,7 +73,8 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
 def _eject_model(run: Path, out: Path, *, level: str, as_json: bool) -> None:
     """The script of a model that no Learner trained."""
     from drivetrain.tabular import models
-    from drivetrain.tabular.ejecting.trees import Found, find_model, predictions_sha256, write
+    from drivetrain.tabular.ejecting.found import Found, find_model
+    from drivetrain.tabular.ejecting.trees import predictions_sha256, write
 
     if level != "all":
         raise click.UsageError(

@@ -68,7 +68,7 @@ def command(
 
     Without --predict the ensemble is measured on the items that all runs validate on, beside each run
     alone. They have to be the same items, and no run may have been trained on them: train on one split,
-    such as a source with train/ and valid/, or with the same seed.
+    such as a source with train/ and valid/, or with the same seed or --split-seed.
 
     Fitted weights are fitted on the validation items, and what is shown of them is measured crosswise:
     each fold by weights from the other folds.
@@ -83,7 +83,7 @@ def command(
     drivetrain ensemble runs/a runs/b --predict test/ --like sample_submission.csv --out submission.csv
     """
     _check(runs, sources, like, out)
-    from drivetrain.interpret.ensembles import FITTED, as_weights, ensemble
+    from drivetrain.interpret.ensembles import FITTED, as_weights
 
     names = [str(run) for run in runs]
     if weights != FITTED:
@@ -91,18 +91,19 @@ def command(
     measured = None
     if not sources or weights == FITTED:
         with common.stdout_kept(), common.counter() as count:
-            measured = ensemble(
+            measured = _measured(
                 _records(runs, count), weights, **({} if seed is None else {"seed": seed})
             )
     if not sources:
         assert measured is not None, "measured above"
-        text = f"On {len(measured.predictions):,} validation items\n{measured}"
+        text = f"On {_count(measured):,} validation items\n{measured}"
         common.answer(measured.to_json(), text, as_json=as_json, copy=out)
         return
-    shares = list(measured.weights.values()) if measured else as_weights(weights, names).tolist()
+    shares: Any = as_weights(weights, names).tolist() if measured is None else _shares(measured)
     with common.stdout_kept():
         documents, notes = _predicted(runs, sources, shares)
-    _answer(documents, notes, sources, dict(zip(names, shares, strict=True)), like, out, as_json)
+    told: Any = dict(zip(names, shares, strict=True)) if measured is None else measured.weights
+    _answer(documents, notes, sources, told, like, out, as_json)
 
 
 def _check(
@@ -128,24 +129,50 @@ def _records(runs: Sequence[Path], count: common.Counter) -> dict[str, Any]:
     return {name: member.predictions for name, member in opened.items()}
 
 
+def _measured(records: dict[str, Any], weights: Any, **options: Any) -> Any:
+    """The ensemble of the records; of several targets one of each."""
+    from drivetrain.interpret.ensembles import ensemble
+    from drivetrain.interpret.target_ensembles import target_ensemble
+
+    is_several = any(record.parts for record in records.values())
+    return (target_ensemble if is_several else ensemble)(records, weights, **options)
+
+
+def _count(measured: Any) -> int:
+    return len(measured) if hasattr(measured, "targets") else len(measured.predictions)
+
+
+def _shares(measured: Any) -> list[float] | dict[str, list[float]]:
+    """The weights of the members, of several targets for each."""
+    if not hasattr(measured, "targets"):
+        return list(measured.weights.values())
+    return {name: list(found.values()) for name, found in measured.weights.items()}
+
+
 def _predicted(
-    runs: Sequence[Path], sources: Sequence[Path], weights: Sequence[float]
+    runs: Sequence[Path],
+    sources: Sequence[Path],
+    weights: Sequence[float] | dict[str, list[float]],
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The mean of what the runs say of new items, and their notes."""
     found, notes = {}, []
-    used = [(run, weight) for run, weight in zip(runs, weights, strict=True) if weight > 0]
-    for run, _ in used:
+    lists = list(weights.values()) if isinstance(weights, dict) else [weights]
+    used = [place for place in range(len(runs)) if any(one[place] > 0 for one in lists)]
+    for run in (runs[place] for place in used):
         members.finished(run)
         found[str(run)], told = members.answers(run, sources)
         notes += [note for note in told if note not in notes]
-    return members.mean_of(found, [weight for _, weight in used]), notes
+    if isinstance(weights, dict):
+        kept = {name: [one[place] for place in used] for name, one in weights.items()}
+        return members.mean_of(found, kept), notes
+    return members.mean_of(found, [weights[place] for place in used]), notes
 
 
 def _answer(
     documents: Sequence[dict[str, Any]],
     notes: Sequence[str],
     sources: Sequence[Path],
-    weights: dict[str, float],
+    weights: dict[str, Any],
     like: Path | None,
     out: Path | None,
     as_json: bool,
@@ -160,11 +187,12 @@ def _answer(
         raise DataError(f"None of the {len(documents)} inputs could be predicted.")
     answered = [one for one in documents if "error" not in one]
     lines = [
-        "Mean of " + ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items()),
+        *_mean_of_what(weights),
         layout.table([_said(one) for one in answered[:MOST_SHOWN]]),
     ]
     if len(answered) > MOST_SHOWN:
-        lines.append(f"… and {len(answered) - MOST_SHOWN:,} more: --out FILE.csv writes all")
+        how = ": --out FILE.csv writes all" if out is None else ""
+        lines.append(f"… and {len(answered) - MOST_SHOWN:,} more{how}")
     copy = out
     if submitting.is_table(out):
         assert out is not None, "a table"
@@ -175,9 +203,25 @@ def _answer(
     common.answer(document, "\n".join(lines), as_json=as_json, copy=copy)
 
 
+def _mean_of_what(weights: dict[str, Any]) -> list[str]:
+    """The members and their weights; where those of each target are their own, a line for each."""
+    several = {name: own for name, own in weights.items() if isinstance(own, dict)}
+    return [
+        f"{f'{target}: mean' if target else 'Mean'} of "
+        + ", ".join(f"{name} {weight:.3f}" for name, weight in own.items())
+        for target, own in (several or {"": weights}).items()
+    ]
+
+
 def _said(one: dict[str, Any]) -> tuple[str, ...]:
     if "value" in one:
         return (one["input"], f"{one['value']:,.6g}")
+    if "targets" in one:
+        told = one["targets"].items()
+        cells = [
+            f"{name}: {own['label']} {layout.percent(own['probability'])}" for name, own in told
+        ]
+        return (one["input"], *cells)
     (label, share), *others = layout.best(one["probabilities"])
     rest = ", ".join(f"{name} {layout.percent(p)}" for name, p in others)
     return (one["input"], label, layout.percent(share), rest)

@@ -27,7 +27,7 @@ from drivetrain.cli import common, pictures, ratings, tables, texts
 def command(
     run: Path, source: str, tta: int | None, as_json: bool, seed: int | None, out: Path | None
 ) -> None:
-    """Measure the model of RUN on labelled pictures or rows, with a 95% interval and baselines beside it.
+    """Measure the model of RUN on labelled pictures, rows, texts or ratings, with a 95% interval.
 
     With --tta each picture is also asked about as training saw it, varied, and the answers are averaged;
     the difference is given with its interval, taken picture by picture.

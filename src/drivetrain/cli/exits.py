@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import click
 
+from drivetrain._registry import did_you_mean
 from drivetrain.errors import DrivetrainError, Interrupted
 
 DONE, WRONG_INPUT, SYSTEM_FAILED, OUR_BUG = 0, 2, 3, 4
@@ -94,7 +95,7 @@ def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
     if isinstance(error, RefusedError):
         return error.exit_code, ""
     if isinstance(error, DrivetrainError):
-        return error.exit_code, _with_notes(error)
+        return error.exit_code, as_typed(_with_notes(error))
     if isinstance(error, StoppedError):
         return error.exit_code, str(error)
     if isinstance(error, click.exceptions.Abort):
@@ -102,6 +103,10 @@ def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "drivetrain"
         message = error.format_message()
+        if isinstance(error, click.NoSuchOption):
+            # click names several, in brackets, by the alphabet
+            near = did_you_mean(error.option_name, error.possibilities or ())
+            message = f"No such option '{error.option_name}'.{near}"
         stop = "" if message.endswith((".", "?")) else "."
         return WRONG_INPUT, f"{message}{stop} See: {command} --help"
     if isinstance(error, click.ClickException):
@@ -123,7 +128,80 @@ def explain(error: Exception, words: Sequence[str] = ()) -> tuple[int, str]:
 
 def print_line(text: str) -> None:
     """One line on stderr, whatever line breaks the text had."""
-    click.echo(f"drivetrain: {visible(' '.join(text.split()))}", err=True)
+    tell(f"drivetrain: {' '.join(text.split())}")
+
+
+_in_place = [0]  # how long the line is that stands in the terminal and will be written over
+
+
+class Wiping:
+    """A terminal that takes away what `show_in_place` left before anything else is written to it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self.terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write on a line of its own."""
+        wipe()
+        return self.terminal.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.terminal, name)
+
+
+def _terminal() -> TextIO:
+    return sys.stderr.terminal if isinstance(sys.stderr, Wiping) else sys.stderr
+
+
+def show_in_place(text: str) -> None:
+    """Write over what stands in the terminal's last line; it stays there until `wipe`."""
+    terminal = _terminal()
+    terminal.write(f"\r{text:<{_in_place[0]}}")
+    terminal.flush()
+    _in_place[0] = len(text)
+
+
+def wipe() -> None:
+    """Take away what `show_in_place` left, so that what comes next begins a line."""
+    if _in_place[0]:
+        terminal = _terminal()
+        terminal.write(f"\r{'':<{_in_place[0]}}\r")
+        terminal.flush()
+        _in_place[0] = 0
+
+
+def tell(text: str) -> None:
+    """The text on stderr, with what moves a terminal as its escape."""
+    wipe()
+    click.echo(visible(text), err=True)
+
+
+_KINDS = re.compile(r"""kinds=\{(['"])(.+?)\1: (['"])(.+?)\3\}""")
+
+
+_TYPED = tuple(
+    (re.compile(re.escape(called).replace(r"\ ", r"\s+")), typed)  # words may be on two lines
+    for called, typed in (
+        ("give `encoding`.", "give it: --set encoding=NAME."),
+        ("say so with `kinds`", "say so with --kind COLUMN=KIND"),
+        (
+            "say so with `log`, or `log_target` for the target",
+            """say so with --set 'log=["COLUMN"]', or --set log_target=true for the target""",
+        ),
+    )
+)
+
+
+def as_typed(text: str) -> str:
+    """The text with what is said in Python as it is typed here.
+
+    >>> as_typed("if they are codes, say kinds={'a b': 'category'}")
+    "if they are codes, say --kind 'a b=category'"
+    """
+    text = _KINDS.sub(lambda found: f"--kind {shlex.quote(f'{found[2]}={found[4]}')}", text)
+    for called, typed in _TYPED:
+        text = called.sub(lambda _, typed=typed: typed, text)
+    return text
 
 
 def visible(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drivetrain.cli import common, layout
+from drivetrain.errors import RunError
 
 if TYPE_CHECKING:
     from drivetrain.tabular import Explainer
@@ -87,6 +88,8 @@ def command(
     drivetrain explain runs/2026-01-31-reviews --text "A film to fall asleep over."
     drivetrain explain runs/2026-01-31-ratings --item f012
     """
+    if not run.exists():
+        raise RunError(f"{run} does not exist. Give the folder of a run, or of a model.")
     is_text = (application := common.application_of(run)) == "text"
     of_tables = {"--on": source, "--model": name, "--column": columns, "--row": rows, "--new": new}
     if application == "collab" or items:

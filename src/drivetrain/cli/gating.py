@@ -103,14 +103,14 @@ def _pass(
                 change="train without --accept: it then stops here",
             )
     for line in telling.lines(found):
-        click.echo(exits.visible(line), err=True)
+        exits.tell(line)
     return telling.rest(found, f"drivetrain check {shlex.join([found.source, *words])}")
 
 
 def say(left: str) -> None:
     """Say on stderr what a quick look left out; nothing where it left out nothing."""
     if left:
-        click.echo(exits.visible(left), err=True)
+        exits.tell(left)
 
 
 def stopped(found: Findings) -> str:

@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+LINE = 100
+"""Columns of a line where nobody says how many there are."""
+
+LEAST = 24
+"""Columns that a last column needs for its words to be broken into lines: fewer are a ladder."""
+
+
+def columns() -> int | None:
+    """Columns of the terminal that is written to; None where it is a file, a pipe or a program.
+
+    There lines are left as long as they are, for whoever reads them.
+    """
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def line() -> int:
+    """Columns of a line of prose: the terminal's, and at most 100."""
+    return min(columns() or LINE, LINE)
+
 
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0, gap: int = 2) -> str:
-    """Rows of cells as aligned columns; the last column is left as long as it is."""
+    """Rows of cells as aligned columns.
+
+    The last column is left as long as it is; in a terminal that is too narrow for it, its words go on
+    below, in their column.
+    """
     kept = [list(row) for row in rows]
-    columns = max((len(row) for row in kept), default=0)
-    widths = [max((len(r[c]) for r in kept if len(r) > c + 1), default=0) for c in range(columns)]
+    count = max((len(row) for row in kept), default=0)
+    widths = [max((len(r[c]) for r in kept if len(r) > c + 1), default=0) for c in range(count)]
+    within = columns()
     lines = []
     for row in kept:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        lines.append(" " * indent + (" " * gap).join(cells).rstrip())
+        text = " " * indent + (" " * gap).join(cells).rstrip()
+        start = len(text) - len(row[-1].rstrip()) if row else 0
+        if within is None or len(text) <= within or within - start < LEAST:
+            lines.append(text)
+        else:
+            lines += _hanging(text, start, within)
     return "\n".join(lines)
+
+
+def _hanging(text: str, start: int, within: int) -> list[str]:
+    """The text in lines of so many columns; those after the first begin at `start`."""
+    return textwrap.wrap(
+        text[start:],
+        within,
+        initial_indent=text[:start],
+        subsequent_indent=" " * start,
+        break_long_words=False,  # a path or a command stays whole, to be copied
+        break_on_hyphens=False,
+    )
 
 
 def number(value: Any) -> str:

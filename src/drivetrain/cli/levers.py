@@ -263,7 +263,7 @@ def _model(run: Path | None, source: ModelSource | None, folder: Path, name: str
 def _of_run(run: Path, name: str | None) -> _Asked:
     from drivetrain import tabular
     from drivetrain.errors import ConfigError, DataError
-    from drivetrain.tabular.data import gather_again
+    from drivetrain.tabular.gathering import gather_again
     from drivetrain.train.run import Run
 
     inside = run if name is None else run / "models" / name

@@ -24,7 +24,18 @@ PAGES = (".html", ".htm")
 )
 @click.option("--layer", metavar="NAME", help="Of a net: the output of this layer. See summary.")
 @click.option("--column", metavar="NAME", help="Of a table: the embeddings of this column.")
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="Of pictures with several targets: whose head, classes and mistakes; by default the first's.",
+)
 @click.option("--of", type=click.Choice(["items", "users"]), help="Of ratings. By default items.")
+@click.option(
+    "--items",
+    "part",
+    type=click.Choice(["valid", "train", "all"]),
+    help="Which pictures, texts or rows are drawn; by default those that validate.",
+)
 @click.option(
     "--most",
     type=click.IntRange(min=1, max=20_000),
@@ -43,23 +54,27 @@ def command(
     method: str,
     layer: str | None,
     column: str | None,
+    target: str | None,
     of: str | None,
+    part: str | None,
     most: int,
     as_json: bool,
     seed: int | None,
     out: Path | None,
 ) -> None:
-    """Draw the validation items of RUN as a map: near each other what its last layer takes for alike.
+    """Draw the items of RUN as a map: near each other what its last layer takes for alike.
 
-    Of ratings the items' vectors are drawn. The page is one file that opens without a network: point at a
+    Those that validate are drawn, and with --items those of training, or all. Of ratings the items'
+    vectors are drawn. The page is one file that opens without a network: point at a
     dot, or tap it, and it says what it is, and what the model says; mistakes have a ring.
 
     With --json: {map, bytes, method, explained, what, told, nearest, items}; each item has {name, group,
-    said, wrong, x, y}.
+    said, wrong, part, x, y}.
 
     \b
     drivetrain map runs/2026-01-31-photos
     drivetrain map runs/2026-01-31-photos --method umap -o umap.html
+    drivetrain map runs/2026-01-31-photos --items all
     drivetrain map runs/2026-01-31-table --column occupation
     drivetrain map runs/2026-01-31-ratings --of users
     """
@@ -71,7 +86,7 @@ def command(
     from drivetrain.report.question import folder_name
 
     with common.stdout_kept(), common.counter() as count:
-        items = _items(run, layer, column, of, count)
+        items = _items(run, layer, column, target, of, part, count)
         found = drawn(items, method=method, seed=42 if seed is None else seed, most=most)
         page = map_page(found, folder_name(run))
     path = out or run / "map.html"
@@ -89,27 +104,43 @@ def command(
 
 
 def _items(
-    run: Path, layer: str | None, column: str | None, of: str | None, count: common.Counter
+    run: Path,
+    layer: str | None,
+    column: str | None,
+    target: str | None,
+    of: str | None,
+    part: str | None,
+    count: common.Counter,
 ) -> Any:
     """The items of a run of whatever kind; an option of another kind is refused."""
     application = common.application_of(run)
-    of_kind = {"--layer": layer, "--column": column, "--of": of}
-    allowed = {"vision": {"--layer"}, "text": {"--layer"}, "tabular": {"--layer", "--column"}}
+    of_kind = {"--layer": layer, "--column": column, "--target": target}
+    of_kind |= {"--items": part, "--of": of}
+    allowed = {
+        "vision": {"--layer", "--items", "--target"},
+        "text": {"--layer", "--items"},
+        "tabular": {"--layer", "--items", "--column"},
+    }
     for name, value in of_kind.items():
         if value is not None and name not in allowed.get(application, {"--of"}) and run.exists():
             raise click.UsageError(f"{name} says nothing of a run of the kind '{application}'.")
     if layer is not None and column is not None:
         raise click.UsageError("--layer is of rows, and --column of categories: give one of them.")
+    if part is not None and column is not None:
+        raise click.UsageError("--items is of rows, and --column of categories: give one of them.")
+    items = part or "valid"
     if application == "tabular":
         from drivetrain.tabular.map_run import map_items
 
-        return map_items(run, layer=layer, column=column, report=count)
+        return map_items(run, layer=layer, column=column, items=items, report=count)
     if application == "collab":
         from drivetrain.collab.mapping import map_items
 
         return map_items(run, of=of or "items", report=count)
     if application == "text":
         from drivetrain.text.map_run import map_items
-    else:
-        from drivetrain.vision.mapping import map_items
-    return map_items(run, layer=layer, report=count)
+
+        return map_items(run, layer=layer, items=items, report=count)
+    from drivetrain.vision.mapping import map_items
+
+    return map_items(run, layer=layer, target=target, items=items, report=count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,12 +43,7 @@ def finished(run: Path) -> Mapping[str, Any]:
     """
     from drivetrain.train.run import Run
 
-    record = Run.open(run).read()
-    if "results" not in record:
-        raise RunError(
-            f"{run} is not finished. Finish it with: drivetrain resume {shlex.quote(str(run))}"
-        )
-    return record
+    return Run.open(run).read_finished()
 
 
 def _pictures(run: Path, report: common.Counter) -> Member:
@@ -60,11 +54,6 @@ def _pictures(run: Path, report: common.Counter) -> Member:
     learner.load(run)
     application: Any = learner.application
     data = application.data
-    if data.targets is not None:
-        raise ConfigError(
-            f"{run} tells {len(data.targets.names)} targets, and an ensemble is of one. In Python: "
-            "`interpret.ensembles.ensemble` of `learner.predictions().of(NAME)`."
-        )
     parts = [
         {data.items[i].id: data.hashes[data.items[i].id] for i in getattr(data.split, part)}
         for part in ("train", "valid")
@@ -102,7 +91,7 @@ def _texts(run: Path, report: common.Counter) -> Member:
 def _rows(run: Path, record: Mapping[str, Any], report: common.Counter) -> Member:
     from drivetrain import tabular
     from drivetrain.interpret.same_items import SplitItems
-    from drivetrain.tabular.data import gather_again
+    from drivetrain.tabular.gathering import gather_again
     from drivetrain.tabular.reporting import predictions
     from drivetrain.train.run import said_as_damage
 
@@ -177,14 +166,18 @@ def answers(run: Path, inputs: Sequence[Path]) -> tuple[list[dict[str, Any]], li
     return [record_of(one) for one in found.predictions], []
 
 
-def mean_of(answers_of: Mapping[str, Sequence[Mapping[str, Any]]], weights: Sequence[float]) -> Any:
+def mean_of(
+    answers_of: Mapping[str, Sequence[Mapping[str, Any]]],
+    weights: Sequence[float] | Mapping[str, Sequence[float]],
+) -> Any:
     """The weighted mean of several models' answers for the same inputs, each as `--json` has them.
 
     An input that a model could not answer for keeps that model's `{input, error}`.
 
     Args:
         answers_of: by member, two or more.
-        weights: a number for each member; they add up to 1.
+        weights: a number for each member; they add up to 1. Of several targets also such numbers for each
+            target.
 
     Raises: DataError: the members answer for other inputs, or predict other things.
     """
@@ -206,7 +199,9 @@ def mean_of(answers_of: Mapping[str, Sequence[Mapping[str, Any]]], weights: Sequ
 
 
 def _mean(
-    names: Sequence[str], said: Sequence[Mapping[str, Any]], weights: Sequence[float]
+    names: Sequence[str],
+    said: Sequence[Mapping[str, Any]],
+    weights: Sequence[float] | Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     start = said[0]
     for name, told in zip(names, said, strict=True):
@@ -214,12 +209,20 @@ def _mean(
             raise DataError(
                 f"{names[0]} and {name} predict other things: {_shown(start)}, and {_shown(told)}."
             )
+    if "targets" in start:
+        told = {}
+        for target in start["targets"]:
+            own = weights[target] if isinstance(weights, Mapping) else weights
+            label, found = _blend([one["targets"][target] for one in said], own)
+            told[target] = {
+                "label": label,
+                "probability": found[label],
+                "probabilities": found,
+            }
+        return {"input": start["input"], "targets": told}
+    assert not isinstance(weights, Mapping), "of one target"
     if "label" in start:
-        found = {
-            label: sum(w * t["probabilities"][label] for w, t in zip(weights, said, strict=True))
-            for label in start["probabilities"]
-        }
-        label = max(found, key=lambda name: found[name])
+        label, found = _blend(said, weights)
         return {"input": start["input"], "label": label, "probabilities": found}
     if "value" in start and not isinstance(start["value"], list):
         value = sum(w * told["value"] for w, told in zip(weights, said, strict=True))
@@ -227,9 +230,24 @@ def _mean(
     raise DataError("An ensemble answers with one class or one number an item.")
 
 
+def _blend(
+    said: Sequence[Mapping[str, Any]], weights: Sequence[float]
+) -> tuple[str, dict[str, float]]:
+    """The label, and the weighted mean of the probabilities."""
+    found: dict[str, float] = {
+        label: sum(w * t["probabilities"][label] for w, t in zip(weights, said, strict=True))
+        for label in said[0]["probabilities"]
+    }
+    return max(found, key=lambda name: found[name]), found
+
+
 def _what(told: Mapping[str, Any]) -> Any:
+    if "targets" in told:
+        return {name: frozenset(one["probabilities"]) for name, one in told["targets"].items()}
     return frozenset(told["probabilities"]) if "label" in told else "value" in told
 
 
 def _shown(told: Mapping[str, Any]) -> str:
+    if "targets" in told:
+        return f"the targets {', '.join(told['targets'])}"
     return f"the classes {', '.join(told['probabilities'])}" if "label" in told else "numbers"

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drivetrain.cli import layout
+from drivetrain.cli import common, layout
 
 MOST_SHOWN = 5
 """So many files that were set aside are named; the rest is in the run's quarantine.jsonl."""
@@ -35,8 +35,8 @@ def found(learner: Any) -> str:
     aside = [entry.to_json() for entry in data.quarantined]
     if aside:
         parts.append(set_aside(aside, where=learner.run.folder / "quarantine.jsonl"))
-    parts.append(f"Chosen for you (how to change each: {learner.run.folder / 'run.json'})")
-    parts.append(f"{learner.choices}\n")
+    parts.append(f"Chosen for you ({common.how_to_change(learner.run.folder)})")
+    parts.append(f"{learner.choices.text(layout.line())}\n")
     return "\n".join(parts)
 
 
@@ -71,7 +71,7 @@ def result(document: Mapping[str, Any]) -> str:
         "Next",
         f"  drivetrain predict {run} PICTURE...",
         f"  drivetrain evaluate {run} --on {'FOLDER' if targets is None else 'TABLE'}",
-        f"  drivetrain summary {run}",
+        f"  drivetrain report {run}",
     ]
     return "\n".join(lines)
 
@@ -102,22 +102,33 @@ def with_tta(document: Mapping[str, Any]) -> str:
     for name, value in document["metrics"].items():
         rows.append(
             (
-                _NAMES.get(name) or name,
+                _NAMES.get(name) or name.replace("_", " "),
                 layout.number(value),
                 layout.number(told["metrics"][name]),
                 "",
             )
         )
-    apart = told["difference"]
-    said = f"Its error minus the plain one: {apart['error_rate']:+.3f}"
-    if apart["interval"] is not None:
-        low, high = apart["interval"]
-        said += f", 95% interval {low:+.3f} to {high:+.3f}"
-        said += ": this may be chance." if low <= 0 <= high else "."
+    if "targets" in told:
+        said = "\n".join(
+            _apart(f"{name}: its error minus the plain one", one["difference"])
+            for name, one in told["targets"].items()
+        )
+    else:
+        said = _apart("Its error minus the plain one", told["difference"])
     return (
         f"With test-time augmentation: {copies} of each picture, and {told['beta']:g} of the plain "
         f"answer\n{layout.table(rows, indent=2)}\n{said}"
     )
+
+
+def _apart(what: str, apart: Mapping[str, Any]) -> str:
+    """A difference of two errors with its interval, and whether it may be chance."""
+    said = f"{what}: {apart['error_rate']:+.3f}"
+    if apart["interval"] is not None:
+        low, high = apart["interval"]
+        said += f", 95% interval {low:+.3f} to {high:+.3f}"
+        said += ": this may be chance." if low <= 0 <= high else "."
+    return said
 
 
 def _compared(

@@ -182,7 +182,8 @@ def _table(records: list[dict[str, Any]]) -> str:
         if "targets" in record:
             told = record["targets"].items()
             cells = [f"{t}: {one['label']} {layout.percent(one['probability'])}" for t, one in told]
-            rows.append((record["input"], *cells))
+            doubt = _doubt_of_targets(record)
+            rows.append((record["input"], *cells, *([doubt] if doubt else [])))
             continue
         (_, share), *others = layout.best(record["probabilities"])
         rest = ", ".join(f"{label} {layout.percent(p)}" for label, p in others)
@@ -201,6 +202,17 @@ def _doubt(record: dict[str, Any]) -> str:
         words.append("unlike what the model knows")
     if len(record["set"]) > 1:
         words.append(f"one of {layout.shorten(record['set'])}")
+    return f"  ! {'; '.join(words)}" if words else ""
+
+
+def _doubt_of_targets(record: dict[str, Any]) -> str:
+    """The same of several targets: the labels that are possible, where one of them has more than one."""
+    words = []
+    if not record.get("domain", {"in_domain": True})["in_domain"]:
+        words.append("unlike what the model knows")
+    for name, one in record["targets"].items():
+        if len(one.get("set", ())) > 1:
+            words.append(f"{name} one of {layout.shorten(one['set'])}")
     return f"  ! {'; '.join(words)}" if words else ""
 
 

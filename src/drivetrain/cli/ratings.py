@@ -104,16 +104,21 @@ def train(
     out: Path | None,
     as_json: bool,
     dry_run: bool,
+    began: float,
 ) -> None:
     """Train as the settings say, into a run folder, and print what came out.
 
     Args:
+        began: when the time began, by `time.perf_counter`.
         beside: `titles` and facts that come with an embedded sample, for what is not given.
     """
     from drivetrain.cli.train import run_to_end
     from drivetrain.train.memory import dry_run as try_batch
     from drivetrain.train.run import Run
+    from drivetrain.train.within import plan_within
 
+    given = dict(given)
+    minutes = given.pop("minutes", None)
     known = {*settings.RATINGS, "model", "seed", "callbacks"}
     wrong = [f"'{name}'" for name in given if name not in {*known, "drop", "kinds"}]
     wrong += [f"--{name.rstrip('s')}" for name in ("drop", "kinds") if given.get(name)]
@@ -127,6 +132,11 @@ def train(
             f"--split: of ratings it is {', '.join(names)} or {last}. Got '{given['split']}'."
         )
     if given.get("model") == "als":
+        if minutes is not None:
+            raise click.UsageError(
+                "--minutes, --budget: 'als' solves equations in turn, and is not cut in time. Give fewer "
+                "--epochs."
+            )
         _fit(path, given, why, beside, out, as_json=as_json, dry_run=dry_run)
         return
     with common.stdout_kept(), common.counter() as count:
@@ -134,7 +144,10 @@ def train(
         memory = try_batch(learner) if dry_run else None
         if memory is None:
             left = gating.tell_ratings(learner.application.data, learner.choices)
-            learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            run = Run.create(out) if out else Run.create_dated("runs", path.stem)
+            if minutes is not None:
+                plan_within(learner, minutes, began=began, folder=run.folder)
+            learner.start_run(run)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -171,7 +184,7 @@ def _fit(
         folder = out or Run.create_dated("runs", path.stem).folder
         document = collab.fit(data, model="als", out=folder, **own).results
     if not as_json:
-        click.echo(exits.visible(f"{data}\n{data.choices}\n"))
+        click.echo(exits.visible(f"{data}\n{data.choices.text(layout.line())}\n"))
     common.answer(document, result(document), as_json=as_json)
 
 
@@ -227,8 +240,8 @@ def found(learner: Any) -> str:
     if data.quarantined:
         aside = [entry.to_json() for entry in data.quarantined]
         parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))
-    parts.append(f"Chosen for you (how to change each: {folder / 'run.json'})")
-    parts.append(f"{learner.choices}\n")
+    parts.append(f"Chosen for you ({common.how_to_change(folder)})")
+    parts.append(f"{learner.choices.text(layout.line())}\n")
     return "\n".join(parts)
 
 
@@ -256,6 +269,7 @@ def result(document: Mapping[str, Any]) -> str:
     if of_ratings:
         lines.append(f"  drivetrain predict {run} --user USER --item ITEM")
         lines.append(f"  drivetrain evaluate {run} --on RATINGS")
+    lines.append(f"  drivetrain report {run}")
     return "\n".join(lines)
 
 
@@ -328,7 +342,8 @@ def predict(
         exits.print_line(note)
     text = "\n".join(map(str, answers[:MOST_ROWS]))
     if len(answers) > MOST_ROWS:
-        text += f"\n… and {len(answers) - MOST_ROWS:,} more: --out FILE.csv writes all"
+        how = ": --out FILE.csv writes all" if out is None else ""
+        text += f"\n… and {len(answers) - MOST_ROWS:,} more{how}"
     if shift:
         text += f"\n{TOO_FEW if report is None else report.text}"
     if is_table:

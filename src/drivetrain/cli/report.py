@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drivetrain.cli import common, exits, layout
+
+if TYPE_CHECKING:
+    from drivetrain.report.record import Record
 
 PAGES = (".html", ".htm")
 
@@ -40,7 +43,7 @@ def command(run: Path, slides: bool, as_json: bool, seed: int | None, out: Path 
 
     record = open_record(run)
     with common.stdout_kept(), common.counter() as count:
-        evidence = _evidence(run, record.application, count)
+        evidence = _evidence(run, record, count)
         found = build(record, evidence, commands=COMMANDS)
     path = found.write(out or run / ("slides.html" if slides else "report.html"), as_slides=slides)
     document = {"report": str(path), "bytes": path.stat().st_size, **found.to_json()}
@@ -55,12 +58,15 @@ def command(run: Path, slides: bool, as_json: bool, seed: int | None, out: Path 
     common.answer(document, "\n".join(lines), as_json=as_json)
 
 
-def _evidence(run: Path, application: str, count: common.Counter) -> Any:
+def _evidence(run: Path, record: Record, count: common.Counter) -> Any:
     """What the application knows of a run; where its data or model is gone, why."""
     from drivetrain.errors import DataError, RunError
     from drivetrain.report.evidence import Evidence
+    from drivetrain.train.run import refuse_own
 
+    application = record.application
     try:
+        refuse_own(record.value, run)
         if application == "tabular":
             from drivetrain.tabular.reporting import evidence
         elif application == "text":

@@ -39,7 +39,7 @@ def command(run: Path, as_json: bool, seed: int | None, out: Path | None) -> Non
     except KeyboardInterrupt as error:
         raise exits.stopped(run, error) from error
     with said_as_damage(run / "run.json"):
-        document = Run.open(run).read()["results"]
+        document = {**Run.open(run).read()["results"], "run": str(run)}  # it may have been moved
         of = {"tabular": tables.result, "text": texts.result, "collab": ratings.result}
         say = of.get(application, pictures.result)
         text = say(document)

@@ -24,7 +24,9 @@ class _Either(click.ParamType):
         self.kinds = kinds
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value itself, when it is of one of the kinds."""
+        """The value itself, when it is of one of the kinds; `[a, b]`, whose quotes a shell took."""
+        if isinstance(value, str) and str not in self.kinds and list in self.kinds:
+            value = _listed(value)
         if isinstance(value, self.kinds):
             return value
         return self.fail(f"{value!r} is not {self.name}.", param, ctx)
@@ -89,6 +91,7 @@ class _ShareOrPath(click.ParamType):
 
 
 TEST = _ShareOrPath()
+SEED = _whole(low=0)
 _COUNT = _whole(low=1)
 _SHARE = _number(min=0, max=1, min_open=True, max_open=True)
 _WORD = _Either("a text", str)
@@ -100,6 +103,7 @@ DATA: dict[str, click.ParamType] = {
     "valid": _SHARE,
     "test": TEST,
     "patch": _WORD,
+    "split_seed": SEED,
     "num_workers": _whole(low=0),
     "cache_bytes": _whole(low=0),
 }
@@ -141,6 +145,7 @@ TABLE: dict[str, click.ParamType] = {
     "test": TEST,
     "patch": _WORD,
     "split": click.Choice(TABLE_SPLITS),
+    "split_seed": SEED,
     "because": _WORD,
     "time": _WORD,
     "groups": _WORD,
@@ -207,6 +212,7 @@ TEXT_DATA: dict[str, click.ParamType] = {
     "test": TEST,
     "patch": _WORD,
     "split": TABLE["split"],
+    "split_seed": SEED,
     "group": _WORD,
     "time": _WORD,
     "split_column": _WORD,
@@ -244,6 +250,7 @@ RATING_DATA: dict[str, click.ParamType] = {
     "user_facts": _WORD,
     "item_facts": _WORD,
     "split": click.Choice(RATING_SPLITS),
+    "split_seed": SEED,
     "valid": _ShareOrDate(),
     "test": TEST,
     "rating_range": _Either("a pair such as [1, 5]", list),
@@ -374,6 +381,13 @@ def _converted(key: str, text: str) -> Any:
         return kind.convert(value if isinstance(kind, _Either) else text, None, None)
     except click.BadParameter as error:
         raise click.UsageError(f"--set {key}: {error.message}") from None
+
+
+def _listed(text: str) -> Any:
+    inner = text.strip()
+    if not (inner.startswith("[") and inner.endswith("]")):
+        return text
+    return [_plain(word.strip()) for word in inner[1:-1].split(",")]
 
 
 def _plain(text: str) -> Any:

@@ -253,7 +253,7 @@ def _of_run(run: Path, what: str, names: tuple[str, ...], options: Mapping[str, 
 
     at = numbers(options["at"], "--at") if "at" in options else None
     with common.stdout_kept():
-        application, learner = _reopened(run)
+        application, learner = reopened(run)
         if what == "layers":
             return show.layers(learner)
         if what == "layer":
@@ -270,7 +270,7 @@ def _of_run(run: Path, what: str, names: tuple[str, ...], options: Mapping[str, 
         return _overview(run, application, learner)
 
 
-def _reopened(run: Path) -> tuple[str, Learner]:
+def reopened(run: Path) -> tuple[str, Learner]:
     """The application of a run, and its Learner as it ended."""
     from drivetrain import collab, tabular, text as texts, vision
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drivetrain.cli import common, exits, gating, layout, ratings, settings, tables, texts
-from drivetrain.cli.train import command as train_command
+from drivetrain.cli.train import asked_targets, command as train_command
 from drivetrain.errors import DataError, DrivetrainError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ WIDEST = 80
 
 OF_TRAIN = (
     *("task", "valid", "test", "patch", "pattern", "path_column", "text_columns"),
-    *("drop", "kinds", "split", "user", "item", "rating", "time", "titles", "because", "accept"),
-    "folder",
+    *("drop", "kinds", "split", "split_seed", "user", "item", "rating", "time", "titles"),
+    *("because", "accept", "folder"),
 )
 """Options that are those of `drivetrain train`: what is said of the data."""
 
@@ -89,7 +90,13 @@ class _Sizes(click.ParamType):
     "ratings a vector's.",
 )
 @click.option(
-    "--target", "--label-column", "label_column", help="Column of the table that is predicted."
+    "--target",
+    "--label-column",
+    "label_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the table that is predicted. Of pictures, and of numbers in a table, it may be "
+    "repeated: one model then tells all of them.",
 )
 @click.option(
     "--set",
@@ -114,6 +121,7 @@ def command(
     pairs: tuple[str, ...],
     accept: tuple[str, ...],
     text_columns: tuple[str, ...],
+    label_columns: tuple[str, ...],
     task: str | None,
     **options: Any,
 ) -> None:
@@ -129,8 +137,11 @@ def command(
     drivetrain sweep photos/ --minutes 10
     drivetrain sweep photos/ --models resnet18,tf_efficientnet_lite0 --sizes 64,128
     drivetrain sweep census.csv --target salary --minutes 5
+    drivetrain sweep leaves.csv --target disease --target variety
     drivetrain sweep ratings.csv --each 0.5
     """
+    began = time.monotonic()
+    options |= asked_targets(label_columns)
     given = settings.merge(options, settings.parse(pairs))
     if text_columns:
         given["text_columns"] = list(text_columns)
@@ -152,7 +163,7 @@ def command(
     folder = out or _default_folder(Path(source).stem or path.resolve().stem, asked)
     try:
         with common.stdout_kept():
-            board = sweep_into(folder, asked, wanted, minutes=minutes)
+            board = sweep_into(folder, asked, wanted, minutes=minutes, began=began)
     except KeyboardInterrupt as error:
         raise exits.StoppedError(
             f"Stopped. What is finished is kept in {folder}: the same line goes on."
@@ -181,6 +192,16 @@ def _asked(
         raise click.UsageError("--task language: a sweep compares classifiers and scorers.")
     application, known = _application(path, task, given)
     given = {name: value for name, value in given.items() if value not in ((), None)}
+    is_list = path.is_file() and path.suffix.lower() == ".csv"
+    if (
+        "targets" in given
+        and application != "tabular"
+        and not (application == "vision" and is_list)
+    ):
+        raise click.UsageError(
+            f"--target is given {len(given['targets'])} times: several are told of pictures that a CSV "
+            f"lists, or are numbers of a table, and {path} is neither."
+        )
     wrong = [name for name in given if name not in known]
     if wrong:
         what = {
@@ -195,7 +216,7 @@ def _asked(
             else f"--{wrong[0].rstrip('s')}: not for {what}, and {path} is read as {what}."
         )
     if application == "tabular":
-        if "label_column" not in given:
+        if "label_column" not in given and "targets" not in given:
             raise click.UsageError(
                 f"Which column of {path} is to be predicted? Say so with --target COLUMN."
             )
@@ -223,7 +244,7 @@ def _application(path: Path, task: str | None, given: dict[str, Any]) -> tuple[s
     if texts.is_texts(path, task, given) is not None:
         return "text", {*settings.TEXT_DATA, "label_column"}
     if tables.is_table(path, task, given):
-        return "tabular", {*settings.TABLE, "label_column", "drop", "kinds"}
+        return "tabular", {*settings.TABLE, "label_column", "targets", "drop", "kinds"}
     return "vision", {*settings.DATA, *settings.CSV, *settings.NAMES} - {"size"}
 
 

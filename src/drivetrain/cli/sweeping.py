@@ -8,6 +8,7 @@ FOLDER/board.json      the board; `sweep.html` is the same as a page
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +27,10 @@ FORM = 1
 """Of `sweep.json`."""
 LATE = 4.0
 """Times its minutes, and one more, after which a candidate is ended."""
-NEEDED = 0.75
-"""Share of a candidate's time that has to be left for it to begin."""
+REST = 0.1
+"""Share of all the time that may be left over: with less than that no other candidate begins."""
+BARE = 1.5
+"""Times what a candidate took beside its training: so much has to be left for another one to begin."""
 
 Runner = Callable[[Mapping[str, Any], float], Any]
 """(spec, seconds after which it is ended) -> how it ended; see `cli.trial.Ended`."""
@@ -39,6 +42,7 @@ def sweep_into(
     wanted: Sequence[Candidate],
     *,
     minutes: float,
+    began: float | None = None,
     runner: Runner | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Board:
@@ -46,9 +50,10 @@ def sweep_into(
 
     Args:
         folder: of the sweep; made where it is not there.
-        asked: the same for all; see `cli.sweep`.
+        asked: the same for all; see `cli.sweep`. Its `minutes` are the most that a candidate has.
         wanted: in the order in which they are tried; at least one of those without a result is.
         minutes: for all.
+        began: when they began, by `clock`; by default now.
         runner: trains and measures one; by default in a process of its own.
         clock: answers seconds.
 
@@ -61,7 +66,7 @@ def sweep_into(
     from drivetrain.locks import FolderLock
     from drivetrain.train.sweeping import DONE, FAILED, WAITING, Row, board
 
-    began, is_begun = clock(), False
+    began, is_begun, bare = clock() if began is None else began, False, 0.0
     store.make_folders(folder)
     lock = FolderLock(folder)
     rows: list[Row] = []
@@ -72,14 +77,18 @@ def sweep_into(
             place = f"{number} of {len(wanted)}  {one.name}"
             found = read_measured(folder, one.name)
             if found is None or found[0].state != DONE:
-                left = 60 * minutes - (clock() - began)
-                if is_begun and left < 60 * NEEDED * asked["minutes"]:
+                left = minutes - (clock() - began) / 60
+                share = share_of(left, asked["minutes"])
+                if is_begun and left < max(REST * minutes, BARE * bare):
                     note = "the time was up: the same line goes on with it"
                     rows.append(Row(one.name, WAITING, one.reason, note=note))
                     continue
                 tell(f"{place}: {one.reason}")
-                is_begun = True
-                found = _tried(folder, asked, one, runner, is_again=found is not None)
+                is_begun, its_began = True, clock()
+                told = {**asked, "minutes": share}
+                found = _tried(folder, told, one, runner, is_again=found is not None)
+                beside = (clock() - its_began - (found[0].seconds or 0.0)) / 60
+                bare = beside if bare == 0.0 else min(bare, beside)
             row = replace(found[0], name=one.name, reason=one.reason)
             rows.append(row)
             if found[1] is not None:
@@ -90,6 +99,18 @@ def sweep_into(
     made = board(rows, errors)
     store.write_json(folder / "board.json", made.to_json())
     return made
+
+
+def share_of(left: float, each: float) -> float:
+    """Minutes of the next candidate: what is left is divided among as many as it takes at `each` or less.
+
+    At least a hundredth of `each`, for the first one, which is tried however short the time is.
+
+    >>> [share_of(left, 1.0) for left in (9.0, 1.5, 0.75)]
+    [1.0, 0.75, 0.75]
+    """
+    count = max(1, math.ceil(left / each - 1e-9))
+    return max(min(each, left / count), 0.01 * each)
 
 
 def _begin(folder: Path, asked: Mapping[str, Any], wanted: Sequence[Candidate]) -> None:

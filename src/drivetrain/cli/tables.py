@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ import click
 
 from drivetrain._registry import did_you_mean
 from drivetrain.cli import common, exits, gating, layout, settings, submitting
+from drivetrain.errors import DataError
 
 SUFFIXES = (".parquet", ".pq", ".tsv", ".csv", ".csv.gz", ".tsv.gz", ".csv.zst")
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+LONG = 8.0
+"""Words a cell from which a column of text is more than a name or an address."""
 LOOKED_AT = 20
 """Rows of a CSV that are looked at to tell paths of pictures from a table."""
 KINDS = ("number", "category", "date", "text", "id", "constant")
@@ -36,7 +40,22 @@ def is_table(path: Path, task: str | None, given: Mapping[str, Any]) -> bool:
         return False
     if any(name in given for name in settings.CSV if name not in ("label_column", "targets")):
         return False
+    is_plain = path.name.lower().endswith((".csv", ".tsv")) and "pattern" not in given
+    if is_plain and _has_no_rows(path):
+        raise DataError(
+            f"{path} holds no rows: at most one line, which is for the names of the columns."
+        )
     return not path.name.lower().endswith(".csv") or not _names_pictures(path)
+
+
+def _has_no_rows(path: Path) -> bool:
+    """Whether nothing follows the first line. Bytes: a file of any encoding, and any line ends."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1 << 16)
+    except OSError:
+        return False  # whoever opens it next says why
+    return len(start) < 1 << 16 and len(start.splitlines()) < 2
 
 
 def _names_pictures(path: Path) -> bool:
@@ -49,9 +68,7 @@ def _names_pictures(path: Path) -> bool:
     except (OSError, csv.Error):
         return False
     named = [any(cell.strip().lower().endswith(PICTURES) for cell in row) for row in rows]
-    return 2 * sum(named) >= len(
-        named
-    )  # of a file without rows too: nothing says that it is a table
+    return 2 * sum(named) >= len(named)
 
 
 def train(
@@ -62,8 +79,13 @@ def train(
     as_json: bool,
     dry_run: bool,
     accepted: Mapping[str, str],
+    began: float,
 ) -> None:
-    """Train as the settings say, into a run folder, and print what came out."""
+    """Train as the settings say, into a run folder, and print what came out.
+
+    Args:
+        began: when the time began, by `time.perf_counter`.
+    """
     given = dict(given)
     several = given.pop("targets", None)
     wrong = [n for n in given if n not in {*settings.TABLES, "seed", "callbacks", "drop", "kinds"}]
@@ -78,20 +100,19 @@ def train(
             f"{layout.shorten(_columns(path), most=40)}."
         )
     given["kinds"] = kinds_of(given["kinds"])
-    names = several if target is None else _names(target)
+    names = several if target is None else names_of(target)
     model = given.pop("model", None)
     minutes = given.pop("minutes", None)
     if dry_run and model != "net":
         raise click.UsageError("--dry-run: of tables it is for the net: --model net.")
     if model == "net":
-        if minutes is not None:
-            raise click.UsageError("--minutes: of tables it is for the leaderboard. Give --epochs.")
-        _train_net(path, names, given, out, as_json, dry_run, accepted)
+        _train_net(path, names, given, minutes, out, as_json, dry_run, accepted, began)
     else:
         _train_board(path, names, given, model, minutes, out, as_json, accepted)
 
 
-def _names(target: str) -> str | list[str]:
+def names_of(target: str) -> str | list[str]:
+    """The column that `--target` names, or several with commas between."""
     return [name.strip() for name in target.split(",")] if "," in target else target
 
 
@@ -99,15 +120,18 @@ def _train_net(
     path: Path,
     target: Any,
     given: dict[str, Any],
+    minutes: float | None,
     out: Path | None,
     as_json: bool,
     dry_run: bool,
     accepted: Mapping[str, str],
+    began: float,
 ) -> None:
     from drivetrain import tabular
     from drivetrain.cli.train import run_to_end
     from drivetrain.train.memory import dry_run as try_batch
     from drivetrain.train.run import Run
+    from drivetrain.train.within import plan_within
 
     data_options, own = _apart(given, settings.NET)
     with common.stdout_kept(), common.counter() as count:
@@ -116,7 +140,10 @@ def _train_net(
         memory = try_batch(learner) if dry_run else None
         if memory is None:
             left = gating.pass_table(data, learner.choices, accepted)
-            learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            run = Run.create(out) if out else Run.create_dated("runs", path.stem)
+            if minutes is not None:
+                plan_within(learner, minutes, began=began, folder=run.folder)
+            learner.start_run(run)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -140,9 +167,9 @@ def _train_board(
 ) -> None:
     from drivetrain import tabular
     from drivetrain._registry import lookup
+    from drivetrain.tabular.application import BASELINES
     from drivetrain.tabular.fitting import FITTERS
     from drivetrain.tabular.leaderboard import ALL, train_into
-    from drivetrain.tabular.learner import BASELINES
     from drivetrain.train.run import Run
 
     if given["callbacks"]:
@@ -161,7 +188,7 @@ def _train_board(
         gating.say(left)
         try:
             if not as_json:
-                click.echo(exits.visible(found(data, run.folder)), err=True)
+                exits.tell(found(data, run.folder))
             board = train_into(
                 run,
                 data,
@@ -170,10 +197,12 @@ def _train_board(
                 settings={model: own} if model is not None and own else None,
                 chosen=model,
             )
+        except KeyboardInterrupt as error:
+            raise exits.stopped(run.folder, error) from error
         finally:
             run.release()
     document = run.read()["results"]
-    common.answer(document, result(document, str(board)), as_json=as_json)
+    common.answer(document, result(document, board.text(layout.columns())), as_json=as_json)
 
 
 def _apart(
@@ -189,7 +218,8 @@ def _apart(
     own = settings.take(given, table)
     left = [n for n in given if n not in {*data, *own, "callbacks"}]
     if left:
-        raise click.UsageError(f"'{left[0]}': not for this kind of model of tables.")
+        of_net = ", but for the net: --model net" if left[0] in settings.NET else ""
+        raise click.UsageError(f"'{left[0]}': not for this kind of model of tables{of_net}.")
     return data, own
 
 
@@ -240,7 +270,8 @@ def predict(
         shown = [(r["input"], *_said(r)) for r in rows[:MOST_ROWS]]
         texts.append(layout.table(shown))
         if len(rows) > MOST_ROWS:
-            texts.append(f"… and {len(rows) - MOST_ROWS:,} more: --out FILE.csv writes all")
+            how = ": --out FILE.csv writes all" if out is None else ""
+            texts.append(f"… and {len(rows) - MOST_ROWS:,} more{how}")
         if isinstance(found, tabular.GuardedRows):
             moved = found.shift
             texts += _guarded(found, shift)
@@ -266,7 +297,7 @@ def predict(
 
 def _is_too_large(model: Any, path: Path, out: Path | None) -> bool:
     """Whether a table's answers are written batch by batch: it would fill too much of the memory."""
-    from drivetrain.tabular.streaming import why_streamed
+    from drivetrain.tabular.streaming.whether import why_streamed
 
     if out is None or out.suffix.lower() not in (".csv", ".parquet"):
         return False
@@ -360,22 +391,39 @@ def _columns(path: Path) -> list[str]:
 
 def found(data: Any, folder: Path) -> str:
     """What was found in the table and what was chosen, before training."""
+    from drivetrain.tabular.columns.schema import shorten
+
     counts = data.counts()
     rows = [
         ("Source", str(data.source)),
         ("Target", f"{data.target.name}: {_kind(data.target)}"),
         ("Rows", f"{counts['train']:,} to train, {counts['valid']:,} to validate"),
     ]
-    parts = [layout.table(rows), f"Columns\n{data.schema}"]
-    parts += [f"! {note}" for note in data.notes]
+    columns = [
+        (shorten(each.name), f"{each.kind:<8}", exits.as_typed(each.reason))
+        for each in data.schema.columns
+    ]
+    parts = [layout.table(rows), "Columns", layout.table(columns)]
+    parts += [f"! {exits.as_typed(note)}" for note in data.notes]
+    parts += [
+        f"! '{each.name}' is left out here. Models of texts read it: --text {shlex.quote(each.name)}"
+        for each in data.schema.columns
+        if each.kind == "text" and _words_of(each.reason) >= LONG
+    ]
     if data.quarantined:
         from drivetrain.cli.pictures import set_aside
 
         aside = [entry.to_json() for entry in data.quarantined]
         parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))
-    parts.append(f"Chosen for you (how to change each: {folder / 'run.json'})")
-    parts.append(f"{data.choices}\n")
+    parts.append(f"Chosen for you ({common.how_to_change(folder)})")
+    parts.append(f"{data.choices.text(layout.line())}\n")
     return "\n".join(parts)
+
+
+def _words_of(reason: str) -> float:
+    """Words a cell, which the reason of a column of text begins with."""
+    found = re.match(r"([\d.]+) words a cell", reason)
+    return float(found[1]) if found else 0.0
 
 
 def _kind(target: Any) -> str:
@@ -399,6 +447,7 @@ def result(document: Mapping[str, Any], board: str = "") -> str:
         "Next",
         f"  drivetrain predict {run} TABLE",
         f"  drivetrain evaluate {run} --on TABLE",
+        f"  drivetrain report {run}",
     ]
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from drivetrain.cli import common, exits, gating, layout, settings, submitting, 
 TASKS = ("text", "language")
 OTHERS = ("net", "tree", "forest", "boosting", "linear", "one_r", "majority", "leaderboard")
 """Models of tables: who names one means a table."""
-_MISSING = "{path} does not exist. Give a text file, a folder of them, or a table."
+_MISSING = "{path} does not exist. Give a text file, a folder of them, or a table; words by --text."
 MOST_ROWS = 20
 """Answers that are printed; --json and --out have all."""
 
@@ -75,23 +75,34 @@ def train(
     as_json: bool,
     dry_run: bool,
     accepted: Mapping[str, str],
+    began: float,
 ) -> None:
-    """Train as the settings say, into a run folder, and print what came out."""
+    """Train as the settings say, into a run folder, and print what came out.
+
+    Args:
+        began: when the time began, by `time.perf_counter`.
+    """
     from drivetrain.cli.train import run_to_end
     from drivetrain.train.memory import dry_run as try_batch
     from drivetrain.train.run import Run
+    from drivetrain.train.within import plan_within
 
+    given = dict(given)
+    minutes = given.pop("minutes", None)
     known = {*settings.TEXTS, "label_column", "model", "seed", "callbacks", "drop", "kinds"}
     wrong = [name for name in given if name not in known]
     wrong += [f"--{name.rstrip('s')}" for name in ("drop", "kinds") if given.get(name)]
     if wrong:
         raise click.UsageError(f"'{wrong[0]}': not for texts, and {path} is read as texts.")
     with common.stdout_kept(), common.counter() as count:
-        learner = _learner(path, dict(given), task, why, count)
+        learner = _learner(path, given, task, why, count)
         memory = try_batch(learner) if dry_run else None
         if memory is None:
             left = gating.pass_texts(learner.application.data, learner.choices, accepted)
-            learner.start_run(Run.create(out) if out else Run.create_dated("runs", path.stem))
+            run = Run.create(out) if out else Run.create_dated("runs", path.stem)
+            if minutes is not None:
+                plan_within(learner, minutes, began=began, folder=run.folder)
+            learner.start_run(run)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
@@ -144,8 +155,8 @@ def found(learner: Any) -> str:
     if data.quarantined:
         aside = [entry.to_json() for entry in data.quarantined]
         parts.append(set_aside(aside, where=folder / "quarantine.jsonl"))
-    parts.append(f"Chosen for you (how to change each: {folder / 'run.json'})")
-    parts.append(f"{learner.choices}\n")
+    parts.append(f"Chosen for you ({common.how_to_change(folder)})")
+    parts.append(f"{learner.choices.text(layout.line())}\n")
     return "\n".join(parts)
 
 
@@ -168,6 +179,7 @@ def result(document: Mapping[str, Any]) -> str:
             "Next",
             f'  drivetrain predict {run} --text "…"',
             f"  drivetrain evaluate {run} --on SOURCE",
+            f"  drivetrain report {run}",
         ]
     )
 

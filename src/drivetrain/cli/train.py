@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 @click.option(
     "--minutes",
     type=settings.LEARNER["minutes"],
-    help="End in about so many minutes, start to result: epochs, size and pictures are cut to fit.",
+    help="End in about so many minutes, start to result: epochs, items, and the size of pictures are cut "
+    "to fit; of tables without --model, what the leaderboard tries.",
 )
 @click.option("--budget", type=settings.Duration(), help="The same as a time: 60s, 2m or 1.5h.")
 @click.option(
@@ -103,6 +104,11 @@ if TYPE_CHECKING:
     metavar="HOW",
     help="How a table is split: stratified, random, time or group; by default rows with dates by time, "
     "others by class. Ratings: random (the default), time, last, cold_users or cold_items.",
+)
+@click.option(
+    "--split-seed",
+    type=settings.SEED,
+    help="Of the split alone: runs with other --seed then validate on the same items. By default --seed.",
 )
 @click.option("--user", metavar="COLUMN", help="Of ratings: the column of users.")
 @click.option("--item", metavar="COLUMN", help="Of ratings: the column of items.")
@@ -192,7 +198,7 @@ def command(
     if budget is not None and options["minutes"] is not None:
         raise click.UsageError("--minutes and --budget are the same: give one of them.")
     options["minutes"] = options["minutes"] if budget is None else budget
-    options |= _asked_targets(label_columns)
+    options |= asked_targets(label_columns)
     given = settings.merge(options, settings.parse(pairs))
     if seed is not None:
         given["seed"] = seed
@@ -216,6 +222,7 @@ def command(
             out=out,
             as_json=as_json,
             dry_run=dry_run,
+            began=began,
         )
         return
     why = texts.is_texts(path, task, {**given, "drop": drop, "kinds": kinds})
@@ -230,11 +237,20 @@ def command(
             as_json=as_json,
             dry_run=dry_run,
             accepted=accepted,
+            began=began,
         )
         return
     if tables.is_table(path, task, given):
         given |= {"drop": drop, "kinds": kinds}
-        tables.train(path, given, out=out, as_json=as_json, dry_run=dry_run, accepted=accepted)
+        tables.train(
+            path,
+            given,
+            out=out,
+            as_json=as_json,
+            dry_run=dry_run,
+            accepted=accepted,
+            began=began,
+        )
         return
     _check_pictures(given, drop=drop, kind=kinds)
     if dry_run:
@@ -243,12 +259,12 @@ def command(
         return
     learner = _learner(path, source or _default_sample(), given, out, began, accepted)
     if not as_json:
-        click.echo(pictures.found(learner))
+        click.echo(exits.visible(pictures.found(learner)))
     document = run_to_end(learner, learner.train)
     common.answer(document, pictures.result(document), as_json=as_json)
 
 
-def _asked_targets(columns: tuple[str, ...]) -> dict[str, Any]:
+def asked_targets(columns: tuple[str, ...]) -> dict[str, Any]:
     """What `--target` says: nothing, the column of labels, or several of them."""
     if len(columns) < 2:
         return {"label_column": columns[0]} if columns else {}

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from drivetrain.errors import RunError
 
 if TYPE_CHECKING:
+    from drivetrain.train.learner import Learner
     from drivetrain.train.paired import Errors
     from drivetrain.train.sweeping import Row
 
@@ -194,8 +195,8 @@ def main() -> int:
 
     folder, name, run = Path(spec["folder"]), spec["name"], spec["run"]
     try:
-        _train(spec, began)
-        _write_measured(folder, name, run, _peak_of(spec))
+        learner = _train(spec, began)
+        _write_measured(folder, name, run, _peak_of(spec), learner)
     except KeyboardInterrupt:
         return 143
     except DataPhaseError as error:
@@ -210,7 +211,8 @@ def main() -> int:
     return exits.DONE
 
 
-def _train(spec: Mapping[str, Any], began: float) -> None:
+def _train(spec: Mapping[str, Any], began: float) -> Learner | None:
+    """Train, or go on; the Learner where it is at hand."""
     from drivetrain.cli.again import train_again
     from drivetrain.cli.trying import train_candidate
     from drivetrain.train.run import Run
@@ -219,10 +221,11 @@ def _train(spec: Mapping[str, Any], began: float) -> None:
     if (folder / "run.json").is_file():
         if "results" not in Run.open(folder).read():
             _resume(folder)
-    elif spec["kind"] == "candidate":
-        train_candidate(spec, began=began)
-    else:
-        train_again(spec)
+        return None
+    if spec["kind"] == "candidate":
+        return train_candidate(spec, began=began)
+    train_again(spec)
+    return None
 
 
 def _resume(folder: Path) -> None:
@@ -244,13 +247,15 @@ def _peak_of(spec: Mapping[str, Any]) -> int | None:
     return None if spec.get("is_there") else peak_bytes()
 
 
-def _write_measured(folder: Path, name: str, run: str, peak: int | None) -> None:
+def _write_measured(
+    folder: Path, name: str, run: str, peak: int | None, learner: Learner | None
+) -> None:
     import torch
 
     from drivetrain import store
     from drivetrain.cli.measuring import measure_run
 
-    found, errors = measure_run(Path(run))
+    found, errors = measure_run(Path(run), learner)
     store.make_folders(folder / "measured")
     tensors = {"values": torch.from_numpy(errors.values)}
     if errors.groups is not None:

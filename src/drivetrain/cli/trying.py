@@ -7,24 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drivetrain.cli import gating, settings
+from drivetrain.cli import gating, settings, tables
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
 
-SHARE = 0.85
-"""Of the time that is left when a net begins, what its epochs are planned for; the rest is measuring."""
-OVER = 1.3
-"""What training may take of that, where the plan was wrong."""
 SIMPLE = ("majority", "one_r")
 """Models that stand beside one of a table."""
+SHORTEST = 0.1
+"""Minutes that trees are given, however late it is."""
 
 
 class DataPhaseError(Exception):
     """Opening the data failed, which it will for every candidate: the cause is why."""
 
 
-def train_candidate(spec: Mapping[str, Any], *, began: float) -> None:
+def train_candidate(spec: Mapping[str, Any], *, began: float) -> Learner | None:
     """Train what a spec says into a new run folder.
 
     Args:
@@ -32,6 +30,7 @@ def train_candidate(spec: Mapping[str, Any], *, began: float) -> None:
             "run"}`; see `cli.sweep`.
         began: when the time began, by `time.perf_counter`.
 
+    Returns: the Learner that was trained; None of a model that is fitted without one.
     Raises: DataPhaseError: the data cannot be used. Else what training raises.
     """
     made = {
@@ -40,10 +39,10 @@ def train_candidate(spec: Mapping[str, Any], *, began: float) -> None:
         "text": _texts,
         "collab": _ratings,
     }[spec["application"]]
-    made(spec, began)
+    return made(spec, began)
 
 
-def _pictures(spec: Mapping[str, Any], began: float) -> None:
+def _pictures(spec: Mapping[str, Any], began: float) -> Learner:
     from drivetrain import vision
     from drivetrain.train.run import Run
     from drivetrain.vision.learner import plan_within
@@ -64,16 +63,16 @@ def _pictures(spec: Mapping[str, Any], began: float) -> None:
     plan_within(learner, spec["minutes"], began=began, folder=run.folder)
     learner.start_run(run)
     learner.train()
+    return learner
 
 
-def _table(spec: Mapping[str, Any], began: float) -> None:
+def _table(spec: Mapping[str, Any], began: float) -> Learner | None:
     from drivetrain import tabular
     from drivetrain.tabular.leaderboard import train_into
     from drivetrain.train.run import Run
 
     given = dict(spec["given"])
-    target = given.pop("label_column")
-    names = [name.strip() for name in target.split(",")] if "," in target else target
+    names = given.pop("targets", None) or tables.names_of(given.pop("label_column"))
     options = settings.take(given, settings.TABLE)
     options |= {name: given[name] for name in ("drop", "kinds") if name in given}
     with _data_phase():
@@ -82,23 +81,23 @@ def _table(spec: Mapping[str, Any], began: float) -> None:
     model, own = spec["model"], spec["own"]
     if model == "net":
         learner = tabular.learner(data, announce=False, **own)
-        _train_within(learner, spec, began)
-        return
+        return _train_within(learner, spec, began)
     run = Run.create(spec["run"])
     try:
         train_into(
             run,
             data,
             models=[*dict.fromkeys([*SIMPLE, model])],
-            minutes=spec["minutes"],
+            minutes=max(spec["minutes"] - (time.perf_counter() - began) / 60, SHORTEST),
             settings={model: own} if own else None,
             chosen=model,
         )
     finally:
         run.release()
+    return None
 
 
-def _texts(spec: Mapping[str, Any], began: float) -> None:
+def _texts(spec: Mapping[str, Any], began: float) -> Learner:
     from drivetrain import text
 
     given = dict(spec["given"])
@@ -108,10 +107,10 @@ def _texts(spec: Mapping[str, Any], began: float) -> None:
         data = text.gather(spec["source"], target, labelled=True, **options)
         gating.pass_texts(data, data.choices, spec["accepted"])
     learner = text.learner(data, model=spec["model"], announce=False, **spec["own"])
-    _train_within(learner, spec, began)
+    return _train_within(learner, spec, began)
 
 
-def _ratings(spec: Mapping[str, Any], began: float) -> None:
+def _ratings(spec: Mapping[str, Any], began: float) -> Learner | None:
     from drivetrain import collab
     from drivetrain.train.run import Run
 
@@ -122,45 +121,21 @@ def _ratings(spec: Mapping[str, Any], began: float) -> None:
         data = collab.gather(spec["source"], seed=spec["seed"], **options)
     if spec["model"] == "als":
         collab.fit(data, model="als", out=Run(spec["run"]).folder, progress=False, **spec["own"])
-        return
+        return None
     learner = collab.learner(data, model=spec["model"], announce=False, **spec["own"])
-    _train_within(learner, spec, began)
+    return _train_within(learner, spec, began)
 
 
-def _train_within(learner: Learner, spec: Mapping[str, Any], began: float) -> None:
-    """Train in as many of the usual epochs as fit into the time, at least one."""
-    from drivetrain.train.callbacks.time_budget import TimeBudget
+def _train_within(learner: Learner, spec: Mapping[str, Any], began: float) -> Learner:
+    """Train in what fits into the time, which the time of measuring is part of; see `train.within`."""
     from drivetrain.train.run import Run
+    from drivetrain.train.within import plan_within
 
-    application: Any = learner.application
-    seconds = max(SHARE * 60 * spec["minutes"] - (time.perf_counter() - began), 1.0)
-    usual = int(application.plan["epochs"])
-    epochs = min(usual, max(1, _epochs_within(learner, seconds)))
-    application.settings["usual_epochs"] = usual
-    if epochs < usual:
-        application.plan["epochs"] = epochs
-        application.choices.add(
-            "epochs",
-            epochs,
-            reason=f"as many of the usual {usual} as end within {spec['minutes']:.2g} min",
-            change="--epochs N",
-        )
-    learner.callbacks.append(TimeBudget(OVER * seconds / 60))
-    learner.start_run(Run.create(spec["run"]))
+    run = Run.create(spec["run"])
+    plan_within(learner, spec["minutes"], began=began, folder=run.folder, passes=1)
+    learner.start_run(run)
     learner.train()
-
-
-def _epochs_within(learner: Learner, seconds: float) -> int:
-    """How many epochs end in so many seconds, by the time of a few steps, which are taken back."""
-    from drivetrain.train import loop
-    from drivetrain.train.timing import seconds_a_step, seconds_a_validation
-
-    enough = 0.04 * seconds
-    steps = loop.length(learner.loaders.train) or 1
-    an_epoch = steps * seconds_a_step(learner, enough=enough)
-    an_epoch += seconds_a_validation(learner, enough=enough)
-    left = seconds - 3 * enough
-    return int(left / an_epoch) if an_epoch > 0 else 1_000_000
+    return learner
 
 
 class _data_phase:  # noqa: N801 - a context, named as what it stands for

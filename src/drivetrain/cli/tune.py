@@ -134,7 +134,7 @@ def command(
         run = Run.create(out) if out else Run.create_dated("runs", path.stem)
         try:
             if not as_json:
-                click.echo(exits.visible(tables.found(data, run.folder)), err=True)
+                exits.tell(tables.found(data, run.folder))
             found = tune(
                 data,
                 model=model,

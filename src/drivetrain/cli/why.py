@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from drivetrain.cli import common
+from drivetrain.cli import common, layout
 
 
 @click.command(short_help="Say why a run is as it is: each choice, its reason.")
@@ -39,7 +39,9 @@ def command(run: Path, name: str | None, as_json: bool, seed: int | None, out: P
     ]
     parts = []
     for choice in made:
-        reason = textwrap.wrap(choice.reason, 96, break_long_words=False, break_on_hyphens=False)
+        reason = textwrap.wrap(
+            choice.reason, layout.line() - 4, break_long_words=False, break_on_hyphens=False
+        )
         lines = [f"{choice.what}: {shown_value(choice.value)}", *(f"    {line}" for line in reason)]
         parts.append("\n".join([*lines, f"    to change it: {choice.change}"]))
     text = "\n".join(parts) or f"{run} says of no choice why it was made."

@@ -89,7 +89,8 @@ class RMSLE(RMSE):
 
 class R2(BaseMetric):
     """Share of the targets' variance that the predictions explain: 1 is all, 0 is as good as always
-    saying the mean, below 0 is worse than that.
+    saying the mean, below 0 is worse than that. Of (B, T) targets all numbers are one column, with one
+    mean: columns of different sizes are better measured one by one.
 
     Squares around the mean are merged batch by batch (Chan, Golub, LeVeque 1983,
     doi:10.1080/00031305.1983.10483115): a sum of squares less a square of sums would lose all digits

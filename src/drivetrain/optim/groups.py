@@ -118,6 +118,10 @@ def spread_lrs(lr: Rate, num_groups: int) -> list[float]:
     >>> spread_lrs(slice(1e-2), 3)
     [0.001, 0.001, 0.01]
     """
+    if isinstance(lr, str | bytes):
+        raise InputError(
+            f"`lr` is {lr!r}, expected a number, a list of numbers, or slice(low, high)."
+        )
     if isinstance(lr, slice):
         rates = _slice_to_rates(lr, num_groups)
     elif isinstance(lr, Sequence):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from drivetrain import losses
 from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.losses.several import summed_cross_entropy
 from drivetrain.losses.table import loss_name, unwrapped
 from drivetrain.randomness import preserved
 from drivetrain.show.calculation import Calculation
@@ -30,6 +31,8 @@ from drivetrain.train.batches import bare, call_of
 from drivetrain.train.learner import Learner
 
 At = Sequence[int]
+SUMMED = "summed_cross_entropy"
+"""The loss of several targets, which is no loss of `losses.LOSSES`: its widths come from the data."""
 
 
 def loss(learner: Learner, *, item: int | str | None = None, at: At = ()) -> Calculation:
@@ -39,7 +42,7 @@ def loss(learner: Learner, *, item: int | str | None = None, at: At = ()) -> Cal
         learner: whose loss, model and validation items are used; nothing of it changes.
         item: its number from 0, or its id.
         at: where an item has many targets, the one of them: (row, column) of a mask, (position,) of a
-            text.
+            text, (number,) of several questions, from 0.
 
     Raises: InputError: no such item. ConfigError: the loss is not one that is written out here.
     """
@@ -104,7 +107,11 @@ def loss_of(
             raise ShapeError(f"There is no item {item} in a batch of {len(targets)}.")
         preds, targets = preds[item : item + 1], targets[item : item + 1]
         title = f"{kind} of {name or f'item {item}'}"
-        if at:
+        if at and kind == SUMMED:
+            preds, targets = _of_target(preds, targets, at, options["sizes"])
+            kind, options, function = "cross_entropy", {}, losses.cross_entropy
+            title = f"{kind} of {name or f'item {item}'}, target {at[0] + 1}"
+        elif at:
             preds, targets = _at(preds, targets, at)
             title += f", at {', '.join(map(str, at))}"
         own = losses.per_item(function, preds, targets)[0]
@@ -114,6 +121,17 @@ def loss_of(
     source = f"{loss_name(unwrapped(function)[0])}, drivetrain.losses"
     tolerance = {torch.float64: 1e-9, torch.float32: 1e-5}.get(preds.dtype, 1e-2)
     return work.done(title + case.said, formula, own, source=source, tolerance=tolerance)
+
+
+def _of_target(
+    preds: Tensor, targets: Tensor, at: At, sizes: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """The scores (1, C_t) and the class (1,) of one of several targets, by its place from 0."""
+    if len(at) != 1 or not 0 <= at[0] < len(sizes):
+        raise ShapeError(
+            f"`at` must be one of the {len(sizes)} targets, 0 to {len(sizes) - 1}. Got {tuple(at)}."
+        )
+    return preds.split(list(sizes), dim=1)[at[0]], targets[:, at[0]]
 
 
 def _at(preds: Tensor, targets: Tensor, at: At) -> tuple[Tensor, Tensor]:
@@ -157,13 +175,13 @@ def known(loss_fn: Any) -> tuple[str, dict[str, Any]]:
     """
     bare_fn, options = unwrapped(loss_fn)
     name = loss_name(bare_fn)
-    if losses.LOSSES.get(name) is bare_fn:
+    if losses.LOSSES.get(name) is bare_fn or bare_fn is summed_cross_entropy:
         return name, options
     kind = _TORCH.get(type(bare_fn)) or (_TORCH.get(bare_fn) if _is_hashable(bare_fn) else None)
     if kind is None:
         raise ConfigError(
             f"The loss `{name}` is not one whose formula is written here. Written: "
-            f"{', '.join(WRITTEN)}."
+            f"{', '.join(one for one in WRITTEN if one != SUMMED)}."
         )
     if isinstance(bare_fn, nn.Module):
         options = {key: getattr(bare_fn, key) for key in _OPTIONS if hasattr(bare_fn, key)}

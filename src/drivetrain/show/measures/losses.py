@@ -177,6 +177,44 @@ def _soft(case: Case) -> str:
     return "loss = -Σ t · log p,  p = softmax(z)"
 
 
+def _summed(case: Case) -> str:
+    """Several targets: the cross-entropy of each, times its weight, added up."""
+    work, sizes = case.work, list(case.options["sizes"])
+    weights = case.option("weights", [1.0] * len(sizes))
+    count = len(case.targets)
+    parts = zip(case.preds.split(sizes, dim=1), case.targets.unbind(dim=1), weights, strict=True)
+    added = []
+    for number, (scores, codes, weight) in enumerate(parts, 1):
+        if not weight:  # not looked at at all
+            continue
+        one = "" if count == 1 else ", axis=0"
+        work.put(f"w{number}", weight, f"how much target {number} counts", "setting")
+        if count == 1:
+            work.put(f"z{number}", scores[0], f"the scores (logits) of target {number}")
+        else:
+            true = F.one_hot(codes, scores.shape[1]).T
+            what = f"the scores (logits) of target {number}: a row a class, a column an item"
+            work.put(f"z{number}", scores.T, what)
+            work.put(f"true{number}", true, "1 at the true class of each item, else 0")
+        z, top, logp = f"z{number}", f"top{number}", f"logp{number}"
+        work.line(top, f"max({z}{one})", "the highest score, taken off")
+        work.line(
+            logp,
+            f"{z} - {top} - log(sum(exp({z} - {top}){one}))",
+            "the logarithm of each class's probability, its softmax",
+        )
+        nll = (
+            f"-{logp}[{int(codes)}]" if count == 1 else f"-mean(sum(true{number} * {logp}, axis=0))"
+        )
+        work.line(f"loss{number}", nll, f"the cross-entropy of target {number}")
+        added.append(f"w{number} * loss{number}")
+    if count == 1:
+        true = " and ".join(map(str, case.targets[0].tolist()))
+        case.said = f": the true classes are {true}"
+    work.line("loss", " + ".join(added), "each times its weight, added up")
+    return "loss = Σ w · (-log p[true]),  p = softmax(z) over the classes of a target"
+
+
 # --- yes or no ------------------------------------------------------------------------------------
 
 
@@ -330,6 +368,7 @@ WRITTEN: dict[str, Callable[[Case], str]] = {
     "mse": _mse,
     "quantile": _quantile,
     "soft_cross_entropy": _soft,
+    "summed_cross_entropy": _summed,
     "token_cross_entropy": _cross_entropy,
 }
 """Name of a loss -> what writes its lines, and gives the formula for people."""
