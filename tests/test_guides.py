@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 
 import drivetrain as dt
 from drivetrain.cli import program
+from tests.photos import write_photos
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -20,15 +20,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with `photos/` of two classes, and `photo.jpg`."""
-    generator = torch.Generator().manual_seed(0)
-    for number in range(12):
-        for channel, name in enumerate(("bird", "forest")):
-            pixels = torch.rand(24, 24, 3, generator=generator) * 80
-            pixels[..., channel] += 150
-            path = tmp_path / "photos" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels.to(torch.uint8).numpy()).save(path)
-    Image.open(tmp_path / "photos" / "bird" / "0.png").save(tmp_path / "photo.jpg")
+    write_photos(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,9 +44,8 @@ def test_pictures_step_by_step_runs_in_the_order_of_the_page(
     learner = run_python("pictures.md")["learner"]
     assert isinstance(learner, dt.Learner)
     said = capsys.readouterr().out.splitlines()[-1]
-    assert (
-        said == learner.predict("photos/bird/0.png").label
-    )  # by the run that was saved and opened
+    found = learner.predict("photos/bird/0.png")
+    assert said == found.label  # by the run that was saved and opened
     lines = [line for block in blocks("pictures.md", "console") for line in block.splitlines()]
     assert len(lines) == 5
     for line in lines:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 
 import drivetrain as dt
 from drivetrain import store
 from drivetrain.cli import program
 from drivetrain.samples import reviews, write_sample
 from tests.eject import replay
+from tests.photos import write_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -31,16 +31,7 @@ DATE = "2026-01-31"
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder as the README has it: `photos/` with two classes, and `photo.jpg`."""
-    generator = torch.Generator().manual_seed(0)
-    for number in range(12):
-        for channel, name in enumerate(("bird", "forest")):
-            pixels = torch.rand(24, 24, 3, generator=generator) * 80
-            pixels[..., channel] += 150
-            path = tmp_path / "photos" / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(pixels.to(torch.uint8).numpy())
-            picture.save(path)
-            picture.save(tmp_path / "photo.jpg")
+    write_photos(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
