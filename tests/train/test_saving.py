@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from drivetrain import store
+from drivetrain import optim, store
 from drivetrain.errors import RunError
 from drivetrain.randomness import seeded
 from drivetrain.train import saving
@@ -43,7 +44,11 @@ OPTIMIZERS: dict[str, Maker] = {
 }
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+OURS: dict[str, Maker] = {name: partial(make, lr=0.05) for name, make in optim.OPTIMIZERS.items()}
+"""Muon among them, which remembers other things of a matrix than of a bias."""
+
+
+@pytest.mark.parametrize("make", [*OPTIMIZERS.values(), *OURS.values()], ids=[*OPTIMIZERS, *OURS])
 def test_from_the_disk_it_goes_on_as_if_it_had_not_stopped(tmp_path: Path, make: Maker):
     model = net()
     optimizer = make(model.parameters())
@@ -157,4 +162,20 @@ def test_an_optimizers_state_of_another_model_is_refused():
     assert str(caught.value) == (
         "The checkpoint remembers 'head.weight', which the model does not have. "
         "Build the model as it was when the checkpoint was written."
+    )
+
+
+@pytest.mark.parametrize("make", [OPTIMIZERS["adamw"], OURS["adamw"], OURS["muon"]])
+def test_state_that_lacks_of_one_parameter_what_it_has_of_its_like_is_refused(make: Maker):
+    model = net()
+    optimizer = make(model.parameters())
+    train(model, optimizer, 1)
+    tensors = saving.pack(model, optimizer)
+    del tensors["optimizer.0.bias|exp_avg_sq"]
+    other = net()
+    with pytest.raises(RunError) as caught:
+        saving.unpack_optimizer(tensors, other, make(other.parameters()))
+    assert str(caught.value) == (
+        "The checkpoint remembers other things of one parameter than of another of its kind, as no "
+        "optimizer does. Train anew."
     )

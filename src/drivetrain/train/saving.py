@@ -12,7 +12,7 @@ layers are grouped differently.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from drivetrain.errors import RunError
+from drivetrain.optim.composed import Composed
 from drivetrain.train.callback import Callback, named
 
 MODEL, OPTIMIZER, GRADIENT, CALLBACK = "model.", "optimizer.", "gradient.", "callback."
@@ -131,14 +132,31 @@ def unpack_optimizer(tensors: Mapping[str, Tensor], model: nn.Module, optimizer:
             if entry != "step" and value.shape == parameter.shape:  # torch keeps `step` on the CPU
                 kept = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
             optimizer.state[parameter][entry] = kept.detach()
-    remembered = {
-        frozenset(optimizer.state[p]) for p in parameters.values() if p in optimizer.state
-    }
-    if len(remembered) > 1:
-        raise RunError(
-            "The checkpoint remembers other things of one parameter than of another, as no optimizer "
-            "does. Train anew."
-        )
+    remembered: dict[object, frozenset[str]] = {}
+    for parameter, kind in _kinds(optimizer):
+        if parameter not in optimizer.state:
+            continue
+        entries = frozenset(optimizer.state[parameter])
+        if remembered.setdefault(kind, entries) != entries:
+            raise RunError(
+                "The checkpoint remembers other things of one parameter than of another of its kind, "
+                "as no optimizer does. Train anew."
+            )
+
+
+def _kinds(optimizer: Optimizer) -> Iterator[tuple[Tensor, object]]:
+    """Parameters, each with what those have in common of which the same is remembered.
+
+    Of our optimizers that is the chain: Muon has one for matrices and another for all else. Of torch's it
+    is the group. What a person's own does nobody knows, so each of its parameters is a kind of its own.
+    """
+    of_torch = type(optimizer).__module__.startswith("torch.optim")
+    for number, group in enumerate(optimizer.param_groups):
+        for parameter in group["params"]:
+            if isinstance(optimizer, Composed):
+                yield parameter, optimizer.chain.of(parameter, group).name
+            else:
+                yield parameter, number if of_torch else id(parameter)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, what: str) -> None:
