@@ -93,14 +93,7 @@ def drop_identities(pieces: Pieces) -> None:
             continue
         for name in identities(piece.node):
             if text.count(f"'{name}'") == 2:  # made once, called once
-
-                class Without(ast.NodeTransformer):
-                    def visit_Call(self, node: ast.Call) -> Any:
-                        self.generic_visit(node)
-                        is_it = dotted(node.func) == f"self.{name}"  # noqa: B023
-                        return node.args[0] if is_it else node
-
-                Without().visit(piece.node)
+                _WithoutCall(f"self.{name}").visit(piece.node)
                 for function in piece.node.body:
                     if isinstance(function, ast.FunctionDef):
                         function.body = [s for s in function.body if not makes_identity(s, name)]
@@ -126,15 +119,31 @@ def records_as_tuples(pieces: Pieces) -> None:
         if any(call.keywords or len(call.args) != len(fields) for call, _ in calls[piece.name]):
             continue
         ids = {id(call) for call, _ in calls[piece.name]}
-
-        class Plain(ast.NodeTransformer):
-            def visit_Call(self, node: ast.Call) -> Any:
-                self.generic_visit(node)
-                return ast.Tuple(node.args, ast.Load()) if id(node) in ids else node  # noqa: B023
-
         for other in pieces.all:
-            other.node = Plain().visit(other.node)
+            other.node = _AsTuples(ids).visit(other.node)
         del pieces.lifter.pieces[piece.name]
+
+
+class _WithoutCall(ast.NodeTransformer):
+    """Calls of a function are what they are given."""
+
+    def __init__(self, called: str) -> None:
+        self.called = called
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        return node.args[0] if dotted(node.func) == self.called else node
+
+
+class _AsTuples(ast.NodeTransformer):
+    """These calls, by their `id`, are tuples of what they are given."""
+
+    def __init__(self, calls: set[int]) -> None:
+        self.calls = calls
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        return ast.Tuple(node.args, ast.Load()) if id(node) in self.calls else node
 
 
 def _read_of_records(pieces: Pieces) -> tuple[set[str], set[str]]:
