@@ -17,7 +17,14 @@ from drivetrain import store
 from drivetrain.cli.candidates import candidates
 from drivetrain.cli.sweep import text
 from drivetrain.cli.sweeping import run_folder, share_of, sweep_into
-from drivetrain.cli.trial import DATA_CODE, Ended, peak_bytes, read_measured, run_trial
+from drivetrain.cli.trial import (
+    DATA_CODE,
+    Ended,
+    peak_bytes,
+    read_measured,
+    run_trial,
+    write_failed,
+)
 from drivetrain.errors import DataError, RunError
 from drivetrain.locks import FolderLock
 from drivetrain.train.paired import SHARE, errors_of
@@ -186,6 +193,29 @@ def test_data_that_cannot_be_used_end_the_sweep_at_once(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"^There are no pictures\.$"):
         sweep_into(tmp_path / "s", ASKED, [A, B], minutes=9, runner=refuse)
+
+
+@pytest.mark.row(106)
+def test_what_cannot_be_trained_in_its_time_waits_for_a_longer_one(tmp_path: Path) -> None:
+    runner = Runner()
+
+    def ends(spec: Mapping[str, Any], limit: float) -> Ended:
+        if spec["minutes"] >= 2 or not spec["may_wait"]:
+            return runner(spec, limit)
+        runner.specs.append(dict(spec))
+        write_failed(tmp_path / "s", spec["name"], spec["run"], "too short", state="waiting")
+        return Ended(0, "")
+
+    board = sweep_into(tmp_path / "s", ASKED, [A, B, C], minutes=9, runner=ends)
+    # the first is trained however short the time is, so that there is a board
+    assert [row.state for row in board.rows] == ["done", "waiting", "waiting"]
+    assert [spec["may_wait"] for spec in runner.specs] == [False, True, True]
+    told = text(board, tmp_path, tmp_path / "sweep.html")
+    assert "b: too short" in told and "c: too short" in told
+    longer = ASKED | {"minutes": 2.0}  # the same sweep, with more time for each
+    board = sweep_into(tmp_path / "s", longer, [A, B, C], minutes=9, runner=ends)
+    assert runner.names[3:] == ["b", "c"] and len(board.done) == 3
+    assert all(spec["run"].endswith(spec["name"]) for spec in runner.specs)
 
 
 def test_a_folder_is_of_one_question(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from drivetrain.cli import trial
 from drivetrain.cli.measuring import measure_run
-from drivetrain.cli.trying import DataPhaseError, train_candidate
+from drivetrain.cli.trying import DataPhaseError, TooShortError, train_candidate
 from drivetrain.errors import RunError
 from drivetrain.train import timing
 from drivetrain.train.run import Run
@@ -92,6 +93,70 @@ def test_a_net_is_cut_to_its_share_and_that_is_said(
     again, same = measure_run(Path("run"))  # as it is measured where the Learner is gone
     assert again["error"] == row["error"] and same.items == errors.items
     assert (same.values == errors.values).all()
+
+
+@pytest.mark.row(106)
+def test_what_has_no_time_for_the_least_waits_unless_it_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "seconds_a_step", lambda *args, **more: 40.0)
+    asked = spec(table(tmp_path), "tabular", "net", given={"label_column": "heavy"})
+    asked |= {"own": {"layers": [8, 4]}, "minutes": 0.1}
+    with pytest.raises(TooShortError) as caught:
+        train_candidate(asked | {"may_wait": True}, began=time.perf_counter())
+    assert caught.value.seconds > 40 and not Path("run", "run.json").exists()
+    train_candidate(asked, began=time.perf_counter())  # in the folder that is bare
+    assert Run.open("run").read()["results"]["epochs"] == 1
+
+
+def test_baselines_are_made_once_for_all_candidates_of_the_same_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drivetrain.tabular.application import TabularApplication
+
+    made: list[int] = []
+    find = TabularApplication.find_baselines
+    monkeypatch.setattr(
+        TabularApplication, "find_baselines", lambda self: made.append(1) or find(self)
+    )
+    asked = spec(table(tmp_path), "tabular", "net", given={"label_column": "heavy"})
+    asked |= {"own": {"layers": [4]}, "folder": str(tmp_path / "s")}
+    (tmp_path / "s").mkdir()
+    for number, said in enumerate(("", "", "other", "damage")):
+        path = tmp_path / "s" / "baselines.json"
+        if said == "other":  # of other data: another seed splits otherwise
+            path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+        if said == "damage":
+            path.write_text('{"fingerprint": ')
+        train_candidate(asked | {"run": f"run{number}"}, began=time.perf_counter())
+    results = [Run.open(f"run{number}").read()["results"] for number in range(4)]
+    assert all(one["baselines"] == results[0]["baselines"] for one in results)
+    assert set(results[0]["baselines"]) >= {"majority", "tree"} and len(made) == 3
+
+
+@pytest.mark.row(106)
+def test_a_process_that_waits_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    def wait(told: dict[str, Any], *, began: float) -> None:
+        raise TooShortError(97.0)
+
+    monkeypatch.setattr("drivetrain.cli.trying.train_candidate", wait)
+    monkeypatch.setattr("threading.Thread.start", lambda self: None)  # no parent to watch
+    told = {"name": "a", "folder": str(tmp_path), "run": str(tmp_path / "a"), "kind": "candidate"}
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(told).encode() + b"\n"))
+    )
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert trial.main() == 0
+    found = trial.read_measured(tmp_path, "a")
+    assert found is not None and found[0].state == "waiting"
+    assert found[0].note == (
+        "not tried: the least that trains takes about 1.7 minutes here. The same line with "
+        "--each 1.7, and --minutes for it, goes on with it"
+    )
 
 
 @pytest.mark.slow

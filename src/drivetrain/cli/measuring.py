@@ -17,6 +17,7 @@ from drivetrain.errors import ConfigError, RunError
 if TYPE_CHECKING:
     import numpy as np
 
+    from drivetrain.train.application import Evaluated
     from drivetrain.train.learner import Learner
     from drivetrain.train.paired import Errors
     from drivetrain.train.predictions import Predictions
@@ -80,6 +81,8 @@ def _of_pictures(
 ) -> tuple[str, Errors, float]:
     from drivetrain import vision
 
+    if learner is not None and (kept := _kept(learner)):
+        return _answer(learner.predictions(found=kept.evaluation), kept.seconds)
     if learner is None:
         learner = vision.reopen(run, callbacks=(), progress=False)
         learner.load(run)
@@ -112,6 +115,8 @@ def _of_texts(
     goal = application.data.goal
     if goal is None:
         raise ConfigError(f"{run} is a language model: it is not compared with others.")
+    if kept := _kept(learner):
+        return _answer(predictions(learner, goal, found=kept.evaluation), kept.seconds)
     return _answers(lambda: predictions(learner, goal))
 
 
@@ -142,7 +147,16 @@ def _of_ratings(
     if learner is None:
         learner = collab.reopen(run, callbacks=(), progress=False)
         learner.load(run)
+    if kept := _kept(learner):
+        found = learner.predictions(found=kept.evaluation)
+        return _answer(found, kept.seconds, groups=data.pairs("valid").users)
     return _answers(learner.predictions, groups=data.pairs("valid").users)
+
+
+def _kept(learner: Learner) -> Evaluated | None:
+    """The pass over the validation items that the result of a training just now was made of."""
+    application: Any = learner.application
+    return application.evaluated
 
 
 def _answers(
@@ -152,17 +166,24 @@ def _answers(
 
     Where the first one takes long, that no longer matters, and it is the only one.
     """
-    import numpy as np
-    import torch
-
-    from drivetrain.train.paired import RMSE, SHARE, errors_of
-
     began = time.perf_counter()
     found = predict()
     if time.perf_counter() - began < LONG:
         began = time.perf_counter()
         found = predict()
-    spent = 1000 * (time.perf_counter() - began) / len(found)
+    return _answer(found, time.perf_counter() - began, groups)
+
+
+def _answer(
+    found: Predictions, seconds: float, groups: np.ndarray | None = None
+) -> tuple[str, Errors, float]:
+    """Errors by item, and milliseconds an item, of predictions that took so many seconds."""
+    import numpy as np
+    import torch
+
+    from drivetrain.train.paired import RMSE, SHARE, errors_of
+
+    spent = 1000 * seconds / len(found)
     targets, outputs = found.targets.cpu(), found.outputs.cpu()
     if not bool(torch.isfinite(outputs).all()):
         raise RunError("Its answers are no numbers: the training diverged. A lower rate may help.")

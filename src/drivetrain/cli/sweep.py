@@ -267,21 +267,24 @@ def _plain(value: Any) -> Any:
 
 def _default_folder(name: str, asked: Mapping[str, Any]) -> Path:
     """`runs/sweep-<name>`, or the next number of it that is free or of the same question."""
+    from drivetrain.cli.sweeping import question
+
     for number in range(1, 10_000):
         folder = Path("runs") / (f"sweep-{name}" + (f"-{number}" if number > 1 else ""))
-        if not folder.exists() or _question(folder) == asked:
+        if not folder.exists() or _question(folder) == question(asked):
             return folder
     raise click.UsageError("--out: give the folder of the sweep.")
 
 
 def _question(folder: Path) -> Any:
     from drivetrain import store
+    from drivetrain.cli.sweeping import question
 
     try:
         found = store.read_json(folder / "sweep.json")
     except (DrivetrainError, OSError):
         return None
-    return found.get("asked") if isinstance(found, dict) else None
+    return question(found.get("asked")) if isinstance(found, dict) else None
 
 
 # --- what came out ------------------------------------------------------------------------------------

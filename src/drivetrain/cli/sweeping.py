@@ -3,6 +3,7 @@
 FOLDER/sweep.json      what was asked, and the candidates
 FOLDER/<candidate>/    a run of each
 FOLDER/measured/       what each is worth, with the errors of the items
+FOLDER/baselines.json  what simple models reach on the same items, made once
 FOLDER/board.json      the board; `sweep.html` is the same as a page
 """
 
@@ -64,9 +65,10 @@ def sweep_into(
     from drivetrain import store
     from drivetrain.cli.trial import read_measured
     from drivetrain.locks import FolderLock
-    from drivetrain.train.sweeping import DONE, FAILED, WAITING, Row, board
+    from drivetrain.train.sweeping import DONE, WAITING, Row, board
 
     began, is_begun, bare = clock() if began is None else began, False, 0.0
+    is_any = any(_is_done(folder, one) for one in wanted)
     store.make_folders(folder)
     lock = FolderLock(folder)
     rows: list[Row] = []
@@ -79,21 +81,24 @@ def sweep_into(
             if found is None or found[0].state != DONE:
                 left = minutes - (clock() - began) / 60
                 share = share_of(left, asked["minutes"])
+                if found is not None and found[0].state == WAITING:  # less was too short already
+                    share = max(share, min(left, asked["minutes"]))
                 if is_begun and left < max(REST * minutes, BARE * bare):
                     note = "the time was up: the same line goes on with it"
                     rows.append(Row(one.name, WAITING, one.reason, note=note))
                     continue
                 tell(f"{place}: {one.reason}")
                 is_begun, its_began = True, clock()
-                told = {**asked, "minutes": share}
+                told = {**asked, "minutes": share, "may_wait": is_any}
                 found = _tried(folder, told, one, runner, is_again=found is not None)
-                beside = (clock() - its_began - (found[0].seconds or 0.0)) / 60
-                bare = beside if bare == 0.0 else min(bare, beside)
+                if found[0].state == DONE:
+                    beside = (clock() - its_began - (found[0].seconds or 0.0)) / 60
+                    bare, is_any = beside if bare == 0.0 else min(bare, beside), True
             row = replace(found[0], name=one.name, reason=one.reason)
             rows.append(row)
             if found[1] is not None:
                 errors[one.name] = found[1]
-            tell(f"{place}: {row.note if row.state == FAILED else _outcome(row)}")
+            tell(f"{place}: {_outcome(row) if row.state == DONE else row.note}")
     finally:
         lock.release()
     made = board(rows, errors)
@@ -113,6 +118,20 @@ def share_of(left: float, each: float) -> float:
     return max(min(each, left / count), 0.01 * each)
 
 
+def _is_done(folder: Path, one: Candidate) -> bool:
+    from drivetrain.cli.trial import read_measured
+
+    found = read_measured(folder, one.name)
+    return found is not None and found[0].state == "done"
+
+
+def question(asked: Any) -> Any:
+    """What a sweep asks, without how long each may take: with more time the same sweep goes on."""
+    if not isinstance(asked, Mapping):
+        return None
+    return {name: value for name, value in asked.items() if name != "minutes"}
+
+
 def _begin(folder: Path, asked: Mapping[str, Any], wanted: Sequence[Candidate]) -> None:
     """Note what is asked and tried.
 
@@ -126,7 +145,7 @@ def _begin(folder: Path, asked: Mapping[str, Any], wanted: Sequence[Candidate]) 
     known: dict[str, Any] = {}
     if path.is_file():
         before = store.read_json(path)
-        if not isinstance(before, dict) or before.get("asked") != dict(asked):
+        if not isinstance(before, dict) or question(before.get("asked")) != question(asked):
             raise RunError(
                 f"{folder} holds a sweep of other data, another seed, or other settings. Choose another "
                 "folder with --out, or ask the same."

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -150,12 +151,12 @@ def read_measured(folder: Path, name: str) -> tuple[Row, Errors | None] | None:
         return None
 
 
-def write_failed(folder: Path, name: str, run: str, why: str) -> None:
-    """Note that there is no result, and why."""
+def write_failed(folder: Path, name: str, run: str, why: str, *, state: str = "failed") -> None:
+    """Note that there is no result, and why: it failed, or waits for a longer time."""
     from drivetrain import store
 
     store.make_folders(folder / "measured")
-    value = {"name": name, "state": "failed", "run": run, "note": why}
+    value = {"name": name, "state": state, "run": run, "note": why}
     store.write_json(folder / "measured" / f"{name}.json", value)
 
 
@@ -191,7 +192,7 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stderr = cast(TextIO, _Heard(sys.stderr))
     from drivetrain.cli import exits
-    from drivetrain.cli.trying import DataPhaseError
+    from drivetrain.cli.trying import DataPhaseError, TooShortError
 
     folder, name, run = Path(spec["folder"]), spec["name"], spec["run"]
     try:
@@ -204,11 +205,22 @@ def main() -> int:
         assert isinstance(cause, Exception), "raised from one"
         write_failed(folder, name, run, exits.explain(cause)[1])
         return DATA_CODE
+    except TooShortError as error:
+        write_failed(folder, name, run, _too_short(error.seconds), state="waiting")
+        return exits.DONE
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this candidate's answer
         code, line = exits.explain(error)
         write_failed(folder, name, run, line)
         return code
     return exits.DONE
+
+
+def _too_short(seconds: float) -> str:
+    minutes = math.ceil(seconds / 6) / 10
+    return (
+        f"not tried: the least that trains takes about {minutes:g} minutes here. The same line with "
+        f"--each {minutes:g}, and --minutes for it, goes on with it"
+    )
 
 
 def _train(spec: Mapping[str, Any], began: float) -> Learner | None:

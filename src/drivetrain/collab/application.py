@@ -45,7 +45,6 @@ class CollabApplication(DataApplication[CollabData]):
         super().__init__(data, settings, plan)
         self.name = name
         self.description = description
-        self._baselines: dict[str, Any] | None = None
         self._seen: Seen | None = None
 
     @property
@@ -105,9 +104,9 @@ class CollabApplication(DataApplication[CollabData]):
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """The result with its interval, beside the baselines, on the validation ratings."""
-        found = learner.evaluate()
-        valid = self.data.pairs("valid")
-        measured = self._measured(learner.predictions().outputs.numpy(), valid)
+        found, valid = self.evaluate_once(learner), self.data.pairs("valid")
+        assert found.preds is not None, "validation ratings, kept"
+        measured = self._measured(found.preds.numpy(), valid)
         return {
             "task": "collab",
             "model": self.name,
@@ -124,18 +123,14 @@ class CollabApplication(DataApplication[CollabData]):
             "items": self.data.counts(),
         }
 
-    def baselines(self) -> dict[str, Any]:
-        """What simple rules reach on the validation ratings: name -> `{rmse, interval}`."""
-        if self._baselines is None:
-            train, valid = self.data.pairs("train"), self.data.pairs("valid")
-            self._baselines = {}
-            for name, fit in RATING_BASELINES.items():
-                measured = self._measured(fit(train).predict(valid.users, valid.items), valid)
-                self._baselines[name] = {
-                    "rmse": measured.rmse.value,
-                    "interval": interval_of(measured),
-                }
-        return self._baselines
+    def find_baselines(self) -> dict[str, Any]:
+        """Means: of all ratings, of the item, of user and item."""
+        train, valid = self.data.pairs("train"), self.data.pairs("valid")
+        made = {}
+        for name, fit in RATING_BASELINES.items():
+            measured = self._measured(fit(train).predict(valid.users, valid.items), valid)
+            made[name] = {"rmse": measured.rmse.value, "interval": interval_of(measured)}
+        return made
 
     def lists(self, learner: Learner) -> dict[str, Any] | None:
         """What lists of the highest predictions are worth, beside popularity; None where nobody can tell.

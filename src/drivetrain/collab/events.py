@@ -68,11 +68,9 @@ class EventsApplication(CollabApplication):
             "items": self.data.counts(),
         }
 
-    def baselines(self) -> dict[str, Any]:
+    def find_baselines(self) -> dict[str, Any]:
         """Popularity: name -> `{ndcg, interval}`."""
-        if self._baselines is None:
-            self._baselines = list_baselines(self.data, ("popularity",))
-        return self._baselines
+        return list_baselines(self.data, ("popularity",))
 
     def model(self, learner: Learner) -> CollabModel:
         """The Learner's model, to ask; it sees what is trained later."""

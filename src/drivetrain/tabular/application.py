@@ -32,6 +32,8 @@ class TabularApplication(DataApplication[TabularData]):
         plan: how `train` trains: `{"method", "epochs", "lr"}`.
     """
 
+    passes = 2  # the loss, and the metrics in the target's own unit
+
     def __init__(
         self,
         data: TabularData,
@@ -41,7 +43,6 @@ class TabularApplication(DataApplication[TabularData]):
     ) -> None:
         super().__init__(data, settings, plan)
         self.description = description
-        self._baselines: dict[str, Any] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,19 +94,17 @@ class TabularApplication(DataApplication[TabularData]):
             "items": self.data.counts(),
         }
 
-    def baselines(self) -> dict[str, Any]:
-        """What simple models reach on the validation rows: name -> `{metric, interval}`."""
-        if self._baselines is None:
-            many = len(self.data.target.names) > 1
-            self._baselines = {}
-            for name in BASELINES:
-                if many and not FITTERS[name].many_targets:
-                    continue
-                found = models.fit(self.data, model=name, num_threads=self.settings["num_threads"])
-                measured = found.measured("valid")
-                interval = None if measured.interval is None else list(measured.interval)
-                self._baselines[name] = {measured.primary: measured.value, "interval": interval}
-        return self._baselines
+    def find_baselines(self) -> dict[str, Any]:
+        """The commonest answer, one rule, and small models of trees."""
+        many, made = len(self.data.target.names) > 1, {}
+        for name in BASELINES:
+            if many and not FITTERS[name].many_targets:
+                continue
+            found = models.fit(self.data, model=name, num_threads=self.settings["num_threads"])
+            measured = found.measured("valid")
+            interval = None if measured.interval is None else list(measured.interval)
+            made[name] = {measured.primary: measured.value, "interval": interval}
+        return made
 
     def seal(self) -> Seal | None:
         """What was sealed for a test; see `train.sealed`."""

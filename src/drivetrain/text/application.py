@@ -50,7 +50,6 @@ class TextApplication(DataApplication[TextData]):
         super().__init__(data, settings, plan)
         self.network = network
         self.description = description
-        self._baselines: dict[str, Any] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -96,12 +95,10 @@ class TextApplication(DataApplication[TextData]):
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """The result with its interval, beside the baselines, on the validation texts."""
-        found = learner.evaluate()
-        goal = self.data.goal
-        _, _, targets = self.data.part("valid")
-        assert goal is not None and targets is not None, "texts with targets"
-        model = self.model(learner)
-        measured = measure(goal, model.outputs(self.data.tokens("valid")), targets)
+        goal, found = self.data.goal, self.evaluate_once(learner)
+        assert goal is not None, "texts with targets"
+        assert found.preds is not None and found.targets is not None, "validation texts, kept"
+        measured = measure(goal, goal.answers(found.preds).numpy(), found.targets.numpy())
         interval = None if measured.interval is None else list(measured.interval)
         return {
             "task": "text",
@@ -112,12 +109,9 @@ class TextApplication(DataApplication[TextData]):
             "items": self.data.counts(),
         }
 
-    def baselines(self) -> dict[str, Any]:
-        """What simple models reach on the validation texts: name -> `{metric, interval}`."""
-        if self._baselines is None:
-            found = baselines(self.data)
-            self._baselines = {name: one.as_baseline() for name, one in found.items()}
-        return self._baselines
+    def find_baselines(self) -> dict[str, Any]:
+        """The commonest answer, and models of which words are in a text."""
+        return {name: one.as_baseline() for name, one in baselines(self.data).items()}
 
     def eject_part(self, learner: Learner, lifter: Any, level: str) -> Any:
         """The part of an ejected script that is about texts; see `text.ejecting.classifier`."""

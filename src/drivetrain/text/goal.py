@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from drivetrain.errors import ConfigError, DataError, RunError
 
@@ -75,6 +76,14 @@ class Goal:
             raise DataError(f"'{self.name}' is a number, and {str(labels[wrong])[:40]!r} is none.")
         values = np.array(numbers, dtype=np.float64)
         return ((values - self.mean) / self.scale).astype(np.float32)
+
+    def answers(self, scores: Tensor) -> Tensor:
+        """What a model's scores say, float64: probabilities (N, C), or numbers (N,) in their own unit."""
+        if self.kind == "class":
+            return scores.double().softmax(dim=1)
+        if self.kind == "labels":
+            return scores.double().sigmoid()
+        return scores.double() * self.scale + self.mean
 
     def shown(self, outputs: np.ndarray) -> np.ndarray:
         """Predicted numbers in their own unit, float64."""

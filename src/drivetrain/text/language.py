@@ -108,7 +108,7 @@ class LanguageApplication(DataApplication[TextData]):
             | {f"{part}_tokens": len(self.data.tokens(part).ids) for part in ("train", "valid")},
         }
 
-    def baselines(self) -> dict[str, Any]:
+    def find_baselines(self) -> dict[str, Any]:
         """What the frequencies of the words alone give: `unigram` and, without any, `uniform`."""
         words = len(self.data.tokenizer.vocab)
         found = unigram_perplexity(

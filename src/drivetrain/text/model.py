@@ -95,7 +95,7 @@ class TextModel:
                     size = max(1, TOKENS // max(1, int(data.lengths[start])))
                     batch = data.__getitems__(torch.arange(start, min(start + size, len(data))))
                     scores = self.model(batch[0].to(self.device), batch[1].to(self.device))
-                    found.append(self._answers(scores).cpu().double())
+                    found.append(self.goal.answers(scores).cpu())
                     start += size
         finally:
             self.model.train(was_training)
@@ -104,13 +104,6 @@ class TextModel:
         answers = torch.empty_like(torch.cat(found))
         answers[data.targets] = torch.cat(found)
         return answers.numpy()
-
-    def _answers(self, scores: Tensor) -> Tensor:
-        if self.goal.kind == "class":
-            return scores.double().softmax(dim=1)
-        if self.goal.kind == "labels":
-            return scores.double().sigmoid()
-        return scores.double() * self.goal.scale + self.goal.mean
 
     def predict(self, source: Any) -> TextPrediction | TextPredictions:
         """The answer for one text, or for all texts of a source.

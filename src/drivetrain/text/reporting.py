@@ -22,6 +22,7 @@ from drivetrain.text.goal import Goal
 from drivetrain.text.mapping import mapped, places_in_order
 from drivetrain.text.runs import reopen
 from drivetrain.train.learner import Learner
+from drivetrain.train.loop import Evaluation
 from drivetrain.train.predictions import Predictions
 
 SAMPLES = 6
@@ -79,19 +80,25 @@ def _map(caught: Caught, found: Predictions, texts: Sequence[str], goal: Goal) -
         return None
 
 
-def predictions(learner: Learner, goal: Goal, part: str = "valid") -> Predictions:
-    """The record of the texts of a part, the longest first; numbers in their own unit."""
+def predictions(
+    learner: Learner, goal: Goal, part: str = "valid", *, found: Evaluation | None = None
+) -> Predictions:
+    """The record of the texts of a part, the longest first; numbers in their own unit.
+
+    Args:
+        found: what evaluating the part gave with `keep=True`, which saves another pass.
+    """
     loader = None
     if part != "valid":
         application: Any = learner.application
         padded = application.data.padded(part, max_len=application.settings["max_len"])
         loader = LengthLoader(padded, batch_size=2 * application.settings["batch_size"])
-    found = learner.predictions(loader)
+    record = learner.predictions(loader, found=found)
     if goal.kind != "number":
-        return found
-    targets = torch.from_numpy(goal.shown(found.targets.cpu().numpy()))
-    outputs = torch.from_numpy(goal.shown(found.outputs.cpu().numpy())).reshape(targets.shape)
-    return Predictions(found.ids, targets, outputs, (outputs - targets).square())
+        return record
+    targets = torch.from_numpy(goal.shown(record.targets.cpu().numpy()))
+    outputs = torch.from_numpy(goal.shown(record.outputs.cpu().numpy())).reshape(targets.shape)
+    return Predictions(record.ids, targets, outputs, (outputs - targets).square())
 
 
 class _Show:

@@ -8,6 +8,8 @@ what those of pictures, texts, tables and ratings answer alike.
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from drivetrain.train.sealed import Seal, sealed_record
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from drivetrain.data.task import Task
     from drivetrain.train.choice import Choices
     from drivetrain.train.learner import Learner
+    from drivetrain.train.loop import Evaluation
     from drivetrain.train.run import Run
 
 
@@ -90,6 +93,16 @@ class GatheredData(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """The pass over the validation items that a result was made of."""
+
+    evaluation: Evaluation
+    """With all outputs and targets."""
+    seconds: float
+    """That it took."""
+
+
 Data = TypeVar("Data", bound=GatheredData)
 
 
@@ -102,10 +115,16 @@ class DataApplication(Generic[Data]):
         plan: how `train` trains: `{"method", "epochs", "lr", …}`.
     """
 
+    evaluated: Evaluated | None = None
+    """Of the last result, where it is made of one pass; None before."""
+    passes = 1
+    """Over the validation items, that a result takes."""
+
     def __init__(self, data: Data, settings: dict[str, Any], plan: dict[str, Any]) -> None:
         self.data = data
         self.settings = settings
         self.plan = plan
+        self.known_baselines: dict[str, Any] | None = None
 
     @property
     def choices(self) -> Choices:
@@ -135,6 +154,27 @@ class DataApplication(Generic[Data]):
             **more,
             **sealed_record(self.seal()),
         }
+
+    def baselines(self) -> dict[str, Any]:
+        """What simple models reach on the validation items: name -> `{metric: value, "interval"}`.
+
+        The same whatever is trained on this data, so that they are made once; who has them from another
+        training on it may give them as `known_baselines`.
+        """
+        if self.known_baselines is None:
+            self.known_baselines = self.find_baselines()
+        return self.known_baselines
+
+    def find_baselines(self) -> dict[str, Any]:
+        """Make them; none where the application has none of its own."""
+        return {}
+
+    def evaluate_once(self, learner: Learner) -> Evaluation:
+        """The one pass that a result is made of, kept for who asks about its items next."""
+        began = time.perf_counter()
+        found = learner.evaluate(keep=True)
+        self.evaluated = Evaluated(found, time.perf_counter() - began)
+        return found
 
     def train(self, learner: Learner, epochs: int | None) -> None:
         """Train as planned: the method, with all else that the plan says."""

@@ -42,6 +42,9 @@ FILLED = 0.9
 OVER = 1.1
 """What `TimeBudget` lets training take of the budget, where the plan was wrong."""
 
+CLEARLY = 1.2
+"""Times its budget from which a plan is said to be longer."""
+
 MEASURING = 0.05
 """Share of the budget that each of the measurements may take, about."""
 
@@ -140,6 +143,11 @@ class Budget:
     def from_json(cls, data: Mapping[str, Any]) -> Budget:
         """The plan that `to_json` wrote."""
         return cls(**{**data, "reasons": tuple(Choice(**reason) for reason in data["reasons"])})
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is the least that trains, and takes clearly longer than what was asked for."""
+        return self.predicted_seconds > CLEARLY * self.seconds
 
     def limit(self, *, elapsed: float) -> float:
         """Seconds of training after which `TimeBudget` ends it.
@@ -321,7 +329,7 @@ def _reasons(
     one = full.steps * full.step + full.valid + full.epoch
     count = "one" if full.head_epochs == 1 else full.head_epochs
     head = f" after {count} of the head alone" if full.head_epochs else ""
-    if predicted > 1.2 * seconds:
+    if predicted > CLEARLY * seconds:
         fit = f"the least that trains at all, and longer than the budget: about {_time(predicted)}"
     else:
         fit = f"about {_time(predicted)} of them are used"

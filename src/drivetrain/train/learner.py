@@ -343,12 +343,13 @@ class Learner:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    def evaluate(self, source: Any = None) -> Any:
+    def evaluate(self, source: Any = None, *, keep: bool = False) -> Any:
         """Loss and metrics: on the validation items, on a loader, or on labelled data from elsewhere.
 
         Args:
             source: None for the validation loader; a loader of batches; with an application also what it
                 reads, such as a folder.
+            keep: keep all outputs and targets of a loader in the evaluation as well.
         Returns: a `loop.Evaluation`, or with an application's source a dict.
         """
         if isinstance(source, str | os.PathLike):
@@ -358,7 +359,12 @@ class Learner:
             raise ConfigError("There are no validation items. Give a loader: `evaluate(loader)`.")
         with threads(self.num_threads), preserved():
             return loop.evaluate(
-                self.model, loader, self.loss_fn, metrics=self.metrics, device=self.device
+                self.model,
+                loader,
+                self.loss_fn,
+                metrics=self.metrics,
+                device=self.device,
+                keep=keep,
             )
 
     def test(self) -> sealed.TestResult:
@@ -371,15 +377,26 @@ class Learner:
         with threads(self.num_threads), preserved():
             return sealed.test(self)
 
-    def predictions(self, loader: Iterable[Any] | None = None) -> Predictions:
-        """The record of one evaluation, item by item; by default on the validation loader."""
+    def predictions(
+        self, loader: Iterable[Any] | None = None, *, found: loop.Evaluation | None = None
+    ) -> Predictions:
+        """The record of one evaluation, item by item.
+
+        Args:
+            loader: by default that of validation.
+            found: what evaluating it gave with `keep=True`, which saves another pass.
+        Raises: ConfigError: there are no validation items. Else whatever the model or the data raises.
+        """
         source = self.loaders.valid if loader is None else loader
         if source is None:
             raise ConfigError(
                 "There are no validation items. Give a loader: `predictions(loader)`."
             )
-        with threads(self.num_threads), preserved():
-            found = loop.evaluate(self.model, source, self.loss_fn, device=self.device, keep=True)
+        if found is None:
+            with threads(self.num_threads), preserved():
+                found = loop.evaluate(
+                    self.model, source, self.loss_fn, device=self.device, keep=True
+                )
         assert found.preds is not None and found.targets is not None, "an empty loader"
         ids = getattr(getattr(source, "data", None), "ids", None)
         record = Predictions(

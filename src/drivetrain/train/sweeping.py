@@ -111,7 +111,7 @@ class Row:
             numbers += [one["error"] for one in row.rules.values()]
         except (AttributeError, TypeError, KeyError):
             raise RunError("This is no row of a sweep: its rules are none.") from None
-        if row.state not in (DONE, FAILED) or not all(
+        if row.state not in (DONE, FAILED, WAITING) or not all(
             one is None or (isinstance(one, int | float) and not isinstance(one, bool))
             for one in numbers
         ):

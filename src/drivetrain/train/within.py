@@ -65,7 +65,7 @@ def plan_within(
         method=method,
         head_epochs=heads,
         after=after,
-        passes=passes + 1,  # a result has metrics, and their intervals
+        passes=passes + application.passes - 1,  # one is counted as a result's in any case
         spent=time.perf_counter() - began,
         folder=folder,
     )

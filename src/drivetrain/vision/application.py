@@ -108,7 +108,7 @@ class VisionApplication(DataApplication[VisionData]):
 
     def results(self, learner: Learner) -> dict[str, Any]:
         """Accuracy with its interval, beside the baselines, on the validation pictures."""
-        found = learner.evaluate()
+        found = self.evaluate_once(learner)
         if self.data.targets is not None:
             return {
                 "task": "vision",
