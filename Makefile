@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-all check format lock map corrections golden ejected bench soak clean
+.PHONY: help environment demo test test-all check format lock map corrections golden ejected screenshots bench soak clean
 
 # The Python that makes the environment; `make PYTHON=/usr/bin/python3.12 test` takes another.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -57,6 +57,9 @@ golden: environment ## rewrite tests/golden and print what moved
 
 ejected: environment ## rewrite examples/ejected
 	@$(BIN)/python tools/ejected.py
+
+screenshots: environment ## rewrite docs/images, what the pages look like
+	@$(BIN)/python tools/screenshots.py
 
 bench: ## measure against other programs, in their own environment; writes benchmarks/RESULTS.md
 	@$(PYTHON) benchmarks/run.py

@@ -45,7 +45,8 @@ def heading_links(text: str) -> set[str]:
 def test_each_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     missing = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    pictures = re.findall(r'<(?:img|source) [^>]*?src(?:set)?="([^"]+)"', text)
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *pictures]:
         if re.match(r"[a-z]+:", link):
             continue
         path, _, anchor = link.partition("#")

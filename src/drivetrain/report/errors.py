@@ -14,6 +14,7 @@ from drivetrain.interpret.reliability import Reliability, reliability
 from drivetrain.interpret.slices import Slices, slices
 from drivetrain.interpret.text import chance, number, share, span
 from drivetrain.interpret.thresholds import Thresholds, thresholds
+from drivetrain.metrics.interval import two_sided_student
 from drivetrain.report.charts import (
     Line,
     Measure,
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 MOST_CLASSES = 24
 """Classes of a matrix that is drawn; of more, those that are confused most."""
+FEW = 200
+"""Items of a class below which a share of them is told in whole percent."""
 WORST = 12
 """Items with the highest losses that are shown."""
 MOST_SLICES = 8
@@ -129,15 +132,18 @@ def _pairs(found: Confusion) -> Block:
     pairs = found.most_confused()
     if not pairs:
         return Block("Most confused", paragraph("Nothing is taken for anything else."))
+    places = (
+        0 if max(p.of for p in pairs) < FEW else 1
+    )  # of an interval that is tens of percent wide
     rows = [
         [
-            p.true, p.taken_for, f"{p.num_items:,} of {p.of:,}", f"{p.share:.1%}",
-            f"{p.low:.1%} to {p.high:.1%}",
+            p.true, p.taken_for, f"{p.num_items:,} of {p.of:,}", f"{p.share:.{places}%}",
+            f"{p.low:.{places}%} to {p.high:.{places}%}",
         ]
         for p in pairs
     ]  # fmt: skip
     heads = ["is", "taken for", "items", "share", "95%"]
-    return Block("Most confused", table(heads, rows, left=(0, 1)))
+    return Block("Most confused", table(heads, rows, left=(0, 1), kind="tight"))
 
 
 def _per_class(found: Confusion) -> Block:
@@ -232,9 +238,10 @@ def _numbers(predictions: Predictions, evidence: Evidence) -> list[Block]:
         inside = bins == place
         if inside.any():
             end = edges[min(place + 1, len(edges) - 1)]
+            below = "below " if place < len(edges) - 2 else ""  # the last one holds its end
             rows.append(
                 [
-                    f"{number(float(edges[place]))} to {number(float(end))}",
+                    f"{number(float(edges[place]))} to {below}{number(float(end))}",
                     f"{inside.sum():,}",
                     number(float(outputs[inside].mean())),
                     number(float(apart[inside].mean())),
@@ -254,7 +261,12 @@ def _numbers(predictions: Predictions, evidence: Evidence) -> list[Block]:
 
 
 def _bias(apart: np.ndarray) -> str:
-    half = 1.96 * float(apart.std(ddof=1)) / len(apart) ** 0.5 if len(apart) > 1 else np.inf
+    count = len(apart)
+    if not np.isfinite(apart).all():
+        return "Some answers are NaN or infinite: the model is broken."
+    half = np.inf
+    if count > 1:
+        half = two_sided_student(0.95, count - 1) * float(apart.std(ddof=1)) / count**0.5
     mean = float(apart.mean())
     if abs(mean) <= half:
         return "On the whole it is neither too high nor too low."
