@@ -132,9 +132,8 @@ def _pairs(found: Confusion) -> Block:
     pairs = found.most_confused()
     if not pairs:
         return Block("Most confused", paragraph("Nothing is taken for anything else."))
-    places = (
-        0 if max(p.of for p in pairs) < FEW else 1
-    )  # of an interval that is tens of percent wide
+    # of few items an interval is tens of percent wide, and a tenth of one says nothing
+    places = 0 if max(pair.of for pair in pairs) < FEW else 1
     rows = [
         [
             p.true, p.taken_for, f"{p.num_items:,} of {p.of:,}", f"{p.share:.{places}%}",
