@@ -436,3 +436,26 @@ def test_pixels_kept_in_memory_are_those_of_their_item_where_others_were_set_asi
         inputs, _ = pictures.__getitems__(torch.arange(len(pictures)))
         for row, name in zip(inputs, pictures.ids, strict=True):
             assert torch.equal(row, decode.open_picture(tmp_path / name, size=16))
+
+
+def test_a_column_of_quantities_is_refused_and_one_of_numbered_classes_is_not(
+    tmp_path: Path,
+) -> None:
+    for number in range(60):
+        Image.new("RGB", (8, 8), (4 * number, 0, 0)).save(tmp_path / f"{number}.png")
+
+    def table(label: Any) -> Path:
+        path = tmp_path / "ages.csv"
+        path.write_text("path,age\n" + "".join(f"{n}.png,{label(n)}\n" for n in range(60)))
+        return path
+
+    with pytest.raises(DataError) as caught:
+        from_csv(table(lambda n: f"{20 + n / 10:.1f}"))
+    assert str(caught.value) == (
+        f"The labels of {tmp_path / 'ages.csv'} are 60 different numbers, such as 20.0, and each would "
+        "be a class of its own. Pictures are sorted into classes here, and no number is predicted of "
+        "them: write a few classes in their place, such as 'young' and 'old'."
+    )
+    assert len(from_csv(table(lambda n: n % 3)).classes) == 3
+    halves = from_csv(table(lambda n: n % 2 + 0.5))  # two sizes, thirty pictures each
+    assert list(halves.classes) == ["0.5", "1.5"]

@@ -363,18 +363,6 @@ def test_an_ejected_script_has_two_heads_and_the_same_bits(
     assert store.weights_sha256(weights) == store.weights_sha256(trained.model.state_dict())
 
 
-def test_the_cleaning_page_is_of_one_target_and_says_so(trained: dt.Learner) -> None:
-    from drivetrain.vision.cleaning import material_of
-
-    with pytest.raises(ConfigError) as caught:
-        material_of(trained)
-    assert str(caught.value) == (
-        "The cleaning page is of one target, and this model has 2: disease, variety. Train one of them "
-        "alone for it: --target 'disease'. The patch that it writes is then one for a training of all "
-        "targets too: --patch."
-    )
-
-
 def test_test_time_augmentation_blends_the_probabilities_of_each_target(
     trained: dt.Learner, folder: Path
 ) -> None:
@@ -478,8 +466,8 @@ def test_a_target_of_numbers_is_refused(folder: Path, tmp_path: Path) -> None:
         dt.vision.from_csv(table, targets=["disease", "age"])
     assert str(caught.value) == (
         f"The target 'age' of {table} holds 9 different numbers, such as 1.0, and each would be a class "
-        "of its own. Numbers are not told from pictures: leave this target out, or write a few classes "
-        "in their place."
+        "of its own. Pictures are sorted into classes here, and no number is predicted of them: leave "
+        "this target out, or write a few classes in their place."
     )
 
 

@@ -59,7 +59,13 @@ from drivetrain.vision.opening import (
 from drivetrain.vision.pictures import PictureData
 from drivetrain.vision.sealing import seal_of, with_test
 from drivetrain.vision.sources import Found, find_by_name, find_in_csv, find_in_folder
-from drivetrain.vision.splitting import classes_of, split_of, targets_of, without_unknown
+from drivetrain.vision.splitting import (
+    check_quantity,
+    classes_of,
+    split_of,
+    targets_of,
+    without_unknown,
+)
 from drivetrain.vision.targets import Targets, check_names, labels_of
 
 CACHE_BYTES = 2 * 2**30
@@ -130,6 +136,8 @@ def from_csv(
         part_column=part_column,
         targets=several,
     )
+    if not several:  # each of several is looked at by itself
+        check_quantity(found)
     return _gathered(found, options)
 
 

@@ -14,6 +14,9 @@ from drivetrain.train.choice import Choices
 from drivetrain.vision.sources import Found
 from drivetrain.vision.targets import Targets, are_numbers, labels_of
 
+FEW = 20
+"""Pictures of a number, in the mean, below which numbers are a quantity and not the names of classes."""
+
 
 def split_of(
     items: Sequence[Item], parts: list[str] | None, valid: float, seed: int, choices: Choices
@@ -93,6 +96,20 @@ def without_unknown(
     return items, Split(split.train, valid, split.test, split.method), aside
 
 
+def check_quantity(found: Found) -> None:
+    """Refuse labels of a CSV that are a quantity: numbers of which each has few pictures.
+
+    Raises: DataError: they are.
+    """
+    values = sorted({item.label for item in found.items})
+    if are_numbers(values) and len(found.items) < FEW * len(values):
+        raise DataError(
+            f"The labels of {found.source} are {len(values):,} different numbers, such as {values[0]}, "
+            "and each would be a class of its own. Pictures are sorted into classes here, and no number "
+            "is predicted of them: write a few classes in their place, such as 'young' and 'old'."
+        )
+
+
 def targets_of(
     found: Found, classes: tuple[str, ...], items: list[Item], split: Split
 ) -> tuple[Targets, Split, list[Quarantined]]:
@@ -120,8 +137,9 @@ def targets_of(
         if are_numbers(known_classes):
             raise DataError(
                 f"The target {name!r} of {found.source} holds {len(known_classes):,} different numbers, "
-                f"such as {known_classes[0]}, and each would be a class of its own. Numbers are not told "
-                "from pictures: leave this target out, or write a few classes in their place."
+                f"such as {known_classes[0]}, and each would be a class of its own. Pictures are sorted "
+                "into classes here, and no number is predicted of them: leave this target out, or write "
+                "a few classes in their place."
             )
     refused = {entry.id for entry in aside}
     valid = tuple(index for index in split.valid if items[index].id not in refused)
