@@ -568,3 +568,24 @@ def test_a_recipe_holds_wherever_it_is_read(tmp_path: Path, monkeypatch: pytest.
         "label_column": "label",
         "part_column": None,
     }
+
+
+@pytest.mark.parametrize("sign", [";", "|", ", "])
+def test_labels_that_are_lists_are_said_to_be_classes_of_their_own(
+    tmp_path: Path, sign: str
+) -> None:
+    names = ["sea", "beach", "sun"]
+    lists = [names[n % 3] if n % 4 == 0 else sign.join(names[: n % 3 + 1]) for n in range(12)]
+    touch(tmp_path, *[f"{n}.png" for n in range(12)])
+    table = tmp_path / "t.csv"
+    table.write_text("path,tags\n" + "".join(f'{n}.png,"{one}"\n' for n, one in enumerate(lists)))
+    found = find_in_csv(str(table))
+    several = sum(sign in one for one in lists)
+    first = next(item.label for item in found.items if sign in item.label)
+    assert found.labelled_by == (
+        f"the column 'tags' of the CSV; {several} of 12 hold several names, such as {first!r}: each such "
+        "list is a class of its own"
+    )
+    # two names with a comma in them are names, and no list
+    table.write_text("path,tags\n" + "".join(f'{n}.png,"{"ab"[n % 2]}, x"\n' for n in range(12)))
+    assert find_in_csv(str(table)).labelled_by == "the column 'tags' of the CSV"

@@ -199,7 +199,7 @@ def find_in_csv(
         list(aside.values()),
         table,
         found_by=f"the column {path_column!r} of the CSV, below {root}",
-        labelled_by=f"the column {label_column!r} of the CSV"
+        labelled_by=f"the column {label_column!r} of the CSV{_lists([i.label for i, _ in ordered])}"
         if not targets
         else f"the columns {', '.join(map(repr, targets))} of the CSV",
         recipe={
@@ -212,6 +212,28 @@ def find_in_csv(
         },
         targets=tuple(targets),
     )
+
+
+LISTS = 0.2
+"""Share of labels with a sign between names from which they are taken for lists."""
+
+
+def _lists(labels: Sequence[str]) -> str:
+    """What is to be said where many labels look like lists of several, such as 'beach;sea'; else nothing.
+
+    That they are: the names between the signs come again in other lists.
+    """
+    for sign in ";|,":
+        several = [label for label in labels if sign in label]
+        if len(several) < LISTS * len(labels):
+            continue
+        names = {name.strip() for label in labels for name in label.split(sign)}
+        if len(names) < len(set(labels)):
+            return (
+                f"; {len(several):,} of {len(labels):,} hold several names, such as {several[0]!r}: each "
+                "such list is a class of its own"
+            )
+    return ""
 
 
 _PATH_NAMES = (
