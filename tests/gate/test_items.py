@@ -80,3 +80,56 @@ def test_classes_that_are_rare_or_nearly_all_or_not_asked_about() -> None:
     even = ["a", "b"] * 50
     assert list(items.imbalance(even, ["train"] * 80 + ["valid"] * 20, what="rows")) == []
     assert list(items.imbalance(even, ["test"] * 100, what="rows")) == [], "sealed"
+
+
+def test_classes_that_differ_by_how_they_are_written_alone() -> None:
+    labels = [
+        "Yes",
+        "yes",
+        "no",
+        "NO",
+        "maybe",
+        "",
+        "T-shirt",
+        "t_shirt",
+        "1",
+        "1.0",
+        "A",
+        "a",
+        "A+",
+    ]
+    (one,) = items.alike_classes(labels, ["train", "valid"] * 6 + ["train"], what="rows")
+    assert (one.name, one.level, one.count, one.key) == (
+        "classes-alike",
+        "warning",
+        8,
+        "classes-alike",
+    )
+    assert one.items == (
+        "'1' (1) and '1.0' (1)", "'NO' (1) and 'no' (1)", "'T-shirt' (1) and 't_shirt' (1)",
+        "'Yes' (1) and 'yes' (1)",
+    )  # fmt: skip
+    assert one.what == (
+        "4 classes have several names that differ by how they are written alone: '1' (1) and '1.0' (1) "
+        "rows. Each is learnt as a class of its own."
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "parts"),
+    [
+        (["a", "A", "C", "C++", "C#", "A-", "A+", "-1", "1"], ["train"] * 9),  # names with signs
+        (["Yes", "yes"], ["train", "test"]),  # sealed
+        ([], []),
+    ],
+)
+def test_names_that_say_something_else_are_not_alike(labels: list[str], parts: list[str]) -> None:
+    assert list(items.alike_classes(labels, parts, what="rows")) == []
+
+
+def test_a_folder_name_in_two_forms_of_one_letter_is_one_class() -> None:
+    """As a Mac and another system write an accent."""
+    (one,) = items.alike_classes(
+        ["cafe\u0301", "caf\u00e9"], ["train"] * 2, what="pictures", target="kind"
+    )
+    assert one.key == "classes-alike:kind" and one.where == "labels of 'kind'"

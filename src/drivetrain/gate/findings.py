@@ -29,6 +29,7 @@ NAMES = {
     "label-conflict": "items that are the same and are labelled differently",
     "unreadable": "items that cannot be used",
     "imbalance": "a class with hardly any items, or with nearly all",
+    "classes-alike": "classes whose names differ by how they are written alone",
     "constant-column": "a column that says the same in every row",
     "copied-column": "a column that another one, or several, say already",
 }

@@ -5,6 +5,8 @@ Functions of the common answer on duplicates (`clean.duplicates.Duplicates`), of
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -193,6 +195,56 @@ def imbalance(labels: Sequence[str], parts: Sequence[str], *, what: str) -> Iter
             count=len(absent),
             subject="not validated",
         )
+
+
+def alike_classes(
+    labels: Sequence[str], parts: Sequence[str], *, what: str, target: str = ""
+) -> Iterator[Finding]:
+    """Classes whose names differ by case, blanks or the form of a number alone, such as 'Yes' and 'yes'.
+
+    Args:
+        labels: (N,); of parts that are sealed they are not looked at. Empty ones are none.
+        parts: (N,) of each.
+        what: what the items are called, such as `pictures`.
+        target: of which the labels are, where there are several.
+    """
+    counts = Counter(
+        label
+        for label, part in zip(labels, parts, strict=True)
+        if label and part in ("train", "valid")
+    )
+    forms: dict[str, list[str]] = {}
+    for name in sorted(counts):
+        forms.setdefault(_form(name), []).append(name)
+    alike = [names for names in forms.values() if len(names) > 1]
+    if not alike:
+        return
+    told = [" and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in alike]
+    which = "1 class has" if len(alike) == 1 else f"{len(alike):,} classes have"
+    yield Finding(
+        "classes-alike",
+        "warning",
+        f"{which} several names that differ by how they are written alone: {told[0]} {what}. Each is "
+        "learnt as a class of its own.",
+        f"labels of {target!r}" if target else "labels",
+        "write them alike in the source where they are one class.",
+        "You say that they are different classes.",
+        items=tuple(told[:MOST_ITEMS]),
+        count=sum(map(len, alike)),
+        subject=target,
+    )
+
+
+def _form(name: str) -> str:
+    """What is left of a name when case, blanks, hyphens and the spelling of numbers do not count."""
+    plain = unicodedata.normalize("NFKC", name).strip()
+    try:
+        return str(float(plain))
+    except ValueError:
+        pass
+    if len(plain) == 1:  # 'a' and 'A' are letters
+        return plain
+    return re.sub(r"[\s_-]+(?=\w)", " ", plain.casefold())
 
 
 def _groups(count: int) -> str:

@@ -12,6 +12,7 @@ have different classes about as often as strangers: copies have one.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,13 @@ from drivetrain.data.frame import Factor, Frame, Values
 from drivetrain.data.tables.reading import DEFAULT_MISSING, open_table
 from drivetrain.gate.columns import TableWorth, entity_overlap, time_order
 from drivetrain.gate.findings import Finding, Findings
-from drivetrain.gate.items import duplicates_across, duplicates_within, label_conflicts, unreadable
+from drivetrain.gate.items import (
+    alike_classes,
+    duplicates_across,
+    duplicates_within,
+    label_conflicts,
+    unreadable,
+)
 from drivetrain.gate.telling import before_training
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.data import TabularData
@@ -213,8 +220,11 @@ def _checked(
         *duplicates_within(found, what="rows"),
         *unreadable(data.quarantined, len(data.frame), what="rows"),
     ]
-    if torn:
+    words: list[str] = []
+    if data.target.kind == "class":
         words = [data.classes[code] if code >= 0 else "" for code in data.targets.tolist()]
+        findings += alike_classes(words, parts, what="rows")
+    if torn:
         findings += label_conflicts([one.tolist() for one in torn], words, data.ids, what="rows")
     findings += entity_overlap(
         every.drop({*running, *names}),  # who is dropped is in the rows all the same
@@ -228,7 +238,7 @@ def _checked(
     if time is not None and time in inputs:
         because = options["because"]
         findings += time_order(inputs[time], time, data.split, worth=worth, because=because)
-    findings += _of_hints(hints, dropped, names[0], worth)
+    findings += _of_hints(hints, dropped, names[0], worth, is_in_time=_is_in_time(data))
     looked = [
         f"{len(every):,} rows for equal ones, in {len(every.names) - len(running):,} columns"
         + (f" (not {_named(running)}, which count rows)" if running else "")
@@ -369,10 +379,24 @@ _SAID = {
 }
 
 
+def _is_in_time(data: TabularData) -> bool:
+    """Whether validation is the later part, so that an order of the rows flatters nobody."""
+    return data.split.method in ("time", "last")
+
+
 def _of_hints(
-    hints: Sequence[Hint], dropped: set[str], goal: str, worth: TableWorth | None
+    hints: Sequence[Hint],
+    dropped: set[str],
+    goal: str,
+    worth: TableWorth | None,
+    *,
+    is_in_time: bool = False,
 ) -> Iterator[Finding]:
-    """What `describe` has seen in the columns, as findings; those dropped are not told of."""
+    """What `describe` has seen in the columns, as findings; those dropped are not told of.
+
+    Args:
+        is_in_time: the split is by time, which an order of the rows asks for.
+    """
     measured = 0
     told: set[str] = set()
     for hint in hints:
@@ -393,10 +417,16 @@ def _of_hints(
         where = f"column {_named(hint.columns)}" if hint.columns else "rows"
         columns = [column for column in hint.columns if column != goal]
         said = _SAID[name]
-        fix = said.fix.replace("--drop COLUMN", " ".join(f"--drop {one}" for one in columns))
+        drops = " ".join(f"--drop {shlex.quote(one)}" for one in columns)
+        fix = said.fix.replace("--drop COLUMN", drops)
+        level = _LEVELS[hint.level]
+        if name in ("constant-column", "copied-column"):
+            level = "note"
+        elif name == "order-tells" and is_in_time:
+            level, fix = "note", "nothing: it is split by time."
         yield Finding(
             name,
-            _LEVELS[hint.level] if name not in ("constant-column", "copied-column") else "note",
+            level,
             hint.sentence,
             where,
             fix,

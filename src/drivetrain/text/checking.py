@@ -19,6 +19,7 @@ from drivetrain.clean.duplicates import Duplicates
 from drivetrain.clean.near_texts import equal_texts, near_texts, words_of
 from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import (
+    alike_classes,
     duplicates_across,
     duplicates_within,
     imbalance,
@@ -107,6 +108,7 @@ def _checked(data: TextData, *, sealed: bool, quick: bool) -> Findings:
     ]
     if is_class:
         findings += imbalance(labels, found.parts, what="texts")
+        findings += alike_classes(labels, found.parts, what="texts")
     looked = [
         f"{len(texts):,} texts for equal ones (but for case, blanks and signs) and for near ones: half "
         "of their runs of four words in common."

@@ -23,6 +23,7 @@ from drivetrain.clean.near_pictures import SIDE, near_pictures
 from drivetrain.data.items import Item
 from drivetrain.gate.findings import Finding, Findings
 from drivetrain.gate.items import (
+    alike_classes,
     duplicates_across,
     duplicates_within,
     imbalance,
@@ -34,6 +35,7 @@ from drivetrain.gate.worth import Worth, nearest_is_right, worth_of_copies
 from drivetrain.store import file_sha256
 from drivetrain.vision.data import Report, VisionData, from_csv, from_folder, from_names
 from drivetrain.vision.decode import PictureError, decode_array, in_threads
+from drivetrain.vision.targets import labels_of
 
 MODEL = "the nearest picture of training"
 SECONDS = 3.0
@@ -155,6 +157,10 @@ def _checked(
         *unreadable(data.quarantined, len(data.items), what="files"),
         *imbalance([item.label for item in data.items], parts, what="pictures"),
     ]
+    names = [""] if data.targets is None else data.targets.names
+    for place, target in enumerate(names):
+        said = [labels_of(item)[place] for item in data.items]
+        findings += alike_classes(said, parts, what="pictures", target=target)
     return Findings.of(
         str(data.source), findings, counts=data.counts(), looked=looked, left_out=left_out
     )
