@@ -62,6 +62,11 @@ def shown(text: object, most: int = 80) -> str:
     return repr(text if len(text := str(text)) <= most else text[: most - 1] + "…")
 
 
+def short(error: object, most: int = 200) -> str:
+    """What an error says of a file's content, for a message: it may hold the content itself, whole."""
+    return text if len(text := str(error)) <= most else text[: most - 1] + "…"
+
+
 def open_regular(path: str | os.PathLike[str], *, limit: int | None = None) -> tuple[int, int]:
     """A descriptor of a file that is one: no link, no folder, no device, no pipe. And its bytes.
 

@@ -291,3 +291,33 @@ def test_letters_of_every_language_stay():
 
 def test_every_refusal_is_one_of_ours():
     assert issubclass(RunError, DrivetrainError)
+
+
+LONG = "x" * 5000
+
+
+def _preprocess() -> object:
+    from drivetrain.tabular.preprocess import Preprocess
+
+    number = {"name": "a", "fill": 0.0, "has_flag": False, "mean": 0.0, "std": LONG}
+    return Preprocess.from_json({"numbers": [number], "categories": [], "scale": "", "unseen": ""})
+
+
+def _goal() -> object:
+    from drivetrain.text.goal import Goal
+
+    return Goal.from_json({"name": "a", "kind": "class", "classes": ["a", "b"], LONG: 1})
+
+
+def _task() -> object:
+    from drivetrain.data.task import Task
+
+    return Task.from_json({"classes": ["a", "b"], LONG: 1})
+
+
+@pytest.mark.parametrize("read", [_preprocess, _goal, _task, lambda: Stage.from_json({LONG: 1})])
+def test_what_a_file_holds_does_not_fill_the_message(read: Callable[[], object]) -> None:
+    with pytest.raises(DrivetrainError) as caught:
+        read()
+    said = str(caught.value)
+    assert len(said) < 400 and "xxx" in said

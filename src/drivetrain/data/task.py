@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from drivetrain import _strict
 from drivetrain.errors import RunError
 
 
@@ -62,5 +63,5 @@ class Task:
             return cls(**{**data, "classes": tuple(data["classes"]), "targets": targets})
         except (AttributeError, KeyError, TypeError) as error:
             raise RunError(
-                f"The task is not one that this version of Drivetrain wrote: {error}."
+                f"The task is not one that this version of Drivetrain wrote: {_strict.short(error)}."
             ) from error

@@ -145,7 +145,9 @@ class TokenArray:
             reason = error.strerror or str(error)
             raise StorageError(f"Could not read {folder}: {reason}.") from error
         except ValueError as error:
-            raise DataError(f"{folder} is not a sound token array: {error}") from error
+            raise DataError(
+                f"{folder} is not a sound token array: {_strict.short(error)}"
+            ) from error
         if vocab_size is not None:
             largest = max(
                 (int(ids[start : start + _PIECE].max()) for start in range(0, num_ids, _PIECE)),

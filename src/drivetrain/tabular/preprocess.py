@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from drivetrain import _strict
 from drivetrain._registry import did_you_mean
 from drivetrain.data.frame import Factor, Frame
 from drivetrain.errors import ConfigError, DataError
@@ -292,7 +293,9 @@ class Preprocess:
             )
             scale, unseen = record["scale"], record["unseen"]
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the preprocessing of a table: {error}.") from None
+            raise DataError(
+                f"This is not the preprocessing of a table: {_strict.short(error)}."
+            ) from None
         if scale not in SCALES or unseen not in UNSEEN:
             raise DataError("This is not the preprocessing of a table: its policy is unknown.")
         if any(len(set(c.levels)) != len(c.levels) for c in categories):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from drivetrain import _strict
 from drivetrain.errors import ConfigError, DataError, RunError
 
 KINDS = ("class", "labels", "number")
@@ -105,7 +106,9 @@ class Goal:
             sound = sound and bool(goal.classes) == (goal.kind != "number")
             sound = sound and math.isfinite(goal.mean) and goal.scale > 0
         except (TypeError, KeyError) as error:
-            raise RunError(f"The target is not one that Drivetrain wrote: {error}.") from error
+            raise RunError(
+                f"The target is not one that Drivetrain wrote: {_strict.short(error)}."
+            ) from error
         if not sound:
             raise RunError("The target is not one that Drivetrain wrote.")
         return goal

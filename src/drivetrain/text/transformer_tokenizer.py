@@ -272,7 +272,7 @@ class TransformerTokenizer(Tokenizer):
         try:
             return cls(text, **cut, special=special, pairs=pairs)
         except (ConfigError, DataError) as error:
-            raise BundleError(f"{where} is not sound: {error}") from error
+            raise BundleError(f"{where} is not sound: {_strict.short(error)}") from error
 
     def _mark(self, name: str) -> int | None:
         """The id of a mark: as the model's folder says, else by the words that are usual for it."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from drivetrain import _strict
 from drivetrain.errors import RunError
 
 PLANNED, RUNNING, STOPPED, DONE, CANCELLED, INTERRUPTED, BROKEN = (
@@ -85,7 +86,7 @@ class Stage:
             return stage
         except (TypeError, ValueError) as error:
             raise RunError(
-                f"The journal is not one of this version of Drivetrain: {error}."
+                f"The journal is not one of this version of Drivetrain: {_strict.short(error)}."
             ) from error
 
     def _check(self) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from drivetrain import _strict
 from drivetrain.errors import RunError
 from drivetrain.train.paired import Difference, Errors, difference, flattery
 
@@ -104,7 +105,7 @@ class Row:
         try:
             row = cls(**{name: entry for name, entry in value.items() if name in known})
         except TypeError as error:
-            raise RunError(f"This is no row of a sweep: {error}.") from None
+            raise RunError(f"This is no row of a sweep: {_strict.short(error)}.") from None
         numbers = [row.error, row.low, row.high, row.seconds, row.predict_ms, row.peak_bytes]
         numbers += [row.parameters, row.sealed]
         try:
