@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,21 @@ def make_queue(count: int = 30, kind: str = "picture", *, odd: Sequence[int] = (
     nearest = np.where(flagged, 0, -1)
     outliers = Outliers(6.0 * flagged, flagged, nearest, 6.0, "pixels") if odd else None
     return Queue.of(items, predictions_of(items), outliers=outliers)
+
+
+KEEPERS = ("home", "shelter")
+TARGETS = {"breed": CLASSES, "keeper": KEEPERS}
+
+
+def make_several(count: int = 12, *, odd: Sequence[int] = ()) -> Queue:
+    """Pictures with a breed and a keeper, in one queue; some are unlike the others."""
+    items = make_items(count)
+    flagged = np.isin(np.arange(count), odd)
+    far = Outliers(6.0 * flagged, flagged, np.where(flagged, 0, -1), 6.0, "pixels") if odd else None
+    queues = {"breed": Queue.of(items, predictions_of(items), outliers=far)}
+    kept = [replace(one, label=KEEPERS[at % 2]) for at, one in enumerate(items)]
+    queues["keeper"] = Queue.of(kept, predictions_of(kept, KEEPERS), outliers=far)
+    return Queue.joined(queues)
 
 
 def png_of(hash_: str) -> bytes:

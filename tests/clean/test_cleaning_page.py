@@ -21,6 +21,7 @@ from tests.clean.desks import (
     item_hash,
     make_desk,
     make_queue,
+    make_several,
     predictions_of,
     serving,
 )
@@ -330,6 +331,58 @@ def test_items_unlike_the_others_are_shown_with_their_nearest_and_left_out_by_ke
             assert page.locator("#facts .unlike").count() == 0
         context.close()
     assert [(e.action, e.item) for e in desk.journal.edits] == [("delete", odd[0].hash)]
+
+
+@pytest.mark.row(118)
+def test_labels_of_several_targets_are_decided_by_key_each_by_itself(
+    started: Any, tmp_path: Path
+) -> None:
+    queue = make_several(12, odd=(4,))
+    desk = make_desk(tmp_path / "j.jsonl", queue)
+    rows = queue.rows
+    with serving(desk) as server:
+        context = started.new_context(viewport={"width": 390, "height": 800})
+        with tab(context, server.start_url) as page:
+            for row in rows[:3]:  # the keys are those of the labels of the target that is shown
+                assert (
+                    data(page, "hash") == row.item.hash and data(page, "target") == row.item.target
+                )
+                assert page.locator("#facts .target").first.inner_text() == row.item.target
+                assert page.locator("#classes .target").inner_text() == row.item.target
+                buttons = [
+                    one.split()[0] for one in page.locator("#classes button").all_inner_texts()
+                ]
+                assert tuple(buttons) == queue.labels_of(row)
+                page.keyboard.press(str(1 + queue.labels_of(row).index(str(row.suggested))))
+            waits(page)
+            page.keyboard.press("Home")
+            page.keyboard.press("d")  # the item, with all its labels
+            waits(page)
+            first = rows[0].item
+            (other,) = (row.item for row in rows[1:] if row.item.hash == first.hash)
+            for entry in (first.entry, other.entry):
+                page.evaluate(f"look({entry!r}); draw()")
+                assert page.inner_text("#facts .mark") == "left out, with all its labels"
+            page.keyboard.press("u")
+            waits(page)
+            assert data(page, "target") == first.target
+            assert page.inner_text("#facts .mark") == f"→ {rows[0].suggested}"
+            page.select_option("#target", "keeper")
+            assert page.evaluate("shown.map(one => one.target)") == ["keeper"] * 12
+            page.select_option("#target", "")
+            page.select_option("#which", "outlier")
+            assert page.evaluate("shown.length") == 1
+            page.keyboard.press("g")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            page.reload()
+            page.wait_for_selector("body[data-ready]")
+            assert page.locator("#count").inner_text().startswith("3 of 24 decided")
+        context.close()
+    for row in rows[:3]:
+        stands = desk.journal.decisions(row.item.target)[row.item.hash]
+        assert (stands.action, stands.label) == ("relabel", row.suggested)
+    patch = desk.patch()
+    assert len(patch) == 3 and not patch.changes
 
 
 @pytest.mark.slow

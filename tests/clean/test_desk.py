@@ -36,7 +36,7 @@ def test_an_edit_is_on_the_disk_when_it_is_answered(tmp_path: Path) -> None:
     assert (undone["item"], undone["decision"]) == (said["item"], None)
     assert desk.turn("redo", {"key": "r"})["decision"] == said["decision"]
     assert desk.turn("redo", {"key": "r2"}) == {
-        "edit": None, "item": None, "decision": None, "number": 3,
+        "edit": None, "item": None, "decision": None, "number": 3, "entry": None, "entries": {},
     }  # fmt: skip
 
 

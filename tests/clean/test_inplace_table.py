@@ -88,6 +88,50 @@ def test_cells_are_written_and_rows_left_out_and_all_else_stays_to_the_byte(
         undo(path)
 
 
+@pytest.mark.row(118)
+@pytest.mark.parametrize(
+    ("ends", "codec"), [("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r\n", "utf-16")]
+)
+def test_of_several_columns_the_cells_that_change_are_written_and_no_other_byte(
+    tmp_path: Path, ends: str, codec: str
+) -> None:
+    path = tmp_path / "leaves.csv"
+    lines = [
+        'image;disease;note;"variety"',
+        '1.png;rot;"a; b";adt',
+        '2.png;"rot";  spaces  ;"ir20"',
+        "3.png;blast;;adt",
+        "4.png;blast;été;adt",
+    ]
+    before = (ends.join(lines) + ends).encode(codec)
+    path.write_bytes(before)
+    targets = {"variety": ("adt", "ir20"), "disease": ("blast", "rot")}
+    hashes = {row: hash_of(row) for row in range(4)}
+    source = TableSource(path, "variety", hashes, targets=targets, missing=())
+    patch = Patch(
+        {hash_of(3): Change(None)},
+        {
+            "disease": {hash_of(1): Change("blast", "rot"), hash_of(2): Change("rot", "smut")},
+            "variety": {hash_of(0): Change("ir20", "adt"), hash_of(1): Change("adt", "ir20")},
+        },
+    )
+    done = apply(patch, source)
+    assert (done.relabelled, done.removed) == (3, 1)
+    assert done.notes == (
+        "1 rows have a label by now that the patch does not know, and stay: row 3.",
+    )
+    lines[1], lines[2] = '1.png;rot;"a; b";ir20', '2.png;"blast";  spaces  ;"adt"'
+    assert path.read_bytes() == (ends.join(lines[:4]) + ends).encode(codec)
+    back = undo(path)
+    assert (back.relabelled, back.removed) == (3, 1) and path.read_bytes() == before
+    wrong = Patch({}, {"variety": {hash_of(0): Change("blast", "adt")}})
+    with pytest.raises(DataError) as caught:
+        apply(wrong, source)
+    assert str(caught.value) == (
+        f"'blast' is no class of {path} in the column 'variety'. Choose one that is: adt, ir20."
+    )
+
+
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]) | st.just("\n"))
 LABELS = st.sampled_from(["good", "bad", "so, so", 'a "quote"', "two\nlines", "été"])
 

@@ -127,8 +127,8 @@ def test_a_patch_of_decisions_has_what_changes() -> None:
     [
         ({"a": 1}, r"p\.json is no patch: expected a file that `drivetrain clean` wrote\.$"),
         (
-            {"format": "drivetrain-patch", "version": 2},
-            r"p\.json is a patch of version 2, and 1 is known\. Use a newer Drivetrain\.$",
+            {"format": "drivetrain-patch", "version": 3},
+            r"p\.json is a patch of version 3, and 2 is known\. Use a newer Drivetrain\.$",
         ),
         (
             {"format": "drivetrain-patch", "version": 1},

@@ -147,9 +147,12 @@ def test_what_was_decided_becomes_a_patch_that_a_training_replays(
         relabelled["new"]
     }
     assert tree(photos) == before
-    refused = run("eject", new, "-o", tmp_path / "script.py")
-    assert refused.exit_code == 2
-    assert "Labels were changed by a patch" in refused.output
+    ejected = done(run("eject", new, "-o", tmp_path / "script.py", "--json"))
+    assert ejected["beside"] is None
+    script = (tmp_path / "script.py").read_text("utf-8")
+    new_label, name = relabelled["new"], relabelled["name"]
+    assert f'RELABELLED = {{"{name}": "{new_label}"}}' in script
+    assert f'LEFT_OUT = ("{left_out["name"]}",)' in script
 
 
 @pytest.mark.slow

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+from drivetrain.clean.journal import Journal
 
 pytestmark = pytest.mark.row(118)
 
@@ -135,17 +139,96 @@ def test_bad_targets_are_refused_in_one_line(
 def test_targets_of_a_folder_are_refused(run, photos: Path) -> None:
     done = run("train", photos, "--target", "shape", "--target", "corners")
     assert done.exit_code == 2
-    assert done.stderr.startswith("drivetrain: 'targets': only for a CSV file, and ")
+    assert done.stderr.startswith("drivetrain: --target names a column of a table, and ")
 
 
-def test_the_cleaning_page_takes_one_target_and_says_so(run, two: Path) -> None:
-    done = run("clean", two, "--list", "3")
+def test_labels_of_all_targets_are_in_one_queue_and_of_one_where_it_is_named(
+    run, two: Path
+) -> None:
+    found = json.loads(run("clean", two, "--list", 60, "--json").stdout)
+    assert found["targets"] == {
+        "shape": ["circle", "square", "triangle"], "corners": ["pointed", "round"],
+    }  # fmt: skip
+    assert found["total"] == 30 and found["classes"] == []
+    entries = {one["entry"] for one in found["items"]}
+    assert len(entries) == len(found["items"]) == 2 * len({one["hash"] for one in found["items"]})
+    lines = run("clean", two, "--list", 3).stdout.splitlines()
+    assert lines[0].split() == ["item", "target", "labelled", "suggested", "loss"]
+    first = found["items"][0]
+    assert lines[1].split()[1:3] == [first["target"], first["label"]]
+    assert "30 items in all with labels of shape and corners, worst first, out of 5 " in lines[-2]
+    alone = json.loads(run("clean", two, "--list", 60, "--target", "corners", "--json").stdout)
+    assert alone["items"] == [one for one in found["items"] if one["target"] == "corners"]
+
+
+def test_another_target_and_one_where_all_are_written_are_refused(
+    run, two: Path, trained: Path
+) -> None:
+    for words, sentence in (
+        ((two, "--list", 3, "--target", "corner"),
+         "There is no target 'corner'. Did you mean 'corners'? Targets: shape, corners."),
+        ((trained, "--list", 3, "--target", "corners"),
+         "The target 'corners' was asked for, and this run is of one: leave it out."),
+    ):  # fmt: skip
+        done = run("clean", *words)
+        assert done.exit_code == 2
+        assert done.stderr.splitlines()[-1] == f"drivetrain: {sentence}"
+    done = run("clean", two, "--apply", "--target", "corners")
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1] == (
-        "drivetrain: The cleaning page is of one target, and this model has 2: shape, corners. Train one "
-        "of them alone for it: --target 'shape'. The patch that it writes is then one for a training of "
-        "all targets too: --patch."
+    assert (
+        "--target is of the page and of --list: what was decided is written of all." in done.stderr
     )
+
+
+def test_what_was_decided_of_each_target_is_trained_with_and_written_into_the_table(
+    run, two: Path, leaves: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(two, folder)
+    items = json.loads(run("clean", folder, "--list", 60, "--folds", 0, "--json").stdout)["items"]
+    shape = next(one for one in items if one["target"] == "shape" and one["label"] == "circle")
+    corners = next(
+        one for one in items if one["target"] == "corners" and one["hash"] == shape["hash"]
+    )
+    gone = next(one for one in items if one["hash"] != shape["hash"])
+    journal = Journal(folder / "clean" / "journal.jsonl")
+    for one, label in ((shape, "square"), (corners, "pointed")):
+        journal.decide(one["hash"], "relabel", label=label, was=one["label"], target=one["target"])
+    journal.decide(gone["hash"], "delete", was=gone["label"], target=gone["target"])
+    out = tmp_path / "p.json"
+    said = run("clean", folder, "--apply", "-o", out)
+    assert said.stdout == (
+        f"{out}: 2 other labels (1 of corners and 1 of shape), 1 left out. Train with it: drivetrain "
+        f"train SOURCE --patch {out}\n"
+    )
+    document = json.loads(run("clean", folder, "--apply", "-o", out, "--json").stdout)
+    assert document["targets"] == {"corners": 1, "shape": 1} and document["left_out"] == 1
+    words = ("--target", "shape", "--target", "corners", "--epochs", 1, "--patch", out)
+    done = run("train", leaves, *words, "--out", "again", "--json")
+    assert json.loads(done.stdout)["items"] == {
+        "train": 23,
+        "valid": 6,
+        "test": 0,
+        "quarantined": 0,
+    }
+    record = json.loads(Path("again/run.json").read_text())
+    assert record["data"]["patch"] == json.loads(out.read_text())
+    again = json.loads(run("clean", "again", "--list", 60, "--folds", 0, "--json").stdout)["items"]
+    labels = {one["target"]: one["label"] for one in again if one["hash"] == shape["hash"]}
+    assert labels == {"shape": "square", "corners": "pointed"}
+    assert gone["hash"] not in {one["hash"] for one in again}
+
+    before = leaves.read_bytes()
+    try:
+        changed = json.loads(run("clean", folder, "--in-place", "--json").stdout)
+        assert (changed["relabelled"], changed["removed"]) == (2, 1)
+        kept = [line for line in before.split(b"\r\n") if os.fsencode(gone["name"]) not in line]
+        row = next(at for at, line in enumerate(kept) if os.fsencode(shape["name"]) in line)
+        kept[row] = kept[row].replace(b";circle;round", b";square;pointed")
+        assert leaves.read_bytes() == b"\r\n".join(kept)
+    finally:
+        run("clean", folder, "--undo")
+    assert leaves.read_bytes() == before
 
 
 def test_a_bundle_is_made_and_proves_itself(run, two: Path, photos: Path, tmp_path: Path) -> None:

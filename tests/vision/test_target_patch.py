@@ -54,8 +54,8 @@ def test_a_class_of_two_targets_is_refused_and_not_guessed() -> None:
         applied_to_targets(Patch({"a": Change("no", "yes")}), ["a", "b"], labels, ["ill", "ripe"])
     assert str(caught.value) == (
         "The patch changes the label 'yes', which is a class of ill and ripe, and does not say of which "
-        "target it is. Write the changes into the table itself, with `drivetrain clean RUN --in-place` "
-        "of a run of that target alone, and train without the patch."
+        "target it is. Decide it once more in a run of all targets, with `drivetrain clean RUN`: its "
+        "patch says so. Or train without the patch."
     )
 
 

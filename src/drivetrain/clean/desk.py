@@ -8,6 +8,9 @@ No HTTP here: the server hands in what a request said, and every door is checked
 are looked up in the queue by their hash, and nothing a request says becomes a path.
 
 An answer to an edit is given when the journal has it on the disk. One lock orders all edits.
+
+Where items have several targets an edit says of which label it is. Its answer tells what stands of all
+entries of the item, since leaving it out is of all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 
 from drivetrain.clean.journal import ACTIONS, Decision, Edit, Journal
 from drivetrain.clean.patch import Patch
-from drivetrain.clean.queue import Queue
+from drivetrain.clean.queue import Queue, Row, entry_of
 from drivetrain.errors import ConfigError, DrivetrainError, StorageError
 
 LONGEST_KEY = 64
@@ -69,13 +72,13 @@ class Desk:
             number = self._newest
             if known == number:
                 return {"number": number}
-            decisions = self.journal.decisions()
+            decisions = self._decisions()
         return {
             "number": number,
             "decisions": {
-                item: _said(decision)
-                for item, decision in decisions.items()
-                if item in self.queue.by_hash
+                row.item.entry: _said(decisions[row.item.target][row.item.hash])
+                for row in self.queue.rows
+                if row.item.hash in decisions[row.item.target]
             },
         }
 
@@ -98,13 +101,17 @@ class Desk:
         return self._picture(hash_)
 
     def edit(self, body: Any) -> dict[str, Any]:
-        """Decide: `{item, action, seen, key}` and `label` of a relabelling. Returns when it is kept.
+        """Decide: `{item, action, seen, key}`, `label` of a relabelling, and `target` where there are
+        several. Returns when it is kept.
 
         Raises: ConfigError: it says something else, or names no item or label of the queue.
             ConflictError: somebody has decided since. StorageError: it was not kept.
         """
-        said = _checked(body, {"item": str, "action": str, "seen": int, "key": str}, {"label": str})
-        row = self.queue.by_hash.get(said["item"])
+        needed = {"item": str, "action": str, "seen": int, "key": str}
+        if self.queue.targets:
+            needed["target"] = str
+        said = _checked(body, needed, {"label": str})
+        row = self._row(said)
         if row is None:
             raise ConfigError(f"There is no item {said['item'][:12]!r} in the queue. Load it anew.")
         if said["action"] not in ACTIONS:
@@ -112,7 +119,7 @@ class Desk:
                 f"Unknown action {said['action'][:20]!r}. Known: {', '.join(ACTIONS)}."
             )
         label = said.get("label")
-        if label is not None and label not in self.queue.classes:
+        if label is not None and label not in self.queue.labels_of(row):
             raise ConfigError(f"{label[:40]!r} is no label of this data. Choose one that is.")
         # copies with other labels are the same content: whatever they are called, they get this one
         was = None if row.also else row.item.label
@@ -125,6 +132,7 @@ class Desk:
                 by=self.by,
                 key=said["key"],
                 seen=said["seen"],
+                target=row.item.target,
             )
         )
 
@@ -141,13 +149,26 @@ class Desk:
         """What was decided, as a patch."""
         names = {hash_: row.item.name for hash_, row in self.queue.by_hash.items()}
         with self._lock:
-            return Patch.of(self.journal.decisions(), names)
+            return patch_of(self.journal, names)
 
-    def decision(self, item: str) -> dict[str, Any] | None:
-        """What stands of an item."""
+    def standing(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What stands of the entry that an edit is about: `{item, entry, decision}`."""
+        row = self._row(body)
         with self._lock:
-            stands = self.journal.decisions().get(item)
-        return None if stands is None else _said(stands)
+            decisions = {} if row is None else self.journal.decisions(row.item.target)
+        stands = decisions.get(body["item"])
+        return {
+            "item": body["item"],
+            "entry": body["item"] if row is None else row.item.entry,
+            "decision": None if stands is None else _said(stands),
+        }
+
+    def _row(self, said: Mapping[str, Any]) -> Row | None:
+        return self.queue.by_entry.get(entry_of(said["item"], said.get("target", "")))
+
+    def _decisions(self) -> dict[str, dict[str, Decision]]:
+        """Target -> item -> what stands; one nameless target where there are not several."""
+        return {name: self.journal.decisions(name) for name in self.queue.targets or ("",)}
 
     @property
     def _newest(self) -> int:
@@ -160,11 +181,23 @@ class Desk:
             except StorageError:
                 self._reread()
                 raise
-            stands = None if edit is None else self.journal.decisions().get(edit.item)
+            if edit is None:
+                return {
+                    "edit": None, "item": None, "decision": None, "number": self._newest,
+                    "entry": None, "entries": {},
+                }  # fmt: skip
+            entries = {
+                entry_of(edit.item, name): decisions.get(edit.item)
+                for name, decisions in self._decisions().items()
+            }
+            entry = entry_of(edit.item, edit.target)
+            told = {name: None if one is None else _said(one) for name, one in entries.items()}
             return {
-                "edit": None if edit is None else edit.number,
-                "item": None if edit is None else edit.item,
-                "decision": None if stands is None else _said(stands),
+                "edit": edit.number,
+                "item": edit.item,
+                "entry": entry,
+                "decision": told.get(entry),
+                "entries": told,
                 "number": self._newest,
             }
 
@@ -174,6 +207,18 @@ class Desk:
             self.journal = Journal(self.journal.path)
         except DrivetrainError:  # it cannot be read now either: what is known stays
             return
+
+
+def patch_of(journal: Journal, names: Mapping[str, str]) -> Patch:
+    """What was decided in a journal, as a patch.
+
+    Args:
+        journal: of a run.
+        names: item -> what it is called, for people.
+    """
+    if journal.targets:
+        return Patch.of({}, names, {name: journal.decisions(name) for name in journal.targets})
+    return Patch.of(journal.decisions(), names)
 
 
 def _said(decision: Decision) -> dict[str, Any]:

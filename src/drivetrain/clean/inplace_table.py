@@ -5,7 +5,8 @@
 
 The file as it was is copied into a dated trash beside it before the new one takes its place in one step
 of the file system. A row is found by its content, as in a patch; a row whose label is another by now is
-left alone. Before anything is written, the rows are cut a second time, with the place of each cell, and
+left alone. Of several targets each has a column of its own, and only cells of its own change. Before
+anything is written, the rows are cut a second time, with the place of each cell, and
 the labels found so must be those that reading found: what is read in another way is not changed in place.
 """
 
@@ -15,7 +16,7 @@ import codecs
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ class TableSource:
     path: Path
     """Of the file."""
     column: str
-    """The labels."""
+    """The labels; where there are several targets, those of the first."""
     hashes: Mapping[int, str]
     """Position of a row, counted from 0 after the header -> hash of its content; of those that may
     change."""
@@ -57,18 +58,32 @@ class TableSource:
     """As it was given; None where it is found."""
     missing: Sequence[str] = DEFAULT_MISSING
     """Words that mean a value is missing."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where there are several, column -> labels that may be given; `classes` is not looked at then."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of labels."""
+        return tuple(self.targets) or (self.column,)
 
 
 class Cell(NamedTuple):
-    """Where a row stands in the text, and in it the cell of one column."""
+    """Where a cell stands in the text, and what it says."""
 
     start: int
     end: int
-    """Of the row, its line end included."""
-    cell: tuple[int, int] | None
-    """None where the row has not so many fields."""
     word: str
-    """What the cell says, without quotes."""
+    """Without quotes."""
+
+
+class Line(NamedTuple):
+    """Where a row stands in the text, and in it the cells of labels."""
+
+    start: int
+    end: int
+    """Its line end included."""
+    cells: tuple[Cell | None, ...]
+    """Of each column; None where the row has not so many fields."""
 
 
 def apply(patch: Patch, source: TableSource) -> Done:
@@ -83,24 +98,18 @@ def apply(patch: Patch, source: TableSource) -> Done:
         refused; the file is as it was then.
     """
     path = source.path
-    for change in patch.changes.values():
-        if change.label is not None and source.classes and change.label not in source.classes:
-            raise DataError(
-                f"{change.label!r} is no class of {path}. Choose one that is: "
-                f"{', '.join(source.classes[:6])}."
-            )
+    _check_labels(patch, source)
     file = _opened(source)
-    edits: dict[int, str | None] = {}
+    edits: dict[int, dict[int, str] | None] = {}
     stale: list[str] = []
     for row, hash_ in sorted(source.hashes.items()):
-        change = patch.changes.get(hash_)
-        now = file.labels.get(row) or ""
-        if change is None or now == change.label:
-            continue
-        if change.was not in (None, now):
+        labels, is_left_out, is_stale = _changed(patch, source, hash_, file.labels.get(row))
+        if is_stale:
             stale.append(f"row {row + 1}")
-            continue
-        edits[row] = change.label
+        if is_left_out:
+            edits[row] = None
+        elif labels:
+            edits[row] = labels
     notes = [
         f"{len(stale)} rows have a label by now that the patch does not know, and stay: "
         f"{', '.join(stale[:3])}{' …' if len(stale) > 3 else ''}."
@@ -117,11 +126,12 @@ def apply(patch: Patch, source: TableSource) -> Done:
     now_ = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
     trash = path.parent / TRASH / now_
     sha256 = store.write_bytes(trash / "files" / path.name, file.before)
-    removed = sum(label is None for label in edits.values())
+    removed = sum(labels is None for labels in edits.values())
+    relabelled = sum(len(labels) for labels in edits.values() if labels is not None)
     plan = {"file": path.name, "before": sha256, "after": _sha256(after)}
-    store.write_json(trash / PLAN, {**plan, "rows": len(edits), "removed": removed})
+    store.write_json(trash / PLAN, {**plan, "rows": relabelled + removed, "removed": removed})
     store.write_bytes(path, after)
-    return Done(path, trash, len(edits) - removed, removed, tuple(notes))
+    return Done(path, trash, relabelled, removed, tuple(notes))
 
 
 def undo(path: Path) -> Done:
@@ -162,9 +172,47 @@ class _File:
     encoding: str
     bom: bytes
     delimiter: str
-    cells: list[Cell]
-    labels: dict[int, str | None]
-    """By the position of the row."""
+    lines: list[Line]
+    labels: dict[int, tuple[str, ...]]
+    """By the position of the row, those of each column; empty words where there is none."""
+
+
+def _check_labels(patch: Patch, source: TableSource) -> None:
+    """Raises: DataError: a label that may not be given."""
+    for _, change in patch.all():
+        classes = source.targets.get(change.target, ()) if change.target else source.classes
+        if change.label is not None and classes and change.label not in classes:
+            of = f" in the column {change.target!r}" if change.target else ""
+            raise DataError(
+                f"{change.label!r} is no class of {source.path}{of}. Choose one that is: "
+                f"{', '.join(classes[:6])}."
+            )
+
+
+def _changed(
+    patch: Patch, source: TableSource, hash_: str, now: tuple[str, ...] | None
+) -> tuple[dict[int, str], bool, bool]:
+    """The new labels of a row by the place of their column, whether it goes, and whether it is left
+    alone since one of its labels is another by now."""
+    words = now or ("",) * len(source.columns)
+    change = patch.changes.get(hash_)
+    if change is not None and change.label is None:
+        is_known = change.was is None or change.was in words
+        return {}, is_known, not is_known
+    asked = [] if change is None or source.targets else [(0, change)]
+    for place, column in enumerate(source.targets):
+        own = patch.targets.get(column, {}).get(hash_)
+        asked += [] if own is None else [(place, own)]
+    labels: dict[int, str] = {}
+    is_stale = False
+    for place, one in asked:
+        if one.label is None or words[place] == one.label:
+            continue
+        if one.was not in (None, words[place]):
+            is_stale = True
+        else:
+            labels[place] = one.label
+    return labels, False, is_stale
 
 
 def _opened(source: TableSource) -> _File:
@@ -196,65 +244,74 @@ def _opened(source: TableSource) -> _File:
     if not is_exact or _sha256(before) != report.sha256:
         raise DataError(f"{path} holds places that are no text in {encoding}. {plain}")
     dialect = find_dialect(text, is_whole=True, source=str(path), delimiter=report.delimiter)
-    place = list(dialect.names).index(source.column)
-    cells = list(_cells(text, dialect.delimiter, dialect.start, place))
-    rows = opened.row_ids.tolist()
-    labels = dict(zip(rows, _words(table.column(source.column)), strict=True))
-    for row, label in labels.items():
-        found = cells[row] if row < len(cells) else None
-        word = None if found is None or found.cell is None else found.word.strip()
-        if (None if word in source.missing or word == "" else word) != label:
-            raise DataError(
-                f"Row {row + 1} of {path} is read otherwise than it is written, perhaps for a quote "
-                f"that is never closed. {plain}"
-            )
-    return _File(before, text, encoding, bom, dialect.delimiter, cells, labels)
+    names = list(dialect.names)
+    places = tuple(names.index(column) for column in source.columns)
+    lines = list(_lines(text, dialect.delimiter, dialect.start, places))
+    columns = [_words(table.column(column)) for column in source.columns]
+    labels: dict[int, tuple[str, ...]] = {}
+    for row, said in zip(opened.row_ids.tolist(), zip(*columns, strict=True), strict=True):
+        cells = lines[row].cells if row < len(lines) else (None,) * len(places)
+        for cell, label in zip(cells, said, strict=True):
+            word = None if cell is None else cell.word.strip()
+            if (None if word in source.missing or word == "" else word) != label:
+                raise DataError(
+                    f"Row {row + 1} of {path} is read otherwise than it is written, perhaps for a quote "
+                    f"that is never closed. {plain}"
+                )
+        labels[row] = tuple(label or "" for label in said)
+    return _File(before, text, encoding, bom, dialect.delimiter, lines, labels)
 
 
 def _words(column: Any) -> list[str | None]:
     return [None if value is None else str(value) for value in column.to_pylist()]
 
 
-def _cells(text: str, delimiter: str, start: int, place: int) -> Iterator[Cell]:
+def _lines(text: str, delimiter: str, start: int, places: Sequence[int]) -> Iterator[Line]:
     """The rows of a text, blank lines left out; a quote counts where a field begins."""
+    wanted = {place: number for number, place in enumerate(places)}
     mark = re.escape(delimiter)
     pattern = re.compile(rf'(?:"((?:[^"]++|"")*+)("|\Z))?([^{mark}\r\n]*+)({mark}|\r\n|\r|\n|\Z)')
     at = row = start
-    fields, cell, word, is_blank = 0, None, "", True
+    none: list[Cell | None] = [None] * len(places)
+    fields, cells, is_blank = 0, none.copy(), True
     while at < len(text) or at > row:
         match = pattern.match(text, at)
         assert match is not None, "every text begins with a field, if an empty one"
         quoted, _, rest, ending = match.groups()
-        if fields == place:
-            cell = at, match.start(4)
+        if fields in wanted:
             word = rest if quoted is None else quoted.replace('""', '"') + rest
+            cells[wanted[fields]] = Cell(at, match.start(4), word)
         fields += 1
         is_blank = is_blank and fields == 1 and quoted is None and rest == ""
         at = match.end()
         if ending != delimiter:
             if not is_blank:
-                yield Cell(row, at, cell, word)
-            row, fields, cell, word, is_blank = at, 0, None, "", True
+                yield Line(row, at, tuple(cells))
+            row, fields, cells, is_blank = at, 0, none.copy(), True
             if ending == "":
                 return
         else:
             is_blank = False
 
 
-def _edited(file: _File, edits: Mapping[int, str | None]) -> str:
+def _edited(file: _File, edits: Mapping[int, Mapping[int, str] | None]) -> str:
     """The text with its edits; what no edit is about is copied as it stands."""
     pieces, at, text = [], 0, file.text
     for row in sorted(edits):
-        label, found = edits[row], file.cells[row]
-        assert found.cell is not None, "rows that are read have all their fields"
-        if label is None:
-            pieces.append(text[at : found.start])
-            at = found.end
+        labels, line = edits[row], file.lines[row]
+        if labels is None:
+            pieces.append(text[at : line.start])
+            at = line.end
             continue
-        start, end = found.cell
-        new = _quoted(label, file.delimiter, was_quoted=text[start:end].startswith('"'))
-        pieces += [text[at:start], new]
-        at = end
+        changed = []
+        for place, label in labels.items():
+            cell = line.cells[place]
+            assert cell is not None, "rows that are read have all their fields"
+            changed.append((cell.start, cell.end, label))
+        for start, end, label in sorted(changed):
+            new = _quoted(label, file.delimiter, was_quoted=text[start:end].startswith('"'))
+            pieces += [text[at:start], new]
+            at = end
     return "".join([*pieces, text[at:]])
 
 

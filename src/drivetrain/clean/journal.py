@@ -11,6 +11,10 @@ well: what was decided before stays in the file.
 
 An edit sent twice with one `key` is made once. One that was made looking at an older decision (`seen`)
 is refused, so that a second window never overwrites what the first has decided.
+
+Where items have several targets an edit says of which (`target`), and labels of one target stand and are
+undone by themselves. Leaving an item out is of the item as a whole, whatever entry it was decided at; a
+later edit of any of its targets takes it in again.
 """
 
 from __future__ import annotations
@@ -50,6 +54,8 @@ class Edit:
     """The label that the source has."""
     of: int | None = None
     """The edit that is undone or redone."""
+    target: str = ""
+    """Of whose label it is, where there are several."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something."""
@@ -103,6 +109,7 @@ class Journal:
         by: str = "",
         key: str = "",
         seen: int | None = None,
+        target: str = "",
     ) -> Edit:
         """Write an edit to the disk and return it.
 
@@ -114,6 +121,7 @@ class Journal:
             by: who decides.
             key: of the sender; with one that is known the edit made then is returned.
             seen: number of the item's decision that the sender knows, 0 for none; None: do not ask.
+            target: of whose label it is, where there are several.
 
         Raises: ConfigError: an unknown action, or a label where none belongs or none is given.
             ConflictError: somebody has decided since. StorageError: the disk refused; then nothing was
@@ -127,13 +135,13 @@ class Journal:
             )
         if known := self._by_key.get(key) if key else None:
             return known
-        stands = self.decisions().get(item)
+        stands = self.decisions(target).get(item)
         if seen is not None and seen != (stands.number if stands else 0):
             who = stands and f"{stands.by or 'somebody'} decided {stands.action!r}"
             raise ConflictError(
                 f"Item {item[:12]} has changed since it was shown: {who or 'it was undone'}. Look again."
             )
-        return self._append(action, item, by=by, key=key, label=label, was=was)
+        return self._append(action, item, by=by, key=key, label=label, was=was, target=target)
 
     def undo(self, *, by: str = "", key: str = "") -> Edit | None:
         """Take back the last edit of `by` that stands; None where there is none.
@@ -164,7 +172,8 @@ class Journal:
         of = (done if action == "undo" else undone)[-1:]
         if not of:
             return None
-        return self._append(action, of[0].item, by=by, key=key, of=of[0].number)
+        edit = of[0]
+        return self._append(action, edit.item, by=by, key=key, of=edit.number, target=edit.target)
 
     def _stacks(self, by: str) -> tuple[list[Edit], list[Edit]]:
         """Edits of one person that stand, and those that were undone, each the last one last."""
@@ -186,8 +195,12 @@ class Journal:
                 undone = []
         return done, undone
 
-    def decisions(self) -> dict[str, Decision]:
-        """Item -> what stands: of its edits that were not undone the last one."""
+    def decisions(self, target: str = "") -> dict[str, Decision]:
+        """Item -> what stands: of its edits that were not undone the last one.
+
+        Args:
+            target: of whose labels, where there are several.
+        """
         off: set[int] = set()
         for edit in self.edits:
             if edit.action == "undo" and edit.of is not None:
@@ -195,13 +208,34 @@ class Journal:
             elif edit.action == "redo" and edit.of is not None:
                 off.discard(edit.of)
         found: dict[str, Decision] = {}
+        left_out: dict[str, Decision] = {}
         for edit in self.edits:
             if edit.action in ("undo", "redo") or edit.number in off:
                 continue
-            found.pop(edit.item, None)
-            if edit.action != "clear":
-                found[edit.item] = Decision(edit.action, edit.label, edit.was, edit.by, edit.number)
-        return found
+            left_out.pop(edit.item, None)
+            decision = Decision(edit.action, edit.label, edit.was, edit.by, edit.number)
+            if edit.action == "delete":
+                left_out[edit.item] = decision
+            elif edit.target == target:
+                found.pop(edit.item, None)
+                if edit.action != "clear":
+                    found[edit.item] = decision
+        return {**found, **left_out}
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets that edits are of, sorted; none where there is one that needs no name."""
+        return tuple(sorted({edit.target for edit in self.edits if edit.target}))
+
+    @property
+    def num_decided(self) -> int:
+        """Labels about which something was decided; an item that is left out counts once."""
+        stands = {
+            (item, "" if decision.action == "delete" else target)
+            for target in self.targets or ("",)
+            for item, decision in self.decisions(target).items()
+        }
+        return len(stands)
 
     def _append(self, action: str, item: str, **fields: Any) -> Edit:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -216,7 +250,7 @@ class Journal:
 
 _FORM: Mapping[str, type] = {
     "number": int, "action": str, "item": str, "by": str, "at": str, "key": str, "label": str,
-    "was": str, "of": int,
+    "was": str, "of": int, "target": str,
 }  # fmt: skip
 
 

@@ -8,12 +8,16 @@ Probabilities of items that a model has trained on say little: it has learnt the
 too. So flags are given within each kind, items that were seen and items that were not, and what is
 out of fold (`clean.folds`, or `probs`) takes the place of the model's own. Of items with one content the
 first is shown, with how many there are.
+
+Where items have several targets, each label is an entry of its own, and all stand in one queue
+(`Queue.joined`). What is of an item whatever its labels are, that it is there twice or unlike the others,
+is counted once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,9 +28,11 @@ import torch
 from torch import Tensor
 
 from drivetrain import store
+from drivetrain._registry import did_you_mean
 from drivetrain.clean.labels import label_issues
 from drivetrain.clean.outliers import Outliers
-from drivetrain.errors import ConfigError, ShapeError
+from drivetrain.clean.targets import Targets
+from drivetrain.errors import ConfigError, ShapeError, UnknownNameError
 from drivetrain.train.predictions import Predictions
 
 KINDS = ("picture", "text", "row")
@@ -54,6 +60,13 @@ class Item:
     """The text itself, of a text."""
     cells: tuple[tuple[str, str], ...] | None = None
     """Column and value, in the table's order."""
+    target: str = ""
+    """What the label is of, where there are several."""
+
+    @property
+    def entry(self) -> str:
+        """Names it in a queue; see `entry_of`."""
+        return entry_of(self.hash, self.target)
 
     @property
     def kind(self) -> str:
@@ -105,7 +118,9 @@ class Row:
             cells = [[name[:LONGEST_CELL], value[:LONGEST_CELL]] for name, value in item.cells]
         return {
             "hash": item.hash,
+            "entry": item.entry,
             "name": item.name,
+            "target": item.target,
             "label": item.label,
             "part": item.part,
             "kind": item.kind,
@@ -138,15 +153,17 @@ class Material:
 
     items: tuple[Item, ...]
     targets: Tensor
-    """(N, …) of the items, in their order; classes as int64."""
+    """(N, …) of the items, in their order; classes as int64; (N, T) of several."""
     classes: tuple[str, ...]
-    """Labels in the order of the scores; empty for numbers."""
+    """Labels in the order of the scores; empty for numbers, and where there are several targets."""
     ask: Callable[[], Predictions]
     """What the run's own model says of the items, in their order."""
     source: Path
     """Where they come from."""
     picture: Callable[[str], bytes] | None = None
     """Hash of an item -> a PNG of it."""
+    several: Targets | None = None
+    """The targets, where there are several: then an item's own label is that of the first."""
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -174,10 +191,17 @@ class Queue:
     """Whose predictions these are, in words: "out of 5 folds, by …"; empty where nobody said."""
     unlike: str = ""
     """How many items are unlike the others, and in what, as a sentence; empty where nobody said."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where there are several, target -> the labels that may be given; `classes` is empty then."""
     by_hash: Mapping[str, Row] = field(init=False, repr=False)
+    by_entry: Mapping[str, Row] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "by_hash", {row.item.hash: row for row in self.rows})
+        first: dict[str, Row] = {}
+        for row in self.rows:
+            first.setdefault(row.item.hash, row)
+        object.__setattr__(self, "by_hash", first)
+        object.__setattr__(self, "by_entry", {row.item.entry: row for row in self.rows})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -239,6 +263,61 @@ class Queue:
         each = _each_once([rows[at] for at in order.tolist()])
         return cls(each, classes, len(items), basis, _said_of(each, outliers))
 
+    @classmethod
+    def joined(cls, queues: Mapping[str, Queue]) -> Queue:
+        """One queue of the labels of several targets, the most doubtful first.
+
+        A label with probability p, one of C, stands where (1 - p) / (p (C - 1)) puts it: where errors
+        fall on any other label alike, that is the order of how probable an error is, whatever the target
+        (docs/decisions/0024-out-of-fold.md). Numbers are in the order of how many spreads they are off.
+
+        Args:
+            queues: target -> its queue, of the same items.
+
+        Raises: ConfigError: no queue, or some of classes and some of numbers.
+        """
+        kinds = {bool(queue.classes) for queue in queues.values()}
+        if len(kinds) != 1:
+            raise ConfigError(
+                "A queue of several targets is of labels or of numbers. Got "
+                f"{'both' if kinds else 'no target'}."
+            )
+        rows = [
+            replace(row, item=replace(row.item, target=name))
+            for name, queue in queues.items()
+            for row in queue.rows
+        ]
+        sizes = {name: len(queue.classes) for name, queue in queues.items()}
+        doubts = [-_doubt(row, sizes[row.item.target]) for row in rows]
+        order = np.argsort(doubts, kind="stable").tolist()
+        first = next(iter(queues.values()))
+        return replace(
+            first,
+            rows=tuple(rows[at] for at in order),
+            classes=(),
+            targets={name: queue.classes for name, queue in queues.items()},
+        )
+
+    def labels_of(self, row: Row) -> tuple[str, ...]:
+        """The labels that may be given to an entry; none of numbers.
+
+        Args:
+            row: the entry.
+        """
+        return self.targets[row.item.target] if self.targets else self.classes
+
+    def of_target(self, name: str) -> Queue:
+        """The entries of one of several targets, in their order.
+
+        Args:
+            name: of the target.
+
+        Raises: UnknownNameError: there is no such target. ConfigError: there is one, and no choice.
+        """
+        check_target(name, self.targets)
+        rows = tuple(row for row in self.rows if row.item.target == name)
+        return replace(self, rows=rows, targets={name: self.targets[name]})
+
     def chosen(
         self,
         *,
@@ -254,18 +333,21 @@ class Queue:
         Args:
             flagged: only those whose labels are probably wrong.
             high: only those whose loss is among the highest tenth.
-            near: only those with a near duplicate.
-            outlier: only those that are unlike the others.
+            near: only those with a near duplicate, each item once.
+            outlier: only those that are unlike the others, each item once.
             label: only those that are labelled so.
             part: only those of this part.
 
         Raises: ConfigError: a label that is none.
         """
-        if label is not None and self.classes and label not in self.classes:
-            raise ConfigError(f"Unknown label {label!r}. Known: {', '.join(self.classes)}.")
+        known = tuple(
+            dict.fromkeys((*self.classes, *(c for all_ in self.targets.values() for c in all_)))
+        )
+        if label is not None and known and label not in known:
+            raise ConfigError(f"Unknown label {label!r}. Known: {', '.join(known)}.")
         return [
             row
-            for row in self.rows
+            for row in (self.by_hash.values() if near or outlier else self.rows)
             if (row.is_flagged or not flagged)
             and (row.is_high or not high)
             and (row.near or row.copies > 1 or not near)
@@ -288,18 +370,38 @@ class Queue:
         """
         rows = self.rows[:count]
         if with_outliers:
-            rows += tuple(row for row in self.rows[count:] if row.is_outlier)
+            there = {row.item.hash for row in rows}
+            rows += tuple(row for row in self.chosen(outlier=True) if row.item.hash not in there)
         return replace(self, rows=rows)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, plain."""
         return {
             "classes": list(self.classes),
+            "targets": {name: list(classes) for name, classes in self.targets.items()},
             "total": self.total,
             "basis": self.basis,
             "unlike": self.unlike,
             "items": [row.to_json() for row in self.rows],
         }
+
+
+def check_target(name: str, known: Iterable[str]) -> None:
+    """Raises: UnknownNameError: it is none of the targets. ConfigError: there is one, and no choice."""
+    targets = tuple(known)
+    if not targets:
+        raise ConfigError(
+            f"The target {name!r} was asked for, and this run is of one: leave it out."
+        )
+    if name not in targets:
+        raise UnknownNameError(
+            f"There is no target {name!r}.{did_you_mean(name, targets)} Targets: {', '.join(targets)}."
+        )
+
+
+def entry_of(hash_: str, target: str = "") -> str:
+    """What a label is called in a queue: the hash of its item, and where there are several its target."""
+    return f"{hash_} {target}" if target else hash_
 
 
 def text_hash(text: str) -> str:
@@ -344,6 +446,16 @@ def _doubted(
                 is_flagged=bool(issues.flagged[place]),
             )
     return found, confidence
+
+
+def _doubt(row: Row, num_classes: int) -> float:
+    """How doubtful a label is, to be compared with those of other targets."""
+    if num_classes == 0:
+        return np.inf if row.margin is None else -row.margin
+    chance = 0.0 if row.probability is None else row.probability
+    if num_classes == 1 or chance >= 1:
+        return 0.0
+    return np.inf if chance <= 0 else (1 - chance) / (chance * (num_classes - 1))
 
 
 def _off(rows: Sequence[Row], predictions: Predictions) -> list[Row]:

@@ -273,10 +273,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except ConfigError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         except ConflictError as error:
-            stands = desk.decision(body["item"])
-            raise Refused(
-                HTTPStatus.CONFLICT, str(error), item=body["item"], decision=stands
-            ) from error
+            raise Refused(HTTPStatus.CONFLICT, str(error), **desk.standing(body)) from error
         except StorageError as error:
             raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, f"Not saved. {error}") from error
         self._json(HTTPStatus.OK, done)

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +34,12 @@ MODELS = ("quick", "own")
 
 @dataclass(frozen=True)
 class Asked:
-    """By which predictions the items are put in order."""
+    """By which predictions the items are put in order, and of which target."""
 
     folds: int
     model: str
     seed: int
+    target: str | None = None
 
 
 @click.command(short_help="Look at doubtful labels, correct them, and write a patch.")
@@ -58,6 +59,11 @@ class Asked:
     show_default=True,
     help="Of the folds: a quick one, in minutes at most, or the run's own recipe, which takes as long as "
     "its training for each fold.",
+)
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="Of several targets, the labels of this one alone; by default all in one queue.",
 )
 @click.option("--by", help="Who decides; by default your name on this machine.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of the page; by default a free one.")
@@ -90,6 +96,7 @@ def command(
     run: Path,
     folds: int,
     model: str,
+    target: str | None,
     by: str | None,
     port: int | None,
     no_browser: bool,
@@ -109,6 +116,9 @@ def command(
 
     Give them another label, leave them out, or keep them, by key or by mouse. Every decision is on the
     disk before the page says "saved". The source stays as it is until you say --in-place.
+
+    Where items have several targets, each label is an entry of the one queue: another label is of that
+    target alone, and leaving out is of the item as a whole.
 
     \b
     drivetrain clean runs/2026-01-31-photos
@@ -130,7 +140,11 @@ def command(
         raise click.UsageError(
             "--model is of folds, and --folds 0 has none. Leave one of them out."
         )
-    order = Asked(folds, model, 42 if seed is None else seed)
+    if target is not None and (is_applied or in_place or is_undone):
+        raise click.UsageError(
+            "--target is of the page and of --list: what was decided is written of all."
+        )
+    order = Asked(folds, model, 42 if seed is None else seed, target)
     if is_undone:
         _undo(run, as_json)
     elif is_applied:
@@ -150,10 +164,10 @@ def command(
 
 
 def _apply(run: Path, out: Path | None, as_json: bool) -> None:
-    from drivetrain.clean.patch import Patch
+    from drivetrain.clean.desk import patch_of
 
     journal = _journal(run)
-    patch = Patch.of(journal.decisions(), _names(run))
+    patch = patch_of(journal, _names(run))
     path = patch.write(out or run / "clean.patch.json")
     left_out = sum(change.label is None for change in patch.changes.values())
     document = {
@@ -162,10 +176,14 @@ def _apply(run: Path, out: Path | None, as_json: bool) -> None:
         "left_out": left_out,
         "damaged": journal.damaged,
     }
-    text = (
-        f"{path}: {len(patch) - left_out:,} items with another label, {left_out:,} left out. "
-        f"Train with it: drivetrain train SOURCE --patch {path}"
-    )
+    num_labels = len(patch) - left_out
+    each = {target: len(changes) for target, changes in patch.targets.items()}
+    what = f"{num_labels:,} items with another label"
+    if each:
+        document["targets"] = each
+        of = _names_of(f"{count:,} of {target}" for target, count in each.items())
+        what = f"{num_labels:,} other labels ({of})"
+    text = f"{path}: {what}, {left_out:,} left out. Train with it: drivetrain train SOURCE --patch {path}"
     if journal.damaged:
         text += f"\n{journal.damaged:,} edits of the journal are damaged and are not in it."
     common.answer(document, text, as_json=as_json)
@@ -173,10 +191,10 @@ def _apply(run: Path, out: Path | None, as_json: bool) -> None:
 
 def _change(run: Path, as_json: bool) -> None:
     from drivetrain.clean import inplace, inplace_table
-    from drivetrain.clean.patch import Patch
+    from drivetrain.clean.desk import patch_of
 
     with _held(run):
-        patch = Patch.of(_journal(run).decisions(), _names(run))
+        patch = patch_of(_journal(run), _names(run))
         with common.stdout_kept():
             source = _source(run)
             if isinstance(source, inplace_table.TableSource):
@@ -200,9 +218,12 @@ def _undo(run: Path, as_json: bool) -> None:
     with _held(run):
         record = Run.open(run).read()
         where = record["data"].get("source") if isinstance(record.get("data"), dict) else None
-        if isinstance(where, str) and common.application_of(run) in ("tabular", "text"):
+        is_table = isinstance(record.get("data"), dict) and record["data"].get("from") == "csv"
+        if isinstance(where, str) and (
+            is_table or common.application_of(run) in ("tabular", "text")
+        ):
             path = Path(where)
-            # what was moved has no class by now, so that the texts need not be read
+            # what was moved has no class by now, so that the items need not be read
             done = (
                 inplace.undo(inplace.Source(path, ()))
                 if path.is_dir()
@@ -246,7 +267,7 @@ def _serve(
             opened = _opened(server.start_url) if is_opened else nullcontext()
             with opened, suppress(KeyboardInterrupt):
                 server.serve_forever(poll_interval=0.2)
-    done = len(desk.journal.decisions())
+    done = desk.journal.num_decided
     click.echo(f"{done:,} decided. Write them: drivetrain clean {run} --apply", err=True)
 
 
@@ -269,8 +290,10 @@ def _server(desk: Desk, notes: Any, port: int | None) -> Any:
 def _say(server: Any, desk: Desk, *, as_json: bool) -> None:
     flagged = sum(row.is_flagged for row in desk.queue.rows)
     unlike = f" {desk.queue.unlike}" if desk.queue.unlike else ""
+    targets = list(desk.queue.targets)
+    what = f"labels of {_names_of(targets)}" if targets else "items"
     text = (
-        f"{len(desk.queue):,} items, worst first, {desk.queue.basis}; {flagged:,} labels are probably "
+        f"{len(desk.queue):,} {what}, worst first, {desk.queue.basis}; {flagged:,} labels are probably "
         f"wrong.{unlike} Open once, on this machine:\n{server.start_url}\nCtrl-C ends it; everything "
         "that is saved stays."
     )
@@ -279,9 +302,10 @@ def _say(server: Any, desk: Desk, *, as_json: bool) -> None:
         "port": server.port,
         "items": len(desk.queue),
         "flagged": flagged,
-        "outliers": sum(row.is_outlier for row in desk.queue.rows),
+        "outliers": len(desk.queue.outliers),
         "unlike": desk.queue.unlike,
         "basis": desk.queue.basis,
+        **({"targets": targets} if targets else {}),
     }
     common.answer(document, text, as_json=as_json)
     sys.stdout.flush()
@@ -375,9 +399,13 @@ def _queue(run: Path, order: Asked, *, may_write: bool = True) -> tuple[Queue, M
         may_write: keep predictions of folds, so that the next call begins at once.
     """
     from drivetrain.clean.folds import queue_of
+    from drivetrain.clean.queue import check_target
 
     with common.stdout_kept(), common.counter() as count:
         pool = _pool(run, count)
+        if order.target is not None:
+            several = pool.material.several
+            check_target(order.target, () if several is None else several.names)
         found = queue_of(
             pool,
             folds=order.folds,
@@ -387,7 +415,7 @@ def _queue(run: Path, order: Asked, *, may_write: bool = True) -> tuple[Queue, M
             seed=order.seed,
             report=count,
         )
-    return found, pool.material
+    return found if order.target is None else found.of_target(order.target), pool.material
 
 
 @contextmanager
@@ -454,6 +482,10 @@ def _source(run: Path) -> Any:
         from drivetrain.text.in_place import source_of
 
         return source_of(record)
+    if application == "vision" and record["data"].get("from") == "csv":
+        from drivetrain.vision.in_place import source_of
+
+        return source_of(run)
     return Source.of(record)
 
 
@@ -465,15 +497,23 @@ def _listed(head: Queue, queue: Queue) -> str:
             doubt = f"{row.predicted:.4g}"
         loss = "" if row.loss is None else f"{row.loss:.3g}"
         said = ["probably wrong"] * row.is_flagged + ["unlike the others"] * row.is_outlier
-        rows.append((row.item.name, row.item.label, doubt, loss, ", ".join(said)))
-    shown = layout.table([("item", "labelled", "suggested", "loss", ""), *rows])
-    text = f"{shown}\n\n{queue.total:,} items in all, worst first, {queue.basis}."
+        of = [row.item.target] if queue.targets else []
+        rows.append((row.item.name, *of, row.item.label, doubt, loss, ", ".join(said)))
+    of = ["target"] if queue.targets else []
+    shown = layout.table([("item", *of, "labelled", "suggested", "loss", ""), *rows])
+    labels = f" with labels of {_names_of(queue.targets)}" if queue.targets else ""
+    text = f"{shown}\n\n{queue.total:,} items in all{labels}, worst first, {queue.basis}."
     unlike = queue.unlike or "Which items are unlike the others is told with folds alone."
     found = queue.outliers
     if not found:
         return f"{text}\n{unlike}"
     lines = [
-        (row.item.name, row.item.label, f"{row.outlier:.1f}", row.nearest[1] if row.nearest else "")
+        (
+            row.item.name,
+            " ".join(filter(None, (row.item.target, row.item.label))),
+            f"{row.outlier:.1f}",
+            row.nearest[1] if row.nearest else "",
+        )
         for row in found[: len(head)]
     ]
     more = f"\nand {len(found) - len(lines):,} more" if len(found) > len(lines) else ""
@@ -481,10 +521,19 @@ def _listed(head: Queue, queue: Queue) -> str:
     return f"{text}\n\n{unlike}\n\n{table}{more}"
 
 
+def _names_of(targets: Iterable[str], shown: int = 4) -> str:
+    """As a sentence has them: "disease and variety"; of many the first."""
+    names = list(targets)
+    if len(names) > shown:
+        names[shown:] = [f"{len(names) - shown:,} more"]
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _outlier(row: Row) -> dict[str, Any]:
     """Plain: who it is, how far from the others, and what it is nearest to."""
     known = row.to_json()
-    wanted = ("hash", "name", "label", "part", "outlier", "nearest")
+    wanted = ("hash", "name", "target", "label", "part", "outlier", "nearest")
     return {name: known[name] for name in wanted}
 
 

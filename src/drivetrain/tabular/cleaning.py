@@ -16,6 +16,7 @@ import torch
 from drivetrain import store
 from drivetrain.clean.patch import Patch
 from drivetrain.clean.queue import Item, Material
+from drivetrain.clean.targets import Targets
 from drivetrain.data.frame import Frame
 from drivetrain.data.tables.reading import open_table
 from drivetrain.errors import DataError, RunError
@@ -51,8 +52,9 @@ def material_of(folder: store.StrPath) -> Material:
 def pool_of(folder: store.StrPath) -> TablePool:
     """The training and validation rows of a run, read again.
 
+    Several numbers that are predicted together are a target each.
     Raises: RunError: no run of a table, or its table is not the one it began with. DataError: the table
-        is larger than memory, or has several targets.
+        is larger than memory.
     """
     record = Run.open(folder).read()
     data = gather_again(record["data"])
@@ -61,9 +63,11 @@ def pool_of(folder: store.StrPath) -> TablePool:
             f"The table {data.source} is not the one that {folder} began with. Put it back, or train "
             "anew."
         )
-    if data.stream is not None or len(data.target.names) > 1:
-        why = "is read batch by batch" if data.stream is not None else "has several targets"
-        raise DataError(f"{data.source} {why}: its rows cannot be cleaned one by one.")
+    if data.stream is not None:
+        raise DataError(
+            f"{data.source} is read batch by batch: its rows cannot be cleaned one by one. Where they "
+            "fit into memory, train with: --set stream=false"
+        )
     options = {name: record["data"].get(name) for name in ("delimiter", "encoding", "missing")}
     opened = open_table(record["data"]["source"], **options)
     table, ids = opened.read(), opened.row_ids
@@ -76,20 +80,27 @@ def pool_of(folder: store.StrPath) -> TablePool:
     num_valid = len(data.rows["valid"])
     names = [name for name in table.column_names if name not in data.target.names]
     columns = [words_of(table.column(name)) for name in names]
-    said = words_of(table.column(data.target.name))
-    items = []
+    said = [words_of(table.column(name)) for name in data.target.names]
+    items, labels = [], []
     for at, row in enumerate(rows.tolist()):
         line = int(place[row])
         cells = tuple((n, c[line] or "") for n, c in zip(names, columns, strict=True))
         part = "valid" if at < num_valid else "train"
-        items.append(Item(hashes[line], data.ids[row], said[line] or "", part, cells=cells))
+        own = tuple(words[line] or "" for words in said)
+        items.append(Item(hashes[line], data.ids[row], own[0], part, cells=cells))
+        labels.append(own)
 
     def ask() -> Predictions:
         outputs = load(folder).predict_frame(data.frame.take(rows))
         return predictions_of(outputs, data, rows, [item.name for item in items])
 
     targets = torch.from_numpy(shown_targets(data)[rows])
-    material = Material(tuple(items), targets, data.classes, ask, Path(str(data.source)))
+    several = None
+    if len(data.target.names) > 1:
+        several = Targets(data.target.names, ((),) * len(data.target.names), tuple(labels))
+    material = Material(
+        tuple(items), targets, data.classes, ask, Path(str(data.source)), several=several
+    )
     every, _ = parse_frame(table, data.schema, names=names, row_ids=ids)
     return TablePool(data, rows, every.take(place[rows]), material)
 
@@ -102,11 +113,13 @@ def shown_targets(data: TabularData) -> np.ndarray:
 def predictions_of(
     outputs: np.ndarray, data: TabularData, rows: np.ndarray, ids: Sequence[str]
 ) -> Predictions:
-    """Probabilities as scores with their cross-entropy, or numbers with their squared error."""
+    """Probabilities as scores with their cross-entropy, or numbers with their squared error; of several
+    the mean of theirs."""
     goals = torch.from_numpy(shown_targets(data)[rows])
     if not data.classes:
         said = torch.from_numpy(outputs)
-        return Predictions(ids, goals, said, (said - goals) ** 2)
+        losses = ((said - goals) ** 2).reshape(len(goals), -1).mean(dim=1)
+        return Predictions(ids, goals, said, losses)
     scores = torch.from_numpy(np.log(np.clip(outputs, 1e-12, 1.0)))
     losses = torch.nn.functional.cross_entropy(scores, goals, reduction="none")
     return Predictions(ids, goals, scores, losses, data.classes)

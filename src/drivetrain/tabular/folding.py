@@ -117,6 +117,13 @@ def quick_model(data: TabularData, rows: np.ndarray) -> FoldModel:
             return np.tile(np.arange(len(data.classes)) == there[0], (len(asked), 1)).astype(float)
         goals = np.searchsorted(there, targets[fitted]) if is_class else targets[fitted]
         seed = derive(data.seed, "clean fold", fold) % (1 << 31)
+        if targets.ndim == 2:  # several numbers: trees of each
+            columns = [
+                _boosted(matrix[fitted], column, 0, {**settings, "seed": seed})
+                for column in goals.T
+            ]
+            said = np.stack([one.predict(matrix[asked]) for one in columns], axis=1)
+            return data.target.shown(said)
         found = _boosted(matrix[fitted], goals, len(there), {**settings, "seed": seed})
         said = found.predict(matrix[asked])
         if not is_class:
@@ -238,7 +245,7 @@ def _without_absent(
     """
     targets = data.targets[rows]
     is_class = data.target.kind == "class"
-    codes = targets if is_class else bands(targets)
+    codes = targets if is_class else bands(targets.reshape(len(targets), -1).sum(axis=1))
     split = stratified_codes(codes, valid=HELD_OUT, seed=seed)
     train, valid = (rows[np.array(part, dtype=np.int64)] for part in (split.train, split.valid))
     there = np.unique(data.targets[train]) if is_class else np.zeros(0, np.int64)

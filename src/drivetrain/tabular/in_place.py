@@ -25,13 +25,15 @@ def source_of(record: Mapping[str, Any]) -> TableSource:
         record: `run.json`.
 
     Returns: the file, and which rows may change.
-    Raises: DataError: it is not there any more, or is read batch by batch, or has several targets.
+    Raises: DataError: it is not there any more, or is read batch by batch.
     """
     recipe = {name: value for name, value in record["data"].items() if name != "patch"}
     data = gather_again(recipe)
-    if data.stream is not None or len(data.target.names) > 1:
-        why = "is read batch by batch" if data.stream is not None else "has several targets"
-        raise DataError(f"{data.source} {why}: its rows cannot be changed one by one.")
+    if data.stream is not None:
+        raise DataError(
+            f"{data.source} is read batch by batch: its rows cannot be changed one by one. Where they "
+            "fit into memory, train with: --set stream=false"
+        )
     options = {name: recipe[name] for name in ("delimiter", "encoding", "missing")}
     path = Path(recipe["source"])
     opened = open_table(path, **options)
@@ -40,8 +42,9 @@ def source_of(record: Mapping[str, Any]) -> TableSource:
     places = np.searchsorted(opened.row_ids, rows)
     return TableSource(
         path,
-        data.target.name,
+        data.target.names[0],
         {int(row): hashes[int(at)] for row, at in zip(rows, places, strict=True)},
         data.classes,
+        targets=dict.fromkeys(data.target.names, ()) if len(data.target.names) > 1 else {},
         **options,
     )

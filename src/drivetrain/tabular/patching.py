@@ -39,20 +39,36 @@ def patched(
 ) -> tuple[pa.Table, np.ndarray, Applied]:
     """A table that was read, and where its rows stand, as a patch leaves them; the file stays as it is.
 
-    Raises: DataError: there are several targets.
+    Raises: DataError: there are several targets, and a change does not say of which it is.
     """
-    if len(targets) != 1:
-        raise DataError("A patch gives one label to a row, and this table has several targets.")
     pa = require("pyarrow", extra="tabular")
-    place = table.column_names.index(targets[0])
-    before = words_of(table.column(place))
-    applied = patch.apply(hashes_of(table, targets), [word or "" for word in before])
-    if applied.relabelled:
-        column = [
-            old if (old or "") == new else new
-            for old, new in zip(before, applied.labels, strict=True)
-        ]
-        kind = table.schema.field(place).type
-        table = table.set_column(place, targets[0], pa.array(column, pa.string()).cast(kind))
+    hashes = hashes_of(table, targets)
+    made = []
+    for name in targets:
+        place = table.column_names.index(name)
+        before = words_of(table.column(place))
+        own = patch if len(targets) == 1 else _of_target(patch, name, is_first=name == targets[0])
+        applied = own.apply(hashes, [word or "" for word in before], name)
+        made.append(applied)
+        if applied.relabelled:
+            column = [
+                old if (old or "") == new else new
+                for old, new in zip(before, applied.labels, strict=True)
+            ]
+            kind = table.schema.field(place).type
+            table = table.set_column(place, name, pa.array(column, pa.string()).cast(kind))
+    others = [name for name in patch.targets if name not in targets]
+    applied = Applied.of_targets(made, others)
     kept = np.flatnonzero(np.array(applied.kept))
     return table.take(pa.array(kept)), ids[kept], applied
+
+
+def _of_target(patch: Patch, name: str, *, is_first: bool) -> Patch:
+    """What a patch says of one of several targets; the first has the rows that are left out as well."""
+    for item, change in patch.changes.items():
+        if change.label is not None or change.was is not None:
+            raise DataError(
+                f"The patch changes {change.name or item[:12]}, and does not say of which target. Decide "
+                "it once more in a run of all targets, with `drivetrain clean RUN`: its patch says so."
+            )
+    return Patch(patch.changes if is_first else {}, {name: patch.targets.get(name, {})})

@@ -316,20 +316,20 @@ def gather(
     if report is not None:
         report("texts read", len(found.texts), len(found.texts))
     changes = None if patch is None else Patch.of_setting(patch)
+    target_name = ", ".join(columns.target) if columns is not None else "class"
     if changes is not None and test is None:
-        found, _ = _patched(found, None, changes, options, choices)
+        found, _ = _patched(found, None, changes, options, choices, target_name)
     if test is None:
         parted = split_of(found, options, choices)
     else:
         parted = split_sealed(found, columns, options, choices)
         if changes is not None:  # which texts are sealed is no matter of a patch
-            found, parted = _patched(found, parted, changes, options, choices)
+            found, parted = _patched(found, parted, changes, options, choices, target_name)
     say_split_seed(split_seed, parted.method, choices)
     goal = None
     if labelled:
-        name = ", ".join(columns.target) if columns is not None else "class"
         train = [found.labels[row] for row in parted.train]
-        goal = find_goal(train, name, kind=target_kind, separator=separator)
+        goal = find_goal(train, target_name, kind=target_kind, separator=separator)
         what = f"{len(goal.classes)} classes" if goal.classes else "number"
         choices.add(
             "target", f"{goal.name}: {what}", reason=goal.reason, change="--set target_kind=KIND"
@@ -356,7 +356,7 @@ def gather(
         parted,
         goal,
         recipe,
-        source=path or "The texts given",
+        source=os.fspath(source) if path else "The texts given",  # as it was given: to be read
         choices=choices,
         seed=seed,
         template=template,
@@ -419,11 +419,21 @@ def gather_again(recipe: Mapping[str, Any], *, report: Report | None = None) -> 
 
 
 def _patched(
-    found: Texts, split: Split | None, patch: Patch, options: dict[str, Any], choices: Choices
+    found: Texts,
+    split: Split | None,
+    patch: Patch,
+    options: dict[str, Any],
+    choices: Choices,
+    target: str,
 ) -> tuple[Texts, Any]:
     """The texts as a patch leaves them, and a split of them that was made before; recorded."""
     sealed = set() if split is None else set(split.test)
-    found, applied = patched(found, patch, sealed)
+    separator, kind = options["separator"], options["target_kind"]
+    is_list = any(isinstance(label, list | tuple | set | frozenset) for label in found.labels)
+    is_several = kind == "labels" or (kind is None and (is_list or separator is not None))
+    found, applied = patched(
+        found, patch, sealed, target=target, separator=separator, is_several=is_several
+    )
     options["patch"] = patch.to_json()
     reason = " ".join(applied.notes())
     choices.add("patch", len(patch), reason=reason, change="train without --patch")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,7 @@ from drivetrain._optional import require
 from drivetrain.clean.folds import FoldModel, Pool, Report
 from drivetrain.clean.near_texts import near_texts
 from drivetrain.clean.outliers import Points, Space
+from drivetrain.clean.targets import yes_and_no
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.data.split import Split
 from drivetrain.randomness import derive, permutation
@@ -68,11 +70,12 @@ def pool_of(
     words = Words(texts)
     if report is not None:
         report("texts compared", 0, len(texts))
+    said = _as_answers if material.several is not None else _as_it_is
     return Pool(
         material,
         {
-            "quick": lambda: quick_model(texts, material.targets.numpy(), data, words=words),
-            "own": lambda: own_model(data, rows, learner, callbacks),
+            "quick": lambda: said(quick_model(texts, material.targets.numpy(), data, words=words)),
+            "own": lambda: said(own_model(data, rows, learner, callbacks)),
         },
         lambda: near_texts(texts),
         groups=_groups(data, rows),
@@ -87,7 +90,7 @@ def quick_model(
 
     Args:
         texts: N strings.
-        targets: (N,) int64 classes, (N,) floats, or (N, C) floats of 0 and 1.
+        targets: (N,) int64 classes, (N,) floats, or (N, C) of 0 and 1.
         data: of the run: what is to be predicted.
         words: of the same texts, where somebody has counted them.
 
@@ -118,6 +121,19 @@ def quick_model(
         "goal": goal.kind,
     }
     return FoldModel(what, settings, answer)
+
+
+def _as_it_is(model: FoldModel) -> FoldModel:
+    return model
+
+
+def _as_answers(model: FoldModel) -> FoldModel:
+    """A model of several labels as one of as many targets, each no or yes."""
+
+    def answer(fitted: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
+        return yes_and_no(model.answer(fitted, asked, fold))
+
+    return replace(model, answer=answer)
 
 
 class Words:

@@ -16,14 +16,14 @@ import torch
 
 from drivetrain.clean.patch import Applied, Patch
 from drivetrain.clean.queue import Item, Material
+from drivetrain.clean.targets import Targets
 from drivetrain.data.loaders import BatchLoader
-from drivetrain.errors import ConfigError
 from drivetrain.store import file_sha256
 from drivetrain.train.predictions import Predictions
 from drivetrain.vision.decode import load_upright
 from drivetrain.vision.normalise import Normalise
 from drivetrain.vision.target_patch import applied_to_targets
-from drivetrain.vision.targets import labels_of, several
+from drivetrain.vision.targets import labels_of
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -37,22 +37,18 @@ def material_of(learner: Learner) -> Material:
     """The training and validation pictures of a Learner, and what it says of each when it is asked.
 
     Sealed pictures are not among them.
-    Raises: ConfigError: there are several targets.
     """
     application: Any = learner.application
     data, info = application.data, application.built.info
-    if data.targets is not None:
-        raise ConfigError(
-            f"{several(data.targets.names, 'The cleaning page')} The patch that it writes is then one "
-            "for a training of all targets too: --patch."
-        )
     items: list[Item] = []
+    labels: list[tuple[str, ...]] = []
     paths: dict[str, Path] = {}
     parts = [part for part in ("valid", "train") if len(getattr(data.split, part))]
     for part in parts:
         for member in (data.items[index] for index in getattr(data.split, part)):
             hash_ = data.hashes[member.id]
             items.append(Item(hash_, member.id, member.label, part))
+            labels.append(labels_of(member))
             paths.setdefault(hash_, member.path)
     number = {name: code for code, name in enumerate(data.classes)}
 
@@ -67,18 +63,26 @@ def material_of(learner: Learner) -> Material:
             found.append(learner.predictions(loader))
         return joined(found)
 
+    if data.targets is None:
+        several, classes = None, tuple(data.classes)
+        codes = torch.tensor([number[item.label] for item in items], dtype=torch.int64)
+    else:
+        several, classes = Targets(data.targets.names, data.targets.classes, tuple(labels)), ()
+        members = [data.items[index] for part in parts for index in getattr(data.split, part)]
+        codes = data.targets.codes(members)
     return Material(
         tuple(items),
-        torch.tensor([number[item.label] for item in items], dtype=torch.int64),
-        tuple(data.classes),
+        codes,
+        classes,
         ask,
         Path(data.source),
         picture=lambda hash_: png(paths[hash_]),
+        several=several,
     )
 
 
 def joined(found: Sequence[Predictions]) -> Predictions:
-    """Several records of one model as one."""
+    """Several records of one model as one, which is not taken apart by target."""
     return Predictions(
         [name for one in found for name in one.ids],
         torch.cat([one.targets for one in found]),
@@ -118,7 +122,8 @@ def patched(found: Found, patch: Patch) -> tuple[Found, Applied]:
         labels = [labels_of(item) for item in found.items]
         new, applied = applied_to_targets(patch, hashes, labels, found.targets)
     else:
-        applied = patch.apply(hashes, [item.label for item in found.items])
+        target = str(found.recipe.get("label_column") or "")
+        applied = patch.apply(hashes, [item.label for item in found.items], target)
         new = [(label,) for label in applied.labels]
     kept = [at for at, is_kept in enumerate(applied.kept) if is_kept]
     items = [replace(found.items[at], label=new[at][0], others=tuple(new[at][1:])) for at in kept]

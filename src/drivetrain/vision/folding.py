@@ -28,6 +28,7 @@ from drivetrain.clean.folds import FoldModel, Pool, Report
 from drivetrain.clean.linear import PENALTIES, fit_logistic
 from drivetrain.clean.near_pictures import near_pictures
 from drivetrain.clean.outliers import Points, Space
+from drivetrain.clean.targets import joined_chances
 from drivetrain.data.loaders import BatchLoader
 from drivetrain.data.split import Split
 from drivetrain.models import BuiltModel, create_model
@@ -68,8 +69,6 @@ def pool_of(
         learner: of the run.
         callbacks: the records of those that the run was trained with, for its own recipe.
         report: is told how far it is.
-
-    Raises: ConfigError: there are several targets.
     """
     application: Any = learner.application
     data: VisionData = application.data
@@ -104,7 +103,7 @@ def quick_model(
     report: Report,
     features: Features | None = None,
 ) -> FoldModel:
-    """Logistic regression on features that have seen no label of the run.
+    """Logistic regression on features that have seen no label of the run; one of each target.
 
     Args:
         members: (N,) the pictures, as positions of `data.items`.
@@ -113,19 +112,22 @@ def quick_model(
         features: of the same pictures, where somebody has them.
     """
     made = Features.of(data, members, learner, report=report) if features is None else features
-    targets = _targets(data, members)
-    seed, classes = learner.seed, len(data.classes)
+    targets, sizes = _targets(data, members)
+    seed = learner.seed
 
     def answer(fitted: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
         features = made.features
         with threads(learner.num_threads):
-            found = fit_logistic(
-                features[fitted],
-                targets[torch.from_numpy(fitted)],
-                num_classes=classes,
-                seed=derive(seed, "clean fold", fold),
-            )
-            return found.chances(features[asked])
+            found = [
+                fit_logistic(
+                    features[fitted],
+                    targets[torch.from_numpy(fitted), place],
+                    num_classes=size,
+                    seed=derive(seed, "clean fold", fold),
+                )
+                for place, size in enumerate(sizes)
+            ]
+            return np.concatenate([one.chances(features[asked]) for one in found], axis=1)
 
     settings = {"seed": seed, "penalties": list(PENALTIES), "resize": data.resize, **made.record()}
     return FoldModel(f"logistic regression on {made.what}", settings, answer)
@@ -160,6 +162,7 @@ def own_model(
             epochs=plan["epochs"],
             weight_decay=settings["weight_decay"],
             dropout=settings["dropout"],
+            target_weights=settings.get("target_weights"),
             seed=learner.seed,
             num_threads=settings["num_threads"],
             callbacks=callbacks_from(callbacks),
@@ -174,7 +177,10 @@ def own_model(
             batch_size=settings["batch_size"],
             transform=Normalise(info.mean, info.std),
         )
-        return found.predictions(loader).probs.double().numpy()
+        said = found.predictions(loader)
+        if data.targets is not None:
+            return joined_chances([said.of(name).outputs for name in data.targets.names])
+        return said.probs.double().numpy()
 
     recipe = {"settings": settings, "plan": plan, "model": application.built.description}
     return FoldModel(
@@ -286,9 +292,14 @@ class Features:
             yield torch.from_numpy(rows).permute(0, 3, 1, 2)
 
 
-def _targets(data: VisionData, members: Sequence[int]) -> Tensor:
+def _targets(data: VisionData, members: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
+    """(N, T) int64 classes of each target, and how many there are of each."""
+    items = [data.items[at] for at in members]
+    if data.targets is not None:
+        return data.targets.codes(items), data.targets.sizes
     number = {name: code for code, name in enumerate(data.classes)}
-    return torch.tensor([number[data.items[at].label] for at in members], dtype=torch.int64)
+    codes = torch.tensor([number[item.label] for item in items], dtype=torch.int64)
+    return codes[:, None], (len(data.classes),)
 
 
 def _silent(what: str, done: int, total: int | None = None, /) -> None:

@@ -1,15 +1,15 @@
 """A patch of labels where pictures have several targets.
 
-A patch is of one target, that of the run that was cleaned, and does not name it: which one a change is of
-is told by the label that it changes. Where that is a class of two targets, nobody can tell, and it is
-refused rather than guessed.
+A change says of which target it is, where a run of all of them was cleaned. A patch of a run of one
+target names none: which one a change is of is then told by the label that it changes. Where that is a
+class of two targets, nobody can tell, and it is refused rather than guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivetrain.clean.patch import Applied, Change, Patch
+from drivetrain.clean.patch import Applied, Change, Patch, joined
 from drivetrain.errors import DataError
 
 
@@ -19,32 +19,28 @@ def applied_to_targets(
     """What a patch makes of items with T labels each.
 
     Args:
-        patch: of one target, or those of several targets merged.
+        patch: of one target or of several, or those of several people merged.
         hashes: (N,) SHA-256 of each item's content; empty of items that are not looked at.
         labels: (N,) the T labels of each.
-        names: of the T targets.
+        names: of the T targets. Changes of others are not looked at.
 
     Returns: the new labels of each item, and what happened; whose own `labels` are of the first target.
-    Raises: DataError: a label that is changed is a class of two targets.
+    Raises: DataError: a label that is changed is a class of two targets and no target is named, or one
+        label is changed twice.
     """
     known = [{row[place] for row in labels} for place in range(len(names))]
-    parts: list[dict[str, Change]] = [{} for _ in names]
+    unnamed: list[dict[str, Change]] = [{} for _ in names]
     for item, change in patch.changes.items():
-        parts[_target_of(change, known, names)][item] = change
+        unnamed[_target_of(change, known, names)][item] = change
     made = [
-        Patch(part).apply(hashes, [row[place] for row in labels])
-        for place, part in enumerate(parts)
+        Patch(joined(own, patch.targets.get(name, {}))).apply(
+            hashes, [row[place] for row in labels]
+        )
+        for place, (name, own) in enumerate(zip(names, unnamed, strict=True))
     ]
-    kept = tuple(all(row) for row in zip(*(one.kept for one in made), strict=True))
     new = list(zip(*(one.labels for one in made), strict=True))
-    return new, Applied(
-        labels=made[0].labels,
-        kept=kept,
-        relabelled=sum(one.relabelled for one in made),
-        left_out=sum(one.left_out for one in made),
-        stale=tuple(name for one in made for name in one.stale),
-        missing=sum(one.missing for one in made),
-    )
+    others = [name for name in patch.targets if name not in names]
+    return new, Applied.of_targets(made, others)
 
 
 def _target_of(change: Change, known: Sequence[set[str]], names: Sequence[str]) -> int:
@@ -57,7 +53,7 @@ def _target_of(change: Change, known: Sequence[set[str]], names: Sequence[str]) 
         of = " and ".join(names[place] for place in found)
         raise DataError(
             f"The patch changes the label {told!r}, which is a class of {of}, and does not say of which "
-            "target it is. Write the changes into the table itself, with `drivetrain clean RUN "
-            "--in-place` of a run of that target alone, and train without the patch."
+            "target it is. Decide it once more in a run of all targets, with `drivetrain clean RUN`: its "
+            "patch says so. Or train without the patch."
         )
     return found[0] if found else 0

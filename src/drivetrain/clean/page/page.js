@@ -3,16 +3,22 @@
 // Every decision stands in the browser's storage before it is sent, and is taken out when the server
 // has it on its disk. What could not be sent stays there over a reload, a crash or a new start of the
 // server, and is sent once: its key tells the server when it comes a second time.
+//
+// What is listed are entries: items, or where items have several targets each of their labels. Leaving an
+// item out is of all its entries.
 "use strict";
 
 const PAGE = 60; // cells of the grid at a time
+const BESIDE = 12; // other labels of an item that are shown, the most doubtful
 const RESERVED = "dkurg"; // letters that do something else
 const KEYS = "123456789" + [..."abcdefghijklmnopqrstuvwxyz"].filter((one) => !RESERVED.includes(one)).join("");
 const element = (id) => document.getElementById(id);
 
 let items = [];
-let classes = [];
-let decisions = new Map(); // item -> what the server says stands
+let classes = []; // labels, where there is one target
+let targets = {}; // else target -> its labels
+let together = new Map(); // hash of an item -> its entries
+let decisions = new Map(); // entry -> what the server says stands
 let number = 0; // of the newest edit that the server has told of
 let box = ""; // begin of our names in the browser's storage
 let shown = []; // items that pass the filters, worst first
@@ -94,6 +100,7 @@ function adopt() {
     return;
   }
   found.sort((one, other) => (one.name < other.name ? -1 : 1));
+  for (const one of found) if (one.item !== undefined && one.entry === undefined) one.entry = one.item; // of an older page
   const known = new Set(pending.map((one) => one.key));
   pending = [...found.filter((one) => !known.has(one.key)), ...pending];
 }
@@ -111,8 +118,9 @@ function decide(entry) {
 function edit(action, label) {
   const item = shown[at];
   if (item === undefined) return;
-  const stands = decisions.get(item.hash);
-  const entry = { what: "edit", item: item.hash, action, seen: stands ? stands.number : 0 };
+  const stands = decisions.get(item.entry);
+  const entry = { what: "edit", item: item.hash, entry: item.entry, action, seen: stands ? stands.number : 0 };
+  if (item.target) entry.target = item.target;
   if (label !== undefined) entry.label = label;
   decide(entry);
   move(1);
@@ -129,14 +137,14 @@ async function send() {
       const body = { key: entry.key };
       if (entry.what === "edit") {
         Object.assign(body, { item: entry.item, action: entry.action, seen: entry.seen });
-        if (entry.label !== undefined) body.label = entry.label;
+        for (const name of ["label", "target"]) if (entry[name] !== undefined) body[name] = entry[name];
       }
       const { status: code, value } = await ask("/api/" + entry.what, body);
       if (code === 200) {
         taken(entry, value);
       } else if (code === 409) {
         drop(entry);
-        stands(value.item, value.decision);
+        stands(value.entry, value.decision);
         tell(value.error);
       } else if (code === 400) {
         drop(entry);
@@ -161,32 +169,42 @@ function taken(entry, value) {
   wait = 500;
   tell("");
   if (value.item === null) return;
-  stands(value.item, value.decision);
+  for (const [name, decision] of Object.entries(value.entries)) stands(name, decision);
   if (value.number === number + 1) number = value.number;
   else if (value.number > number) refresh(0);
   for (const later of pending) {
-    if (later.item === value.item) {
-      later.seen = value.decision ? value.decision.number : 0; // our own edit is no news to us
+    if (Object.hasOwn(value.entries, later.entry)) {
+      const decision = value.entries[later.entry];
+      later.seen = decision ? decision.number : 0; // our own edit is no news to us
       keep(later);
     }
   }
-  if (entry.what !== "edit" && entry.count === counter) look(value.item);
+  if (entry.what !== "edit" && entry.count === counter) look(value.entry);
 }
 
-function stands(item, decision) {
-  if (decision) decisions.set(item, decision);
-  else decisions.delete(item);
+function stands(entry, decision) {
+  if (decision) decisions.set(entry, decision);
+  else decisions.delete(entry);
 }
 
 // --- what is seen ---------------------------------------------------------------------------------
 
+// What stands of an entry, with what waits to be sent: an item that is left out is so with all its labels,
+// until another one of them is decided.
 function said(item) {
-  const waits = pending.filter((one) => one.item === item.hash);
-  if (waits.length) {
-    const last = waits[waits.length - 1];
-    return last.action === "clear" ? undefined : last;
+  let own = decisions.get(item.entry);
+  let out = own && own.action === "delete" ? own : undefined;
+  if (out) own = undefined;
+  for (const one of pending) {
+    if (one.item !== item.hash) continue;
+    out = one.action === "delete" ? one : undefined;
+    if (!out && one.entry === item.entry) own = one.action === "clear" ? undefined : one;
   }
-  return decisions.get(item.hash);
+  return out || own;
+}
+
+function labels(item) {
+  return item.target ? targets[item.target] || [] : classes;
 }
 
 function make(tag, options, ...inside) {
@@ -224,8 +242,16 @@ async function whole(item, holder) {
 
 function mark(decision) {
   if (!decision) return null;
-  const text = { relabel: "→ " + decision.label, delete: "left out", keep: "kept" }[decision.action];
+  const text = { relabel: "→ " + decision.label, delete: isSeveral() ? "left out, with all its labels" : "left out", keep: "kept" }[decision.action];
   return make("span", { class: "mark " + decision.action, text });
+}
+
+function isSeveral() {
+  return Object.keys(targets).length > 0;
+}
+
+function target(item) {
+  return item.target ? make("span", { class: "target", dir: "auto", text: item.target }) : null;
 }
 
 function fact(list, name, value) {
@@ -256,7 +282,7 @@ function drawSingle(item) {
     holder.scrollTop = 0;
   }
   const list = make("dl");
-  fact(list, "labelled", make("strong", { text: item.label }));
+  fact(list, "labelled", make("span", {}, target(item), item.target ? " " : "", make("strong", { text: item.label })));
   fact(list, "suggested", item.suggested);
   if (item.probability !== null) {
     fact(list, "probability", share(item.probability) + " of its label, " + share(item.suggested_probability) + " of the suggested one");
@@ -269,6 +295,9 @@ function drawSingle(item) {
   if (item.near.length) fact(list, "nearly the same", item.near.length);
   if (item.outlier !== null) fact(list, "from the others", item.outlier.toFixed(1) + " spreads beyond the usual");
   if (item.nearest !== null) fact(list, "nearest", nearest(item.nearest));
+  for (const other of together.get(item.hash).slice(0, BESIDE)) {
+    if (other !== item) fact(list, "beside it", make("span", {}, target(other), " " + other.label));
+  }
   const decision = said(item);
   fact(list, "decided", mark(decision));
   if (decision && decision.by) fact(list, "by", decision.by);
@@ -285,7 +314,7 @@ function cell(item, place) {
     short.append(...item.cells.slice(0, 12).map(([name, value]) => make("div", {}, make("span", { text: name + " " }), value)));
   }
   const decision = said(item);
-  const says = make("span", { class: "says" }, item.label);
+  const says = make("span", { class: "says" }, target(item), item.target ? " " : "", item.label);
   if (item.suggested !== null && item.flagged) says.append(make("span", { class: "flag", text: " ? " + item.suggested }));
   if (item.is_outlier) says.append(make("span", { class: "unlike", text: " unlike" }));
   const made = make("div", { class: "cell" + (place === at ? " current" : "") + (decision ? " is-" + decision.action : ""), title: item.name }, short, says, mark(decision));
@@ -305,16 +334,18 @@ function drawGrid() {
 function drawClasses(item) {
   const decision = said(item);
   const given = decision && decision.action === "relabel" ? decision.label : null;
-  const made = classes.slice(0, KEYS.length).map((label, place) => {
+  const known = labels(item);
+  const made = known.slice(0, KEYS.length).map((label, place) => {
     const names = [label === item.label ? "has" : "", label === item.suggested && item.flagged ? "suggested" : "", label === given ? "given" : ""];
     const button = make("button", { type: "button", class: names.join(" ").trim() }, label + " ", make("kbd", { text: KEYS[place] }));
     button.addEventListener("click", () => relabel(label));
     return button;
   });
-  if (classes.length > KEYS.length) {
-    const list = make("datalist", { id: "labels" }, ...classes.map((label) => make("option", { value: label })));
+  if (item.target && known.length) made.unshift(target(item));
+  if (known.length > KEYS.length) {
+    const list = make("datalist", { id: "labels" }, ...known.map((label) => make("option", { value: label })));
     const find = make("input", { id: "find", list: "labels", placeholder: "another label …", "aria-label": "another label", autocomplete: "off" });
-    find.addEventListener("change", () => { if (classes.includes(find.value)) { relabel(find.value); find.blur(); } });
+    find.addEventListener("change", () => { if (labels(shown[at]).includes(find.value)) { relabel(find.value); find.blur(); } });
     made.push(find, list);
   }
   if (document.activeElement && document.activeElement.id === "find") return; // somebody is typing
@@ -333,7 +364,7 @@ function draw() {
     else drawSingle(item);
     drawClasses(item);
     try {
-      localStorage.setItem("at:" + box, item.hash);
+      localStorage.setItem("at:" + box, item.entry);
     } catch {
       // then a reload begins at the worst
     }
@@ -349,7 +380,7 @@ function status() {
   element("progress").max = Math.max(items.length, 1);
   element("progress").value = done;
   element("count").textContent = done + " of " + items.length + " decided, " + (shown.length ? at + 1 : 0) + " of " + shown.length + " shown";
-  Object.assign(document.body.dataset, { pending: pending.length, saved, number, at, hash: shown[at] ? shown[at].hash : "" });
+  Object.assign(document.body.dataset, { pending: pending.length, saved, number, at, hash: shown[at] ? shown[at].hash : "", target: shown[at] ? shown[at].target : "" });
 }
 
 function tell(text) {
@@ -361,6 +392,7 @@ function filter() {
   const which = element("which").value;
   const label = element("label").value;
   const part = element("part").value;
+  const of = element("target").value;
   const name = element("name").value.toLowerCase();
   const current = shown[at];
   const passes = {
@@ -372,7 +404,11 @@ function filter() {
     open: (item) => !said(item),
     decided: (item) => Boolean(said(item)),
   }[which];
-  shown = items.filter((item) => passes(item) && (!label || item.label === label) && (!part || item.part === part) && item.name.toLowerCase().includes(name));
+  shown = items.filter((item) => passes(item) && (!label || item.label === label) && (!part || item.part === part) && (!of || item.target === of) && item.name.toLowerCase().includes(name));
+  if (which === "near" || which === "outlier") { // of the item, whatever its labels are: each once
+    const seen = new Set();
+    shown = shown.filter((item) => !seen.has(item.hash) && seen.add(item.hash));
+  }
   at = Math.max(0, shown.indexOf(current));
   draw();
 }
@@ -382,8 +418,8 @@ function move(by) {
   draw();
 }
 
-function look(hash) {
-  const place = shown.findIndex((item) => item.hash === hash);
+function look(entry) {
+  const place = shown.findIndex((item) => item.entry === entry);
   if (place >= 0) at = place;
 }
 
@@ -391,10 +427,11 @@ function look(hash) {
 function visit(hash) {
   if (!shown.some((item) => item.hash === hash)) {
     element("which").value = "all";
-    for (const id of ["label", "part", "name"]) element(id).value = "";
+    for (const id of ["label", "part", "target", "name"]) element(id).value = "";
     filter();
   }
-  look(hash);
+  const there = shown.find((item) => item.hash === hash);
+  if (there) look(there.entry);
   draw();
 }
 
@@ -438,12 +475,13 @@ document.addEventListener("keydown", (event) => {
   if (isTyping && event.key !== "Escape") return;
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
   const known = Object.hasOwn(ACTIONS, event.key);
+  const given = shown[at] ? labels(shown[at]) : [];
   const place = known ? -1 : KEYS.indexOf(event.key);
-  if (!known && (event.key.length !== 1 || place < 0 || place >= classes.length)) return;
+  if (!known && (event.key.length !== 1 || place < 0 || place >= given.length)) return;
   event.preventDefault();
   if (event.repeat && !event.key.startsWith("Arrow")) return; // a key held down decides once
   if (known) ACTIONS[event.key]();
-  else relabel(classes[place]);
+  else relabel(given[place]);
 });
 
 // --- the beginning --------------------------------------------------------------------------------
@@ -451,7 +489,7 @@ document.addEventListener("keydown", (event) => {
 for (const [id, key] of Object.entries({ back: "ArrowLeft", next: "ArrowRight", keep: "k", delete: "d", undo: "u", redo: "r", view: "g", keys: "?" })) {
   element(id).addEventListener("click", (event) => { event.currentTarget.blur(); ACTIONS[key](); });
 }
-for (const id of ["which", "label", "part"]) {
+for (const id of ["which", "target", "label", "part"]) {
   element(id).addEventListener("change", () => { element(id).blur(); filter(); });
 }
 element("name").addEventListener("input", filter);
@@ -474,6 +512,8 @@ async function begin() {
   }
   items = value.items;
   classes = value.classes;
+  targets = value.targets;
+  for (const item of items) together.set(item.hash, [...(together.get(item.hash) || []), item]);
   number = value.number;
   box = "drivetrain-clean:" + value.run + ":";
   decisions = new Map(Object.entries(value.decisions));
@@ -482,6 +522,8 @@ async function begin() {
   element("basis").textContent = [value.basis ? "Worst first, " + value.basis + "." : "", value.unlike].join(" ").trim();
   fill("label", items.map((item) => item.label));
   fill("part", items.map((item) => item.part));
+  fill("target", Object.keys(targets));
+  element("of").hidden = !isSeveral();
   adopt();
   shown = items;
   try {
