@@ -51,6 +51,7 @@ def test_json_says_the_same(run, trained: Path) -> None:
         "level": "all",
         "lines": len(Path("train.py").read_text("utf-8").splitlines()),
         "weights_sha256": Run.open(trained).read()["results"]["weights_sha256"],
+        "beside": None,
     }
 
 

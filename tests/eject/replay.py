@@ -16,6 +16,7 @@ import torch
 
 import drivetrain as dt
 from drivetrain import store
+from tests import fresh
 
 ALONE = (
     "import runpy, sys; sys.modules['drivetrain'] = None; sys.argv = sys.argv[1:]; "
@@ -58,18 +59,8 @@ def replayed_here(script: Path, out: Path, data: Path | None = None) -> dict[str
 
 def replayed_alone(script: Path, out: Path, data: Path | None = None) -> dict[str, Any]:
     """The same in a process of its own."""
-    command = [
-        sys.executable,
-        "-W",
-        "error::DeprecationWarning",
-        "-c",
-        ALONE,
-        str(script),
-        "--out",
-        str(out),
-    ]
-    command += ["--data", str(data)] if data else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    words = [script, "--out", out, *(["--data", data] if data else [])]
+    done = fresh.run(ALONE, *words, warn="error")
     assert done.returncode == 0, done.stderr[-3000:]
     return _answer(done.stdout)
 

@@ -61,9 +61,10 @@ def command(run: Path, level: str, as_json: bool, seed: int | None, out: Path | 
         "level": level,
         "lines": _lines(path),
         "weights_sha256": weights,
+        "beside": _beside(path),
     }
     text = (
-        f"{path}: {document['lines']} lines, level '{level}'.\n"
+        f"{path}: {document['lines']} lines, level '{level}'.{_also(path)}\n"
         f"{_how_to_run(path, record)}\n"
         f"It ends with weights_sha256 {weights}, as the run did."
     )
@@ -89,9 +90,10 @@ def _eject_model(run: Path, out: Path, *, level: str, as_json: bool) -> None:
         "model": found.name,
         "lines": _lines(path),
         "predictions_sha256": digest,
+        "beside": _beside(path),
     }
     text = (
-        f"{path}: {document['lines']} lines, the model '{found.name}'.\n"
+        f"{path}: {document['lines']} lines, the model '{found.name}'.{_also(path)}\n"
         f"{_how_to_run(path, {'data': found.data.recipe})}\n"
         f"It ends with predictions_sha256 {digest}: what the run's model says of the validation rows."
     )
@@ -116,6 +118,7 @@ def _eject_fitted(run: Path, out: Path, *, level: str, as_json: bool) -> None:
         "model": "als",
         "lines": _lines(path),
         "weights_sha256": weights,
+        "beside": None,
     }
     text = (
         f"{path}: {document['lines']} lines, the model 'als'.\n"
@@ -151,6 +154,20 @@ def _record(run: Path) -> dict[str, Any] | None:
 
 def _lines(path: Path) -> int:
     return len(path.read_text("utf-8").splitlines())
+
+
+def _beside(path: Path) -> str | None:
+    """The file that a script reads from its own folder."""
+    from drivetrain.eject.corrections import file_beside
+
+    found = file_beside(path)
+    return None if found is None else str(found)
+
+
+def _also(path: Path) -> str:
+    """A sentence on what lies beside a script; nothing where nothing does."""
+    found = _beside(path)
+    return "" if found is None else f" It reads the corrected labels from {found}, beside it."
 
 
 def _how_to_run(path: Path, record: Any) -> str:

@@ -24,6 +24,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drivetrain.errors import EjectError
+
 if TYPE_CHECKING:
     from drivetrain.store import StrPath
     from drivetrain.train.learner import Learner
@@ -36,16 +38,23 @@ def source(learner: Learner, *, level: str = "all", name: str = "train.py") -> s
         learner: trained, and not in the middle of a fit.
         level: `loop`, `data` or `all`: how much is written out, and how much is imported from Drivetrain.
         name: of the file, for what the script says of itself.
-    Raises: EjectError: something of it has no plain form, or there is nothing to replay.
+    Raises: EjectError: something of it has no plain form, there is nothing to replay, or a script of it
+        reads a file beside it, which `write` writes.
         UnknownNameError: no such level. MissingPackageError: ruff, which lays the script out, is missing.
     """
     from drivetrain.eject.script import eject
 
-    return eject(learner, level=level, name=name)
+    made = eject(learner, level=level, name=name)
+    if made.beside:
+        raise EjectError(
+            "So many labels of this run were corrected that its script reads them from a file beside it. "
+            "Write both: `learner.eject(path)`."
+        )
+    return made.text
 
 
 def write(learner: Learner, path: StrPath, *, level: str = "all") -> Path:
-    """Write the script to a file; an existing one is replaced.
+    """Write the script to a file, and what it reads from its own folder; existing ones are replaced.
 
     Args:
         learner: trained, and not in the middle of a fit.
@@ -56,9 +65,13 @@ def write(learner: Learner, path: StrPath, *, level: str = "all") -> Path:
     Raises: as `source`; StorageError.
     """
     from drivetrain import store
+    from drivetrain.eject.script import eject
 
     path = Path(path)
-    store.write_text(path, source(learner, level=level, name=path.name))
+    made = eject(learner, level=level, name=path.name)
+    for ending, text in made.beside.items():
+        store.write_text(path.with_suffix(ending), text)
+    store.write_text(path, made.text)
     return path
 
 

@@ -1,4 +1,4 @@
-"""The loss and the optimizer of a run, as texts."""
+"""The loss and the optimizer of a run, as texts, and what they ask of its layers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from drivetrain.eject.text import value_text
 from drivetrain.errors import EjectError
 from drivetrain.losses.table import unwrapped
 from drivetrain.optim.defaults import _can_fuse as can_fuse
+from drivetrain.train.callbacks.clip_gradients import ClipGradients
 from drivetrain.train.learner import Learner
 from drivetrain.train.parts import optimizer_record
 
@@ -69,6 +70,21 @@ def asks_groups(made_by: Any) -> bool:
     ours = function is optim.adamw or optim.OPTIMIZERS.get(name) is function
     is_torchs = (getattr(function, "__module__", "") or "").startswith("torch.optim")
     return name == "muon" or not (ours or is_torchs)
+
+
+def groups_do_not_matter(learner: Learner) -> bool:
+    """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
+    stages = learner.journal
+    callbacks = [*learner.callbacks, *(c for _, cs in getattr(learner, "given", ()) for c in cs)]
+    return (
+        not asks_groups(learner.optimizer)
+        and all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
+        and all(s.schedule["name"] != "per_group" for s in stages)
+        and not any(
+            isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
+            for c in callbacks
+        )
+    )
 
 
 def made_optimizer(learner: Learner) -> Any:

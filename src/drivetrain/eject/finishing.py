@@ -24,7 +24,7 @@ _BUILTINS = frozenset(dir(builtins))
 def close_up(pieces: Pieces) -> None:
     """No blank line right below a docstring or at the start of a body."""
     for piece in pieces.all:
-        for node in ast.walk(piece.node):
+        for node in tree.walk(piece.node):
             if isinstance(node, ast.FunctionDef):
                 rest = node.body[1:] if tree.is_text(node.body[0]) else node.body
                 for one in rest[:1]:

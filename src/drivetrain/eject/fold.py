@@ -86,14 +86,14 @@ class Folder:
     def fold(self, body: list[ast.stmt]) -> None:
         """Fold a list of statements until nothing changes."""
         for _ in range(20):
-            before = [ast.dump(one) for one in body]
+            before = [tree.told(one) for one in body]
             self._function_in_work = ast.Module(body, [])
             self._block(body)
             for one in body:
-                for node in ast.walk(one):
+                for node in tree.walk_statements(one):
                     if isinstance(node, ast.FunctionDef):
                         put_in_locals(node, self.values)
-            if before == [ast.dump(one) for one in body]:
+            if before == [tree.told(one) for one in body]:
                 return
 
     # --- statements -------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from typing import Any
 from drivetrain.eject import tree
 from drivetrain.eject.effects import replace_name
 from drivetrain.eject.filling import stored_names
-from drivetrain.eject.form import PAIR, Form
+from drivetrain.eject.form import Form
+from drivetrain.eject.in_loop import put_in_loop
 from drivetrain.eject.known import Known, literal
 from drivetrain.eject.lift import Lifter
 from drivetrain.eject.methods import (
@@ -372,88 +373,18 @@ class Opened:
 
     def _rewrite(self, function: ast.FunctionDef) -> None:
         """`self.x` and `state.x` as the names that they have in the loop."""
-        opened = self
-
-        class Visit(ast.NodeTransformer):
-            def visit_Attribute(self, node: ast.Attribute) -> Any:
-                path = dotted(node) or ""
-                name = opened._name_of(path)
-                if name is not None:
-                    made = tree.expression(name)
-                    if isinstance(made, ast.Name):
-                        made.ctx = node.ctx
-                    return made
-                self.generic_visit(node)
-                return node
-
-            def visit_Assign(self, node: Any) -> Any:
-                target = node.targets[0]
-                if (dotted(target) or "") in opened._known or (
-                    dotted(target) or ""
-                ) in opened.state:
-                    return None
-                if isinstance(node.value, ast.Call) and dotted(node.value.func) == "map_inputs":
-                    change = node.value.args[1]
-                    if dotted(node.value.args[0]) == "state.batch":
-                        return self.visit(opened._mapped(node, change))
-                if isinstance(
-                    getattr(opened.callback, (dotted(target) or "").rpartition(".")[2], None),
-                    Watch | Ending,
-                ):
-                    return None
-                self.generic_visit(node)
-                return node
-
-            def visit_AnnAssign(self, node: Any) -> Any:
-                if node.value is None:
-                    return None
-                plain: Any = ast.Assign([node.target], node.value, lineno=0)
-                plain.before, plain.after, plain.gap = node.before, node.after, node.gap
-                return self.visit(plain)
-
-            def visit_Call(self, node: ast.Call) -> Any:
-                name = dotted(node.func)
-                if name == "inputs_of":
-                    return tree.expression(opened.form.listed)
-                if name == "num_items" and opened.form is PAIR:
-                    return ast.Call(
-                        ast.Name("len", ast.Load()), [self.visit(a) for a in node.args], []
-                    )
-                if name == "state.loss_fn":
-                    self.generic_visit(node)
-                    return opened._loss_call(node)
-                self.generic_visit(node)
-                return node
-
-            def visit_Subscript(self, node: ast.Subscript) -> Any:
-                if isinstance(node.value, ast.Call) and dotted(node.value.func) == "inputs_of":
-                    if opened.form is PAIR:
-                        return ast.Name("inputs", ast.Load())
-                self.generic_visit(node)
-                return node
-
-        Visit().visit(function)
-
-    def _mapped(self, node: Any, change: Any) -> Any:
-        part = change.args.args[0].arg
-        body = copy.deepcopy(change.body)
-        holder = ast.Expr(body)
-        replace_name(holder, part, ast.Name(self.form.part, ast.Load()))
-        made: Any = tree.statement(self.form.each.format(tree.unparse(holder.value)))
-        made.before, made.after = node.before, node.after
-        return made
-
-    def _loss_call(self, node: ast.Call) -> ast.Call:
-        call = self.state["state.loss_fn"]
-        made = (
-            tree.expression(f"{call.text}()")
-            if call.text and call.text.isidentifier()
-            else tree.expression(call.text or "")
+        put_in_loop(
+            function,
+            name_of=self._name_of,
+            is_gone=self._is_gone,
+            form=self.form,
+            loss=self.state.get("state.loss_fn"),
         )
-        assert isinstance(made, ast.Call)
-        if call.text and not call.text.isidentifier():  # functools.partial(f, a=1)
-            return ast.Call(made.args[0], node.args, [*made.keywords, *node.keywords])
-        return ast.Call(made.func, node.args, node.keywords)
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether what is stored under a path is known, or stands in the loop in its own way."""
+        kept = getattr(self.callback, path.rpartition(".")[2], None)
+        return path in self._known or path in self.state or isinstance(kept, Watch | Ending)
 
     def _name_of(self, path: str) -> str | None:
         head, _, attribute = path.partition(".")

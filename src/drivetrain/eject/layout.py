@@ -37,6 +37,7 @@ SECTIONS = (
 _SECTION_OF = {
     "drivetrain.randomness": "randomness",
     "drivetrain.data": "data",
+    "drivetrain.eject.corrections": "data",
     "drivetrain.vision.augment": "augment",
     "drivetrain.vision.geometry": "augment",
     "drivetrain.vision.normalise": "data",

@@ -7,7 +7,7 @@ import copy
 from typing import Any
 
 from drivetrain.eject.effects import is_idle, is_pure, replace_name
-from drivetrain.eject.tree import dotted
+from drivetrain.eject.tree import children, dotted
 
 
 def attributes_read(node: ast.AST, *, without_self: bool = False) -> set[str]:
@@ -17,7 +17,7 @@ def attributes_read(node: ast.AST, *, without_self: bool = False) -> set[str]:
         without_self: leave out what is read of `self`.
     """
     found: set[str] = set()
-    for one in ast.iter_child_nodes(node):
+    for one in children(node):
         inner = attributes_read(one, without_self=without_self)
         if isinstance(one, ast.Assign | ast.AnnAssign):
             target = one.targets[0] if isinstance(one, ast.Assign) else one.target

@@ -37,16 +37,19 @@ def names_in(node: ast.AST, *, of_module: bool = False) -> set[str]:
             return
         if isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
             local = hidden | {
-                n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
+                n.id
+                for g in node.generators
+                for n in tree.walk(g.target)
+                if isinstance(n, ast.Name)
             }
-            for part in ast.iter_child_nodes(node):
+            for part in tree.children(node):
                 visit(part, local)
             return
         if isinstance(node, ast.AnnAssign):
             if node.value is not None:
                 visit(node.value, hidden)
             return
-        for part in ast.iter_child_nodes(node):
+        for part in tree.children(node):
             visit(part, hidden)
 
     visit(node, frozenset())
@@ -54,12 +57,12 @@ def names_in(node: ast.AST, *, of_module: bool = False) -> set[str]:
 
 
 def _local_names(node: Any) -> frozenset[str]:
-    names = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+    names = {a.arg for a in tree.walk(node.args) if isinstance(a, ast.arg)}
     if isinstance(node, ast.Lambda):
         return frozenset(names)
 
     def visit(node: ast.AST) -> None:
-        for part in ast.iter_child_nodes(node):
+        for part in tree.children(node):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store | ast.Del):
                 names.add(part.id)
             if isinstance(part, ast.FunctionDef | ast.ClassDef):
@@ -81,10 +84,10 @@ def _local_names(node: Any) -> frozenset[str]:
 def annotation_names(node: ast.AST) -> set[str]:
     """Names in the annotations of a tree."""
     found = set()
-    for one in ast.walk(node):
+    for one in tree.walk(node):
         for part in (getattr(one, "annotation", None), getattr(one, "returns", None)):
             if isinstance(part, ast.AST):
-                found |= {n.id for n in ast.walk(part) if isinstance(n, ast.Name)}
+                found |= {n.id for n in tree.walk(part) if isinstance(n, ast.Name)}
     return found
 
 

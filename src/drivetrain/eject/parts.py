@@ -65,6 +65,9 @@ class Part:
     """Whether anything draws from torch's global generator while it trains, such as dropout."""
     note: str = ""
     """A second paragraph for the script's docstring."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Files that lie beside the script and that it reads: what their names end in in the place of the
+    script's `.py` -> their text."""
     parameters: Sequence[tuple[str, str]] = ()
     """Parameters of the functions that train, after `model`, with their types."""
 

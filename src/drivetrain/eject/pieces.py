@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from typing import Any
 
 from drivetrain.eject.lift import Lifter, Piece
 from drivetrain.eject.names import annotation_names, names_in
 from drivetrain.eject.signatures import in_annotations
-from drivetrain.eject.tree import dotted, walk
+from drivetrain.eject.tree import dotted, told, walk
 
 
 class Pieces:
@@ -40,8 +41,12 @@ class Pieces:
         return [piece for piece in self.all if piece.is_ours]
 
     def text(self) -> str:
-        """What all of them say, to see whether anything changed."""
+        """What all of them say, as one text: for names that are counted in it."""
         return "\n".join(ast.dump(piece.node) for piece in self.all)
+
+    def told(self) -> list[list[Any]]:
+        """What all of them say, to see whether anything changed."""
+        return [told(piece.node) for piece in self.all]
 
     def names(self) -> set[str]:
         """Names that anything reads, annotations among them."""

@@ -39,7 +39,7 @@ def settle(lifter: Lifter, written: Iterable[Piece], *, pinned: Iterable[str] = 
     """
     pieces = Pieces(lifter, written, pinned=pinned)
     for _ in range(ROUNDS):
-        before = pieces.text()
+        before = pieces.told()
         fold(pieces)
         while lifter.add_called_methods():
             pass
@@ -56,7 +56,7 @@ def settle(lifter: Lifter, written: Iterable[Piece], *, pinned: Iterable[str] = 
         records_as_tuples(pieces)
         close_up(pieces)
         write_layers(pieces)
-        if pieces.text() == before:
+        if pieces.told() == before:
             break
     drop_annotations(pieces)
     make_public(pieces)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -56,14 +57,23 @@ KEPT = {
 """Modules that a script imports instead of taking their source along."""
 
 
-def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> str:
+@dataclass(frozen=True)
+class Script:
+    """A script, and what lies beside it."""
+
+    text: str
+    """Python source."""
+    beside: Mapping[str, str]
+    """Files that it reads from its own folder; see `parts.Part`."""
+
+
+def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> Script:
     """The script that does what a Learner has done.
 
     Args:
         learner: trained.
         level: `loop`, `data` or `all`; see `parts.LEVELS`.
         name: of the file, for its own text.
-    Returns: Python source.
     Raises: EjectError: something has no plain form; UnknownNameError: no such level.
     """
     lookup(LEVELS, level, what="level")
@@ -80,7 +90,7 @@ def eject(learner: Learner, *, level: str = "all", name: str = "train.py") -> st
         part = own.part(learner, lifter, level)
     lifter.known |= dict(part.known)
     lifter.instead |= dict(part.instead)
-    return laid_out(_compose(learner, lifter, part, name), ruff)
+    return Script(laid_out(_compose(learner, lifter, part, name), ruff), dict(part.beside))
 
 
 def _prepare(learner: Learner, lifter: Lifter) -> None:

@@ -15,7 +15,7 @@ from drivetrain.eject.tree import walk
 def local_names(node: ast.AST) -> set[str]:
     """Names that the functions of a piece have of their own."""
     found = set()
-    for one in ast.walk(node):
+    for one in walk(node):
         if isinstance(one, ast.arg):
             found.add(one.arg)
         elif isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):

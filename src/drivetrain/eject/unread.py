@@ -87,11 +87,12 @@ def drop_attributes(pieces: Pieces) -> None:
 
 def drop_identities(pieces: Pieces) -> None:
     """Layers that do nothing in this run: places that a callback of another run would use."""
-    text = pieces.text()
+    text = ""
     for piece in pieces.lifter.pieces.values():
         if not (piece.is_ours and isinstance(piece.node, ast.ClassDef)):
             continue
         for name in identities(piece.node):
+            text = text or pieces.text()  # as it was before the first of them went
             if text.count(f"'{name}'") == 2:  # made once, called once
                 _WithoutCall(f"self.{name}").visit(piece.node)
                 for function in piece.node.body:
@@ -160,12 +161,12 @@ def _read_of_records(pieces: Pieces) -> tuple[set[str], set[str]]:
         found |= attributes_read(piece.node, without_self=is_alone)
         called = {
             id(n.func)
-            for n in ast.walk(piece.node)
+            for n in tree.walk(piece.node)
             if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
         }
         plain |= {
             n.attr
-            for n in ast.walk(piece.node)
+            for n in tree.walk(piece.node)
             if isinstance(n, ast.Attribute)
             and isinstance(n.ctx, ast.Load)
             and id(n) not in called
@@ -179,7 +180,7 @@ def _forget_field(pieces: Pieces, record: Piece, name: str) -> bool:
     calls = [
         node
         for piece in pieces.all
-        for node in ast.walk(piece.node)
+        for node in tree.walk(piece.node)
         if isinstance(node, ast.Call) and tree.dotted(node.func) == record.name
     ]
     if any(call.args for call in calls):

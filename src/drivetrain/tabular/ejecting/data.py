@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drivetrain.eject.corrections import Corrections
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Lifter
 from drivetrain.eject.seeds import order_seed
 from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 from drivetrain.tabular.data import TabularData
+from drivetrain.tabular.ejecting.corrected import correct
 from drivetrain.tabular.ejecting.reading import Reading, find_reading
 
 
@@ -64,12 +66,6 @@ class TableWriter:
                 "(--set stream=false) where the table fits into memory; or eject a net with `--level "
                 "loop`, whose script leaves the reading to Drivetrain."
             )
-        if reads and data.recipe.get("patch") is not None:
-            raise EjectError(
-                "Labels were changed by a patch, and a script would read those of the table. Write the "
-                "table anew (drivetrain clean RUN --in-place), and train on it; or eject with `--level "
-                "loop`, whose script leaves the reading to Drivetrain."
-            )
         if reads and data.sealed is not None and data.sealed.path is None:
             raise EjectError(
                 "Rows of the table are sealed for a test, and a script would read them with the others. "
@@ -77,6 +73,11 @@ class TableWriter:
                 "script leaves the reading to Drivetrain."
             )
         self.reading = find_reading(data, names) if reads else Reading(False, {})
+        self.corrections = correct(data, self.reading, names) if reads else Corrections()
+        self.note = self.corrections.note("row", "rows")
+        """A second paragraph for the script's docstring."""
+        self.beside: dict[str, str] = {}
+        """Files beside the script; see `eject.parts.Part`."""
         reasons = {entry.reason for entry in data.quarantined}
         self.has_no_target = "no-target" in reasons
         self.has_new_classes = "class-not-in-training" in reasons

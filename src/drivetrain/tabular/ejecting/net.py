@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from drivetrain.eject.corrections import as_option
 from drivetrain.eject.form import TUPLE, Form
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Lifter
@@ -102,6 +103,8 @@ class _Writer:
             result=found.result,
             measure=f"evaluate(model, {valid})",
             known=self.table.known,
+            beside=self.table.beside,
+            note=self.table.note,
             instead=self.table.instead,
             data_help=f"the table, a {kind} file",
             form=form,
@@ -295,6 +298,9 @@ class _Writer:
         del recipe["source"], recipe["seed"]
         target = recipe.pop("target")
         table = self.table
+        patch = as_option(recipe.pop("patch", None), table.setting, self.lifter)
+        table.note, table.beside = patch.note, dict(patch.beside)
+        self.written += patch.written
         table.setting(
             "TARGET", target[0] if len(target) == 1 else tuple(target), "what is predicted"
         )
@@ -309,7 +315,7 @@ class _Writer:
         table.setting(
             "BATCH_SIZE", self.application.settings["batch_size"], table.reason("batch_size")
         )
-        options = "".join(f", {key}={value!r}" for key, value in chosen.items())
+        options = "".join(f", {key}={value!r}" for key, value in chosen.items()) + patch.text
         uses: dict[str, Any] = {
             "gather": "drivetrain.tabular.gathering:gather",
             "Loaders": "drivetrain.data.loaders:Loaders",

@@ -11,6 +11,7 @@ import textwrap
 
 from drivetrain.bundle import manifest as manifests
 from drivetrain.bundle.manifest import Manifest
+from drivetrain.eject import ending
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Lifter
@@ -91,6 +92,7 @@ class _Writer:
             *answering_written(
                 self.target, guard, self.preprocess, self.reader, has_torch=self.has_torch
             ),
+            Written(ending.RUN, "main"),
         ]
         pieces = pieces_of(written, lifter)
         for one in _IMPORTS:
@@ -102,7 +104,7 @@ class _Writer:
             docstring=self._docstring(),
             sections=SECTIONS,
             section_of=_section_of,
-            ending="sys.exit(main())",
+            ending=ending.ENDING,
         )
         return laid_out(text, ruff)
 
@@ -179,7 +181,8 @@ def _section_of(module: str) -> str:
 
 
 _IMPORTS = (
-    *(Import(name) for name in ("argparse", "csv", "json", "sys", "torch")),
+    *(Import(name) for name in ("argparse", "csv", "json", "torch")),
+    *ending.IMPORTS,
     Import("numpy", "", "np"),
     Import("pyarrow", "", "pa"),
     Import("pyarrow", "parquet"),

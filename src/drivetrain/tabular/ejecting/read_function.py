@@ -10,6 +10,7 @@ from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
 from drivetrain.eject.text import indented
 from drivetrain.tabular.columns import date_text
+from drivetrain.tabular.ejecting.corrected import found_rows, with_labels, with_targets, without
 from drivetrain.tabular.ejecting.data import TableWriter
 from drivetrain.tabular.ejecting.reading import PLAIN, TRIMMED, WORDS
 
@@ -40,6 +41,8 @@ def read_written(table: TableWriter) -> Written:
             f"types = {_types(table, extra)}",
             f"table = csv.read_csv({_csv_options(table)})",
         ]
+    beside, made = _corrected(table, uses)
+    lines += made
     lines += _values(table, extra, "names" if reading.is_parquet else "types")
     if any("compute." in text for text in texts):
         table.lifter.add_import(Import("pyarrow", "compute"))
@@ -49,9 +52,32 @@ def read_written(table: TableWriter) -> Written:
         *(["dates as datetime64"] if table.dates else []),
         *(["words as codes into levels"] if "as_words" in uses else []),
     ]
-    return Written(
-        _READ.format(what=_capital(", ".join(what)), body=indented(lines, 1)), "data", uses
-    )
+    text = _READ.format(what=_capital(", ".join(what)), body=indented(lines, 1))
+    return Written(beside + text, "data", uses)
+
+
+def _corrected(table: TableWriter, uses: dict[str, Any]) -> tuple[str, list[str]]:
+    """Statements that make the corrections of a patch, and those of `read` that follow them."""
+    made = table.corrections
+    if not len(made):
+        return "", []
+    written, files = made.write("positions of rows, from 0", table.setting, table.lifter)
+    table.beside |= files
+    rows = ["*RELABELLED"] * bool(made.relabelled) + ["*LEFT_OUT"] * bool(made.left_out)
+    uses["found_rows"] = found_rows
+    lines = [made.check(f"found_rows(table, [{', '.join(rows)}])", uses, table.setting)]
+    if made.relabelled and len(table.goal.names) > 1:
+        uses["with_targets"] = with_targets
+        lines.append("table = with_targets(table, TARGETS, RELABELLED)")
+    elif made.relabelled:
+        uses["with_labels"] = with_labels
+        lines.append("table = with_labels(table, TARGET, RELABELLED)")
+    if made.left_out:
+        uses["without"] = without
+        lines.append("table = without(table, LEFT_OUT)")
+    for one in written:
+        uses |= one.uses
+    return "".join(f"{one.text}\n\n" for one in written), lines
 
 
 def _know_dates(table: TableWriter) -> None:

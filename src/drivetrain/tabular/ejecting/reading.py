@@ -83,14 +83,17 @@ class Reading:
 
         Raises: pyarrow.ArrowException: it cannot.
         """
+        table = self.table(path, names)
+        return {name: self.ways[name].values(table[name]) for name in names}
+
+    def table(self, path: Path, names: Sequence[str]) -> pa.Table:
+        """The same before the cells become values. Raises: as `columns`."""
         pa = require("pyarrow", extra="tabular")
         if self.is_parquet:
             parquet = require("pyarrow.parquet", extra="tabular")
-            table = parquet.read_table(path, columns=list(names))
-        else:
-            types = {name: _type(pa, self.ways[name].type) for name in names}
-            table = self.csv(path, types, self.missing)
-        return {name: self.ways[name].values(table[name]) for name in names}
+            return parquet.read_table(path, columns=list(names))
+        types = {name: _type(pa, self.ways[name].type) for name in names}
+        return self.csv(path, types, self.missing)
 
     def csv(self, path: Path, types: dict[str, Any], missing: Sequence[str]) -> pa.Table:
         """These columns of a CSV file, of these types."""
@@ -151,7 +154,7 @@ def find_reading(data: TabularData, names: Sequence[str]) -> Reading:
         for name in wrong:
             del tries[name][0]
             if not tries[name]:
-                raise _unreadable(path, f"its column '{name}'")
+                raise unreadable(path, f"its column '{name}'")
             found.ways[name] = tries[name][0]
     if any(way is TRIMMED for way in found.ways.values()):  # one way for all words
         found.ways = {n: TRIMMED if w is WORDS else w for n, w in found.ways.items()}
@@ -159,7 +162,8 @@ def find_reading(data: TabularData, names: Sequence[str]) -> Reading:
     return found
 
 
-def _unreadable(path: Path, what: str) -> EjectError:
+def unreadable(path: Path, what: str) -> EjectError:
+    """The error for something of a table that no short way reads as the run did."""
     return EjectError(
         f"A script cannot read {path.name} ({what}) as simply as it has to, and get what the run got. "
         "Save the table anew, such as by `pandas.read_csv(…).to_csv(…, index=False)`, and train on that."
@@ -346,7 +350,7 @@ def _opened(found: Reading, path: Path, data: TabularData, frame: Frame) -> pa.T
                 continue
             if table.num_rows == len(frame):
                 return table
-    raise _unreadable(path, "its rows")
+    raise unreadable(path, "its rows")
 
 
 def _missing(words: pa.Table, frame: Frame, known: Sequence[str]) -> tuple[str, ...]:
@@ -387,10 +391,10 @@ def _wrong(found: Reading, path: Path, frame: Frame) -> list[str]:
             except errors:
                 wrong.append(name)
         return wrong
-    return [name for name in frame.names if not _are_equal(columns[name], frame[name])]
+    return [name for name in frame.names if not are_equal(columns[name], frame[name])]
 
 
-def _are_equal(one: Values, other: Values) -> bool:
+def are_equal(one: Values, other: Values) -> bool:
     """To the last bit; levels of words may stand in another order."""
     if isinstance(one, Factor) or isinstance(other, Factor):
         if not (isinstance(one, Factor) and isinstance(other, Factor)):

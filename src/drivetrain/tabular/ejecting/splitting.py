@@ -65,7 +65,8 @@ def split_of(table: TableWriter, uses: dict[str, Any]) -> list[str]:
     lines = []
     if method == "given":
         rows = _given_rows(table)
-        table.setting("VALID_ROWS", rows, "positions of the rows that validate, from 0")
+        among = " among those that are not left out" if table.corrections.left_out else ""
+        table.setting("VALID_ROWS", rows, f"positions of the rows that validate, from 0{among}")
         places = "np.flatnonzero(is_known)" if table.has_no_target else "np.arange(len(targets))"
         lines.append(f"is_valid = np.isin({places}, VALID_ROWS)")
     elif isinstance(share, str):
@@ -107,7 +108,11 @@ def _with_target(known: str, name: str) -> list[str]:
 
 
 def _given_rows(table: TableWriter) -> Any:
-    asked = sorted(set(table.data.recipe["valid"]))
+    left_out = np.array(table.corrections.left_out, dtype=np.int64)
+    asked = [
+        row - int(np.searchsorted(left_out, row))
+        for row in sorted(set(table.data.recipe["valid"]) - set(left_out.tolist()))
+    ]
     if table.is_ragged:
         raise EjectError(
             "The validation rows were given by their positions, and rows that cannot be read are "

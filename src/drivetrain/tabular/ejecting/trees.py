@@ -75,7 +75,11 @@ def write(found: Found, path: store.StrPath) -> Path:
     """Write the script of a model that was found; see `eject_model`."""
     path = Path(path)
     ruff = ruff_path()
-    store.write_text(path, laid_out(_Script(found, path.name).text(), ruff))
+    script = _Script(found, path.name)
+    text = laid_out(script.text(), ruff)
+    for ending, beside in script.table.beside.items():
+        store.write_text(path.with_suffix(ending), beside)
+    store.write_text(path, text)
     return path
 
 
@@ -242,6 +246,7 @@ class _Script:
         )
         text += [*textwrap.wrap(words, WIDTH), ""]
         text += [f"    python {shlex.quote(self.name)} --data DATA --out OUT", ""]
+        text += textwrap.wrap(self.table.note, WIDTH)
         return docstring(text)
 
 

@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivetrain.data import split as splits
 from drivetrain.data.stream import StreamLoader
-from drivetrain.eject.choices import asks_groups
+from drivetrain.eject.choices import groups_do_not_matter
 from drivetrain.eject.known import Known
 from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Part, Written
 from drivetrain.eject.seeds import order_seed, split_seed
-from drivetrain.eject.settings import Setting
 from drivetrain.errors import EjectError
 from drivetrain.models import language
 from drivetrain.randomness import derive
 from drivetrain.text.ejecting import plain
+from drivetrain.text.ejecting.corrected import FIRST
+from drivetrain.text.ejecting.draft import Draft
+from drivetrain.text.ejecting.learning import write_tokens
 from drivetrain.text.ejecting.model import ENCODER, encoder_text, know_recurrent
 from drivetrain.text.ejecting.reading import MOST_ASIDE, reading_of, way_of_files
-from drivetrain.text.ejecting.tokens import (
-    LEARNT,
-    RULES,
-    encode_written,
-    know_rules,
-    learn_written,
-    plain_written,
-)  # fmt: skip
-from drivetrain.text.tokenizer import train_tokenizer
-from drivetrain.train.callbacks.clip_gradients import ClipGradients
+from drivetrain.text.ejecting.tokens import LEARNT, RULES
 
 if TYPE_CHECKING:
     from drivetrain.text.language import LanguageApplication
     from drivetrain.train.learner import Learner
 
 MODEL = "drivetrain.models.language:LanguageModel"
-FIRST = " (first)"
-"""Ends the name of the part of a text that trains, where the rest of it validates."""
 
 
 def eject_part(
@@ -58,12 +48,9 @@ def eject_part(
 class _Writer:
     def __init__(self, application: LanguageApplication, learner: Learner, lifter: Lifter) -> None:
         self.application, self.learner, self.lifter = application, learner, lifter
-        self.data = application.data
-        self.help = "the text, or the folder of the texts"
-        self.settings: list[Setting] = []
-        self.written: list[Written] = []
-        given: Any = getattr(learner, "given", ())
-        self.callbacks = [*learner.callbacks, *(c for _, cs in given for c in cs)]
+        self.draft = Draft(application, learner, lifter)
+        self.draft.help = "the text, or the folder of the texts"
+        self.data, self.written = self.draft.data, self.draft.written
         if "weights" in application.choices or application.settings.get("encoder") is not None:
             raise EjectError(
                 "A language model that began with other weights cannot be ejected yet. Eject the run "
@@ -74,47 +61,32 @@ class _Writer:
         """Everything of it."""
         self.lifter.unasked.add("TokenArray.__iter__")
         self._texts()
-        self._tokens()
+        write_tokens(self.draft)
         self._load_function()
         self._model()
         found = validation(
             self.learner, self.lifter, "valid", kind="StreamLoader", counts_items=False
         )
         self.written += found.written
-        stages = self.learner.journal
-        is_one = (
-            not asks_groups(self.learner.optimizer)
-            and all(s.kind == "fit" and len(set(s.lrs)) == 1 for s in stages)
-            and not any(
-                isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
-                for c in self.callbacks
-            )
-        )
         return Part(
             title=self._title(),
-            settings=self.settings,
+            settings=self.draft.settings,
             written=self.written,
             load="train, valid, words = load(arguments.data)\nmodel = make_model(words)",
             fit_arguments="model, train, valid",
             batches="train.batches(epoch)",
             num_batches=len(self.learner.loaders.train),  # pyright: ignore[reportArgumentType]
             validate="evaluate(model, valid)",
-            layer_groups="[[model]]" if is_one else "model.layer_groups()",
+            layer_groups="[[model]]"
+            if groups_do_not_matter(self.learner)
+            else "model.layer_groups()",
             result=found.result,
             measure="evaluate(model, valid)",
-            data_help=self.help,
+            data_help=self.draft.help,
+            beside=self.draft.beside,
+            note=self.draft.note,
             parameters=[("train", "StreamLoader"), ("valid", "StreamLoader")],
         )
-
-    def _setting(self, name: str, value: Any, reason: str) -> str:
-        if all(one.name != name for one in self.settings):
-            self.settings.append(Setting(name, value, reason))
-        self.lifter.constants[name] = value
-        return name
-
-    def _reason(self, choice: str) -> str:
-        choices = self.application.choices
-        return choices[choice].reason if choice in choices else "as asked"
 
     # --- texts ------------------------------------------------------------------------------------
 
@@ -141,9 +113,10 @@ class _Writer:
             )
         if recipe["from"] == "table":
             reading = reading_of(data, self.lifter, texts)
-            self.help = reading.help
+            self.draft.help, self.draft.note = reading.help, reading.note
+            self.draft.beside |= reading.beside
             for one in reading.settings:
-                self._setting(one.name, one.value, one.reason)
+                self.draft.setting(one.name, one.value, one.reason)
             self.written += reading.written
             return
         wanted = dict(zip(names, texts, strict=True))
@@ -156,7 +129,7 @@ class _Writer:
 
     def _folder(self, source: Path, wanted: dict[str, str]) -> None:
         suffixes = sorted({Path(name).suffix.lower() for name in wanted})
-        self._setting("SUFFIXES", tuple(suffixes), "file names that are taken for texts")
+        self.draft.setting("SUFFIXES", tuple(suffixes), "file names that are taken for texts")
         found = {
             path.relative_to(source).as_posix()
             for path in source.rglob("*")
@@ -175,28 +148,10 @@ class _Writer:
             )
         skip = ""
         if aside:
-            self._setting("SET_ASIDE", tuple(aside), "files that are not used")
+            self.draft.setting("SET_ASIDE", tuple(aside), "files that are not used")
             skip = "\n        and path.relative_to(folder).as_posix() not in SET_ASIDE"
         way, uses = way_of_files(source, wanted, self.lifter)
         self.written.append(Written(_READ_FOLDER.format(skip=skip, way=way), "data", uses))
-
-    def _tokens(self) -> None:
-        tokenizer: Any = self.data.tokenizer
-        options = self.data.recipe.get("tokens", {})
-        again = train_tokenizer(self.data.part("train")[1], **options)
-        if again.to_json() != tokenizer.to_json():
-            raise EjectError(
-                "The tokenizer was given, and not learnt from the training texts, so a script cannot "
-                "make it again. Give `tokens` instead, such as tokens='word'."
-            )
-        rules = know_rules(self.lifter, tokenizer.rules)
-        self._setting(rules.name, rules.value, rules.reason)
-        self.is_plain = plain.is_plain(self.data)
-        if self.is_plain:
-            self.written += plain_written(options, self.lifter, self._setting)
-            return
-        self.written.append(learn_written(tokenizer, options, self.lifter, self._setting))
-        self.written.append(encode_written(tokenizer, self.lifter))
 
     def _load_function(self) -> None:
         settings, loaders = self.application.settings, self.learner.loaders
@@ -204,10 +159,10 @@ class _Writer:
         assert isinstance(train, StreamLoader) and isinstance(valid, StreamLoader), "made by us"
         uses: dict[str, Any] = {"StreamLoader": StreamLoader}
         said_of_seed = "of the split, and of the order of texts"
-        seed = order_seed(self.data.seed, self.learner.seed, self._setting, said_of_seed)
-        self._setting("VALID", self.data.recipe["valid"], self._reason("split"))
-        self._setting("BATCH_SIZE", settings["batch_size"], self._reason("batch_size"))
-        self._setting("SEQ_LEN", settings["seq_len"], "tokens that gradients reach back over")
+        seed = order_seed(self.data.seed, self.learner.seed, self.draft.setting, said_of_seed)
+        self.draft.setting("VALID", self.data.recipe["valid"], self.draft.reason("split"))
+        self.draft.setting("BATCH_SIZE", settings["batch_size"], self.draft.reason("batch_size"))
+        self.draft.setting("SEQ_LEN", settings["seq_len"], "tokens that gradients reach back over")
         if self.is_cut:
             lines = [
                 "parts = [cut(text) for text in read(path)]",
@@ -216,7 +171,7 @@ class _Writer:
             self.written.append(Written(_CUT, "data"))
         else:
             uses["random_split"] = splits.random_split
-            drawn_by = split_seed(self.data.recipe, seed, self._setting)
+            drawn_by = split_seed(self.data.recipe, seed, self.draft.setting)
             lines = [
                 "texts = read(path)",
                 f"split = random_split(len(texts), valid=VALID, seed={drawn_by})",
@@ -225,7 +180,7 @@ class _Writer:
             ]
         learnt = LEARNT[self.data.tokenizer.kind]
         learn, encoded = "learn(train)", f"encode({{}}, {learnt})"
-        if self.is_plain:
+        if self.draft.is_plain:
             learn = f"learn_plain(train, {RULES}, min_freq=MIN_FREQ, max_vocab=VOCAB_SIZE)"
             encoded = f"encode_plain({{}}, words, {RULES})"
             uses |= {"learn_plain": plain.learn_plain, "encode_plain": plain.encode_plain}
@@ -252,7 +207,7 @@ class _Writer:
     def _model(self) -> None:
         description, lifter = self.application.description, self.lifter
         encoder = description["encoder"]
-        keeps = any("keeps_outputs" in inspect.getsource(type(c)) for c in self.callbacks)
+        keeps = self.draft.keeps_outputs
         known = {"self.has_tied_weights": Known(bool(description["tie_weights"]))}
         lifter.known[MODEL] = known | ({} if keeps else {"self.keeps_outputs": Known(False)})
         if encoder["kind"] != "decoder":
@@ -266,11 +221,11 @@ class _Writer:
             lifter.known[ENCODER] = dict(lifter.known[ENCODER]) | {
                 "lengths is not None": Known(False)
             }
-        made, uses = encoder_text(encoder, self._setting, trains=True, vocab_size="len(words)")
+        made, uses = encoder_text(encoder, self.draft.setting, trains=True, vocab_size="len(words)")
         options = ["tie_weights=False"] if not description["tie_weights"] else []
         if description["output_dropout"]:
             reason = "share of the features that are scored from, the same at each time"
-            name = self._setting("OUTPUT_DROPOUT", description["output_dropout"], reason)
+            name = self.draft.setting("OUTPUT_DROPOUT", description["output_dropout"], reason)
             options.append(f"output_dropout={name}")
         told = "".join(f", {one}" for one in options)
         uses |= {"LanguageModel": language.LanguageModel, "derive": derive}

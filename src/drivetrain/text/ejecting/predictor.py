@@ -17,6 +17,7 @@ from drivetrain.bundle.conformal import strangeness
 from drivetrain.bundle.domain import domain_score
 from drivetrain.bundle.manifest import Manifest
 from drivetrain.data import padded as batches
+from drivetrain.eject import ending
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Lifter
@@ -89,7 +90,7 @@ class _Writer:
             docstring=self._docstring(),
             sections=SECTIONS,
             section_of=_section_of,
-            ending="main()",
+            ending=ending.ENDING,
         )
         return laid_out(text, ruff)
 
@@ -174,7 +175,12 @@ class _Writer:
         )
         body = textwrap.indent("\n".join(load), "    ")
         main = _MAIN.format(load=body, classes=known, guard=given)
-        return [Written(predict, "main", uses), Written(line, "main"), Written(main, "main")]
+        return [
+            Written(predict, "main", uses),
+            Written(line, "main"),
+            Written(main, "main"),
+            Written(ending.RUN, "main"),
+        ]
 
     def _judged(self, guard: TextGuard) -> str:
         unk = self.tokenizer.unk_id
@@ -227,6 +233,7 @@ def _section_of(module: str) -> str:
 
 _IMPORTS = (
     *(Import(name) for name in ("argparse", "json", "torch")),
+    *ending.IMPORTS,
     Import("numpy", "", "np"),
     Import("pathlib", "Path"),
     Import("safetensors.torch", "load_file"),
@@ -350,18 +357,25 @@ def line(answer: dict[str, Any]) -> str:
 '''
 
 _MAIN = '''
-def main() -> None:
-    """Answer for each file, which is one text."""
+def main() -> int:
+    """Answer for each file, which is one text; 1 where one of them could not be read."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="all of it, as a JSON list")
     arguments = parser.parse_args()
 {load}
-    texts = [tidied(decoded(Path(name).read_bytes())) for name in arguments.files]
-    answers = predict(texts, arguments.files{classes}, record, load_model(){guard})
+    names, texts = [], []
+    for name in arguments.files:
+        try:
+            texts.append(tidied(decoded(Path(name).read_bytes())))
+            names.append(name)
+        except OSError as error:
+            print(f"{{name}}: {{error.strerror}}", file=sys.stderr)
+    answers = predict(texts, names{classes}, record, load_model(){guard}) if texts else []
     if arguments.json:
-        print(json.dumps(answers, indent=2))
+        print(json.dumps(answers, indent=2), flush=True)
     else:
         for answer in answers:
-            print(line(answer))
+            print(line(answer), flush=True)
+    return int(len(names) < len(arguments.files))
 '''

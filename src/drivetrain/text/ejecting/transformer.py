@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,10 +15,14 @@ from drivetrain.eject.lift import Lifter
 from drivetrain.eject.modules import Import
 from drivetrain.eject.parts import Written
 from drivetrain.eject.settings import Setting
-from drivetrain.errors import EjectError
+from drivetrain.errors import ConfigError, DataError, EjectError
 from drivetrain.models import document, pretrained_encoder
 from drivetrain.randomness import derive, preserved, seeded
+from drivetrain.text.pretrained import find_transformer
 from drivetrain.text.transformer_tokenizer import TransformerTokenizer
+
+if TYPE_CHECKING:
+    from drivetrain.text.ejecting.draft import Draft
 
 CLASSIFIER = "drivetrain.models.pretrained_encoder:TransformerClassifier"
 
@@ -226,3 +231,41 @@ def beginning_sha256(folder: Path, description: Mapping[str, Any], *, seed: int)
         encoder, head, pooling=description["pooling"], separator_id=description["separator_id"]
     )
     return store.weights_sha256(model.state_dict())
+
+
+def write_fine_tuned(draft: Draft) -> None:
+    """The function `make_model`: the encoder from its folder, and a new head.
+
+    Raises: EjectError: the encoder is not the one that training began with, or is gone.
+    """
+    settings, description = draft.application.settings, draft.application.description
+    try:
+        folder = find_transformer(settings["model"]).folder.resolve()
+    except (ConfigError, DataError) as error:
+        raise EjectError(
+            f"The encoder that training began with cannot be opened: {error} Put it back, and eject "
+            "again."
+        ) from error
+    found = beginning_sha256(folder, description, seed=draft.learner.seed)
+    if found != settings["initial_sha256"]:
+        raise EjectError(
+            f"The encoder in {folder} is not the one that training began with. Put that back, and "
+            "eject again."
+        )
+    draft.setting("ENCODER", str(folder), "the folder of the pretrained encoder")
+    lines, uses, more = encoder_of_hub(
+        draft.lifter, description, num_outputs=draft.outputs, trains=True
+    )
+    draft.settings += more
+    body = textwrap.indent(lines, "    ")
+    draft.written.append(Written(_MAKE_FINE_TUNED.format(body=body), "model", uses))
+    for one in (Import("torch"), Import("torch", "Tensor"), Import("pathlib", "Path")):
+        draft.lifter.add_import(one)
+
+
+_MAKE_FINE_TUNED = '''
+def make_model() -> TransformerClassifier:
+    """The pretrained encoder with a new head, whose random weights follow from the seed."""
+{body}
+    return model
+'''

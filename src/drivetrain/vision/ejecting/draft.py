@@ -34,6 +34,10 @@ class Draft:
         self.written: list[Written] = []
         self.known: dict[str, dict[str, Known]] = {}
         """By "module:name": what of a lifted function is decided in this run."""
+        self.beside: dict[str, str] = {}
+        """Files beside the script; see `eject.parts.Part`."""
+        self.note = ""
+        """A second paragraph for the script's docstring."""
         said_of_seed = "of the split, of the order of batches, and of augmentation"
         self.seed = order_seed(self.data.seed, seed, self.setting, said_of_seed)
         """The name of the seed of the data."""

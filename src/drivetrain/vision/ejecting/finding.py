@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from drivetrain.eject.modules import Import
 from drivetrain.errors import EjectError
 from drivetrain.vision.data import VisionData
 from drivetrain.vision.decode import PICTURE_SUFFIXES
+from drivetrain.vision.ejecting.corrected import correct, corrections_of
 from drivetrain.vision.ejecting.draft import Draft
 from drivetrain.vision.targets import labels_of
 
@@ -25,11 +27,13 @@ class Finding:
     """How pictures are found, as texts of the function `load`."""
 
     head: str
-    """Its beginning, which makes `folder` and `paths`."""
+    """Its beginning, which makes `folder` and `paths`, of a CSV also `rows`."""
     label: str
     """The label of `path`, an expression."""
     part: str
     """Whether `path` is of a part, a question with `{}` in the place of TRAIN or VALID."""
+    uses: dict[str, Any] = field(default_factory=dict)
+    """What the beginning calls; see `eject.parts.Written`."""
 
 
 def find(draft: Draft) -> Finding:
@@ -39,12 +43,6 @@ def find(draft: Draft) -> Finding:
     """
     data = draft.data
     refuse_functions(data)
-    if data.recipe.get("patch") is not None:
-        raise EjectError(
-            "Labels were changed by a patch, and a script would read those of the source. Change the "
-            "source itself (drivetrain clean RUN --in-place), and train there; or eject with "
-            "`--level loop`, whose script leaves the finding to Drivetrain."
-        )
     if data.recipe.get("test") is not None:
         raise EjectError(
             "Pictures are sealed for a test by `test`, and a script would find them with the others. "
@@ -90,7 +88,11 @@ def _in_folders(draft: Draft) -> Finding:
             members = {data.items[i].id.partition("/")[0] for i in getattr(data.split, name)}
             draft.setting(f"{name}_FOLDERS".upper(), tuple(sorted(members)))
     part = "path.relative_to(folder).parts[0] in {}_FOLDERS"
-    return Finding(_WALK.format(skip=skip), label, part)
+    uses: dict[str, Any] = {}
+    made = corrections_of(data, lambda name: Path(name).suffix.lower() in suffixes)
+    if made.relabelled:
+        label = f"RELABELLED.get(path.relative_to(folder).as_posix(), {label})"
+    return Finding(_WALK.format(skip=skip) + correct(draft, made, uses), label, part, uses)
 
 
 def _set_aside(draft: Draft, suffixes: set[str]) -> str:
@@ -156,8 +158,13 @@ def _in_csv(draft: Draft) -> Finding:
         for row in rows
     }
     aside = {q.id for q in data.quarantined}
+    made = corrections_of(data, lambda _: True)
+    for name, new in made.relabelled.items():
+        names = dict(zip(columns, listed.get(name, ()), strict=False))
+        listed[name] = (new,) if data.targets is None else tuple((names | new).values())
     kept = {item.id: labels_of(item) for item in data.items}
-    if {name: labels for name, labels in listed.items() if name not in aside} != kept:
+    passed = aside.union(made.left_out)
+    if {name: labels for name, labels in listed.items() if name not in passed} != kept:
         raise EjectError(
             f"{data.source} lists pictures in a way that a plain script would read otherwise "
             "(twice, with blanks, or with paths as on Windows). Write each picture once, as it "
@@ -180,7 +187,9 @@ def _in_csv(draft: Draft) -> Finding:
     beside = os.path.relpath(recipe["folder"], data.source.parent)
     root = "table.parent" if beside == "." else f"table.parent / {beside!r}"
     head = _READ.format(separator=separator, root=root, skip=skip)
-    return Finding(head, label, "rows[path][PART_COLUMN] in {}_PARTS")
+    uses: dict[str, Any] = {}
+    head += correct(draft, made, uses)
+    return Finding(head, label, "rows[path][PART_COLUMN] in {}_PARTS", uses)
 
 
 _READ = '''

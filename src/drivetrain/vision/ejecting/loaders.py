@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from drivetrain.eject.corrections import as_option
 from drivetrain.eject.modules import Import
 from drivetrain.vision.augment import AugmentSettings
 from drivetrain.vision.ejecting.batches import set_normalisation
@@ -25,8 +26,12 @@ def write_loaders(draft: Draft) -> None:
     options = ", ".join(
         f"{key}={tuple(value) if isinstance(value, list) else value!r}"
         for key, value in data.recipe.items()
-        if key not in ("from", "source", "seed")
+        if key not in ("from", "source", "seed", "patch")
     )
+    patch = as_option(data.recipe.get("patch"), draft.setting, draft.lifter)
+    draft.written += patch.written
+    draft.beside |= patch.beside
+    draft.note = patch.note
     draft.setting("BATCH_SIZE", settings["batch_size"], draft.reason("batch_size"))
     set_normalisation(draft)
     uses = {
@@ -41,7 +46,7 @@ def write_loaders(draft: Draft) -> None:
     augment = draft.augment
     varied = ", ".join(f"{f.name}={getattr(augment, f.name)!r}" for f in fields(augment))
     text = _LOADERS.format(
-        maker=maker, options=options, seed=draft.seed, augment=varied, share=share
+        maker=maker, options=options + patch.text, seed=draft.seed, augment=varied, share=share
     )
     draft.write(text, "data", uses)
     draft.lifter.add_import(Import("pathlib", "Path"))

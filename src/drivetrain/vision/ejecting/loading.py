@@ -44,7 +44,7 @@ def write_load(draft: Draft) -> None:
         keys=_KEYS if draft.is_varied else "",
     )
     labels = f"    labels = [{found.label} for path in paths]\n"
-    draft.write(found.head + labels + split + body, "data", uses)
+    draft.write(found.head + labels + split + body, "data", uses | found.uses)
     if draft.data.pixels is not None:
         draft.lifter.add_import(Import("concurrent.futures", "ThreadPoolExecutor"))
     draft.lifter.add_import(Import("pathlib", "Path"))

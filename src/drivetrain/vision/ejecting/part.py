@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drivetrain.eject.choices import asks_groups
+from drivetrain.eject.choices import groups_do_not_matter
 from drivetrain.eject.lift import Lifter
 from drivetrain.eject.measure import validation
 from drivetrain.eject.parts import Part
-from drivetrain.train.callbacks.clip_gradients import ClipGradients
 from drivetrain.vision.data import VisionData
 from drivetrain.vision.ejecting.batches import write_batches
 from drivetrain.vision.ejecting.draft import Draft
@@ -40,7 +39,7 @@ def eject_part(
         write_model(draft)
     else:
         write_created(draft)
-    groups = "[[model]]" if _groups_do_not_matter(learner) else layer_groups(draft, level)
+    groups = "[[model]]" if groups_do_not_matter(learner) else layer_groups(draft, level)
     found = validation(
         learner,
         lifter,
@@ -63,6 +62,8 @@ def eject_part(
         result=found.result,
         measure=measured,
         known=draft.known,
+        beside=draft.beside,
+        note=draft.note,
         data_help=_data_help(draft.data),
         parameters=[(name, "Part" if is_written_out else "Loaders") for name in given],
     )
@@ -87,21 +88,6 @@ def _write_data(draft: Draft) -> None:
     write_opening(draft)
     write_load(draft)
     write_batches(draft)
-
-
-def _groups_do_not_matter(learner: Learner) -> bool:
-    """All layers have one rate, nothing is frozen, and nobody looks at the groups' order."""
-    stages = learner.journal
-    callbacks = [*learner.callbacks, *(c for _, cs in learner.given for c in cs)]
-    return (
-        not asks_groups(learner.optimizer)
-        and all(s.kind == "fit" and len(set(s.lrs)) == 1 and not s.keep_statistics for s in stages)
-        and all(s.schedule["name"] != "per_group" for s in stages)
-        and not any(
-            isinstance(c, ClipGradients) or not type(c).__module__.startswith("drivetrain.")
-            for c in callbacks
-        )
-    )
 
 
 def _title(draft: Draft) -> str:

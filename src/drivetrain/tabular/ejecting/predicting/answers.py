@@ -264,9 +264,9 @@ def main() -> int:
                 answer["input"] = f"{{path}}: {{answer['input']}}"
         answers += found
     if arguments.json:
-        print(json.dumps(answers, indent=2))
+        print(json.dumps(answers, indent=2), flush=True)
     else:
         for answer in answers:
-            print(line(answer))
+            print(line(answer), flush=True)
     return int(is_bad)
 '''
