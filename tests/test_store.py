@@ -164,6 +164,18 @@ def test_folder_in_the_files_place_is_refused_and_left(tmp_path):
     assert names(path) == ["inside"]
 
 
+def test_a_device_or_a_pipe_is_left_as_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError) as error:
+        store.write_json(pipe, {})
+    assert str(error.value) == (
+        f"Could not write {pipe}: it is a device or a pipe, and a file would take its place. Give the "
+        "name of a file."
+    )
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode) and names(tmp_path) == ["pipe"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_folder_without_right_is_refused(tmp_path):
     tmp_path.chmod(0o500)

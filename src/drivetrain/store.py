@@ -20,6 +20,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -70,6 +71,7 @@ def streamed(path: StrPath) -> Iterator[Stream]:
     temporary: Path | None = None
     try:
         make_folders(path.parent)
+        _refuse_device(path)
         descriptor, temporary = disk.create(path)
         stream = Stream(path, descriptor)
         try:
@@ -450,6 +452,19 @@ def _ends_with_newline(path: Path) -> bool:
             return True
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
+
+
+def _refuse_device(path: Path) -> None:
+    """Raises: StorageError: a file would take the place of a device or a pipe, such as /dev/null."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing there, or nothing that may be looked at
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(
+            f"Could not write {path}: it is a device or a pipe, and a file would take its place. Give "
+            "the name of a file."
+        )
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ from tests.bundle.small import contents, made
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxscript")
+if (
+    find_spec("onnxscript") is None
+):  # to load it takes seconds, and each process collects these tests
+    pytest.skip("the extra `onnx` is not installed", allow_module_level=True)
 
 INPUTS = (Port("pixels", "uint8", ("batch", 4), (0.0, 255.0), "Four numbers."),)
 OUTPUTS = (

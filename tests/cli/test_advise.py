@@ -24,7 +24,14 @@ from tests.train.test_advice import FITTED, SETTLED, made
 def test_a_run_is_advised_in_words_and_as_json(run, tmp_path: Path) -> None:
     folder = made(tmp_path / "a", FITTED)
     lines = run("advise", folder).stdout.splitlines()
-    assert lines[5] == "> 6 a smaller model" and lines[-1].endswith("--model resnet_tiny")
+    assert lines[5] == "> 6 a smaller model"
+    assert lines[-2] == "  as an option of drivetrain train: --model resnet_tiny"
+    assert lines[-1] == f"  drivetrain advise {folder} --run  # trains it in pairs, and says"
+    told = {"words": ["train", "my photos", "--model", "resnet18"], "folder": str(Path.cwd())}
+    store.write_json(folder / "command.json", told)
+    line = "drivetrain train 'my photos' --model resnet_tiny"
+    assert f"\n  {line}\n" in run("advise", folder).stdout
+    assert json.loads(run("advise", folder, "--json").stdout)["command"] == line
     document = json.loads(run("advise", folder, "--json").stdout)
     assert (document["rung"], document["number"]) == ("smaller", 6)
 
@@ -157,3 +164,11 @@ def test_advise_does_the_experiment_and_the_next_advice_knows_of_it(run, tmp_pat
     assert after.tried[0].verdict == document["verdict"]
     assert after.changes != first.changes
     assert run("diff", runs[0], runs[1]).exit_code == 0
+
+
+def test_what_helped_is_gone_on_from_by_a_line_to_type(run, tmp_path: Path) -> None:
+    folder = made(tmp_path / "my run", FITTED)
+    experiment(folder, advise(folder), seeds=2, runner=Runner())
+    lines = run("advise", folder).stdout.splitlines()
+    better = f"'{folder}/advice/1-smaller/changed-42'"
+    assert lines[-1] == f"  drivetrain advise {better}  # it helped: go on there"

@@ -159,9 +159,16 @@ def test_a_training_stops_at_what_is_critical_and_leaves_nothing(run, leaky: Pat
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
         "drivetrain: people.csv: 'boat' tells 'lives' almost by itself (AUC 1.000). See all, with what "
-        "to do: drivetrain check. Train all the same: --accept target-proxy:boat --because WHY.\n"
+        "to do: drivetrain check people.csv --target lives. Train all the same: --accept "
+        "target-proxy:boat --because WHY.\n"
     )
     assert not Path("r").exists(), "no run was begun"
+    more = ["--label-column", "lives", "--split", "random", "--split-seed", "3", "--set=rare=2"]
+    split = run("train", leaky.name, *more, "--model", "tree", "--because", "it is", "--out", "r")
+    assert (
+        "drivetrain check people.csv --target lives --split random --set split_seed=3. Train"
+        in split.stderr
+    )
     assert run(*words, "--drop", "boat", "--out", "r").exit_code == 0
 
 
@@ -262,9 +269,8 @@ def test_ratings_with_times_are_told_of_before_the_training_and_stop_nothing(
         "A quick look for leaks leaves out what a split in time changes. "
         "All of it: drivetrain check ratings.csv --task collab"
     )
-    assert told_by(run("train", table.name, "--split", "time", "--epochs", 1, "--out", "late")) == [
-        line
-    ]
+    late = told_by(run("train", table.name, "--split", "time", "--epochs", 1, "--out", "late"))
+    assert late == [line.replace("--task", "--split time --task")]  # as it is split there
 
 
 def test_what_a_language_model_repeats_is_told_of_and_stops_nothing(run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+from hypothesis import given, strategies as st
 
 from drivetrain.cli import common, layout
 
@@ -16,6 +17,48 @@ def test_columns_are_aligned_and_the_last_one_is_left_as_it_is() -> None:
         " a    long cell  x\n bbb  c          a very long last cell\n only"
     )
     assert layout.table([]) == ""
+
+
+WIDE = "1  The Inland Mapmaker  3.34    liked by all +0.29, near The Upside Down Parrot (rated 4)"
+
+
+@pytest.mark.parametrize(
+    ("line", "within", "expected"),
+    [
+        (WIDE, None, WIDE),
+        (WIDE, 90, WIDE),
+        (
+            WIDE,
+            70,
+            "1  The Inland Mapmaker  3.34    liked by all +0.29, near The Upside\n"
+            "                                Down Parrot (rated 4)",
+        ),
+        (
+            WIDE,
+            40,
+            "1  The Inland Mapmaker  3.34    liked by\n"
+            "   all +0.29, near The Upside Down\n"
+            "   Parrot (rated 4)",
+        ),
+        (
+            "  a sentence of seven words in all\nshort",
+            20,
+            "  a sentence of\n  seven words in all\nshort",
+        ),
+        (f"  drivetrain train {'photos/' * 9}", 20, f"  drivetrain train {'photos/' * 9}"),
+    ],
+)
+def test_in_a_terminal_an_answer_is_as_wide_as_that_and_what_is_typed_stays_whole(
+    line: str, within: int | None, expected: str
+) -> None:
+    assert layout.fitted(line, within) == expected
+
+
+@given(st.text("ab  .\n", max_size=200), st.integers(30, 90))
+def test_no_word_is_lost_where_lines_are_broken(text: str, within: int) -> None:
+    found = layout.fitted(text, within)
+    assert found.split() == text.split()
+    assert all(len(line) <= within or " " not in line.strip() for line in found.split("\n"))
 
 
 @pytest.mark.parametrize(

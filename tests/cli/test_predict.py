@@ -132,3 +132,15 @@ def test_a_folder_that_is_no_run_is_refused(run, others: Path, make: str, senten
         Path("run/run.json").write_text("{}")
     result = run("predict", "run", others)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"drivetrain: {sentence}\n")
+
+
+def test_a_table_of_pictures_is_said_to_be_one(run, trained: Path, tmp_path: Path) -> None:
+    table = tmp_path / "pictures.csv"
+    table.write_text("path,label\na.png,cat\n")
+    result = run("predict", trained, table)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"drivetrain: {table} is a table, and this is a model of pictures. Give the pictures, or a "
+        "folder of them; those of a table with labels are measured by: drivetrain evaluate RUN --on "
+        "TABLE\n"
+    )

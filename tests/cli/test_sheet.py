@@ -18,7 +18,9 @@ def test_the_workbooks_are_listed(run: Any) -> None:
     listed = result.stdout.split("\n\n")[0].splitlines()
     assert [line.split()[0] for line in listed] == list(SHEETS)
     assert result.stdout.endswith(
-        "Write one: drivetrain sheet descent -o descent.xlsx. Of a run: drivetrain sheet RUN\n"
+        "Write one, or one of a run\n"
+        "  drivetrain sheet descent -o descent.xlsx\n"
+        "  drivetrain sheet RUN\n"
     )
     documents = json.loads(run("sheet", "--json").stdout)
     assert documents == [{"name": name, "what": what} for name, (what, _) in SHEETS.items()]
@@ -105,4 +107,4 @@ def test_a_net_that_is_too_large_is_refused_with_what_would_do(run: Any, tmp_pat
     assert result.exit_code == 2 and not (tmp_path / "a.xlsx").exists()
     assert result.stderr.startswith("drivetrain: TabularNet has ")
     assert "What would do: a small net of nn.Linear, ReLU" in result.stderr
-    assert "drivetrain train TABLE --model net --set layers=[8]" in result.stderr
+    assert "drivetrain train TABLE --model net --set 'layers=[8]'" in result.stderr

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import drivetrain as dt
 from drivetrain import store
 from drivetrain.cli.candidates import candidates
 from drivetrain.cli.sweep import text
@@ -398,11 +399,10 @@ def test_two_candidates_are_trained_measured_and_put_side_by_side(run: Any, tmp_
     document = json.loads(found.stdout)
     assert {row["name"] for row in document["rows"]} == {"resnet_tiny-8", "resnet_tiny-16"}
     for row in document["rows"]:
-        assert row["state"] == "done" and 0 <= row["error"] < 0.9 and row["parameters"] > 100_000
+        assert row["state"] == "done" and row["parameters"] > 100_000
         assert row["peak_bytes"] > 200_000_000 and row["seconds"] > 0 and row["predict_ms"] > 0
         assert row["weights"] == "random" and row["sealed"] > 0
-        record = json.loads((Path(row["run"]) / "run.json").read_text())
-        assert row["error"] == pytest.approx(1 - record["results"]["metrics"]["valid"]["accuracy"])
+        check_error(row["error"], Path(row["run"]))
     one, other = document["rows"]
     splits = [json.loads((Path(row["run"]) / "split.json").read_text()) for row in (one, other)]
     assert splits[0]["valid"] == splits[1]["valid"]
@@ -474,7 +474,22 @@ def test_a_parent_that_dies_takes_the_training_with_it_and_it_goes_on(tmp_path: 
     lock.release()
     assert run_trial(spec, limit=300).code == 0
     found = read_measured(folder, "a")
-    assert found is not None and found[0].error is not None and found[0].error < 0.9
+    assert found is not None
+    check_error(found[0].error, run)
+
+
+def check_error(error: float | None, run: Path) -> None:
+    """An error is that of the weights a training came to, in its record and where they are opened anew.
+
+    How small it is depends on how many steps a busy machine makes in the time. That a training of
+    pictures learns is tested where the steps are given, in `tests/vision/test_learner.py`.
+    """
+    record = json.loads((run / "run.json").read_text())
+    assert sum(stage["steps_done"] for stage in record["journal"]) > 0
+    assert error == pytest.approx(1 - record["results"]["metrics"]["valid"]["accuracy"])
+    learner = dt.vision.reopen(run, progress=False)
+    assert store.weights_sha256(learner.model.state_dict()) == record["results"]["weights_sha256"]
+    assert error == pytest.approx(1 - learner.evaluate().metrics["accuracy"])
 
 
 def _when_free(folder: Path) -> FolderLock:

@@ -22,8 +22,9 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_table_of_texts_is_known_by_its_looks_and_answers(run, table: Path) -> None:
-    result = run("train", table, *SMALL, "--epochs", 4, "--out", "r")
+    result = run("train", table.name, *SMALL, "--epochs", 4, "--out", "r")
     assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0].split() == ["Source", "reviews.csv"]  # as it was given
     assert "'review' holds text, and there is little beside it" in result.stdout
     assert "Result on 20 validation texts" in result.stdout and "tfidf_logistic" in result.stdout
     assert 'drivetrain predict r --text "…"' in result.stdout
@@ -54,6 +55,9 @@ def test_a_table_of_texts_is_known_by_its_looks_and_answers(run, table: Path) ->
 
     rows = run("predict", "r", table, "--json")
     assert [one["input"] for one in json.loads(rows.stdout)][:2] == ["row 1", "row 2"]
+    assert run("predict", "r", table).stdout.endswith("80 more: --out FILE.csv writes all\n")
+    named = run("predict", "r", table, "--out", "answers.csv").stdout.splitlines()
+    assert named[-2:] == ["… and 80 more", "100 answers are in answers.csv"]
 
     measured = run("evaluate", "r", "--on", table, "--json")
     assert measured.exit_code == 0, measured.output

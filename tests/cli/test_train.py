@@ -152,6 +152,34 @@ def test_bad_pictures_are_set_aside_by_name_and_the_run_goes_on(run, photos: Pat
     assert Run.open("out").read()["results"]["items"]["quarantined"] == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("photos.zip", "photos.zip is an archive. Unpack it, and give the folder or the table in it."),
+        ("a.tar.gz", "a.tar.gz is an archive. Unpack it, and give the folder or the table in it."),
+        ("Sales.XLSX", "Sales.XLSX is a workbook. Save its sheet as CSV, and give that."),
+        ("t.json", "t.json is of a kind that is not read. Save it as CSV or Parquet, and give that."),
+        ("t.pkl", "t.pkl is a pickle, which runs whatever is in it. Save the table as CSV or Parquet, "
+         "and give that."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["train", "check", "sweep"])
+def test_a_file_of_another_kind_says_what_to_do_with_it(
+    run, command: str, name: str, sentence: str
+) -> None:
+    Path(name).write_bytes(b"PK")
+    found = run(command, name, "--target", "b")
+    assert found.exit_code == 2 and found.stderr == f"drivetrain: {sentence}\n"
+
+
+def test_an_address_is_not_opened(run) -> None:
+    found = run("train", "https://example.com/photos.zip")
+    assert found.exit_code == 2 and found.stderr == (
+        "drivetrain: 'https://example.com/photos.zip' is an address, and nothing is downloaded. Save "
+        "what is there, and give the file or the folder.\n"
+    )
+
+
 def test_many_bad_pictures_are_counted_and_the_file_that_names_all_is_named(
     run, photos: Path
 ) -> None:
@@ -241,7 +269,11 @@ def test_a_misspelt_model_is_refused_before_a_picture_is_opened(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--label-column", "y"], "'label_column': only for a CSV file, and photos is none."),
+        (
+            ["--label-column", "y"],
+            "--target names a column of a table, and photos is a folder: of pictures its sub-folders are "
+            "the classes.",
+        ),
         (["--set", "folder=x"], "'folder': only for a CSV file, and photos is none."),
     ],
 )

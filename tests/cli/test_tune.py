@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,17 @@ def test_a_slip_is_answered_in_a_line_and_leaves_no_folder(
     assert done.exit_code == 2 and done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith(f"drivetrain: {sentence}")
     assert not Path("never").exists()
+
+
+def test_a_search_that_is_stopped_says_that_it_kept_nothing(
+    run, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_module("drivetrain.tabular.tune"), "tune", stopped)
+    done = run("tune", people, "--target", "lives", "--model", "tree", "--out", "r", "--json")
+    assert (done.exit_code, done.stdout) == (130, "")
+    assert done.stderr.endswith(
+        "drivetrain: Stopped. A search keeps nothing before its end: the same line begins it anew.\n"
+    )

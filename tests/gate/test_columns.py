@@ -84,6 +84,38 @@ def test_an_overlap_that_helps_nobody_is_a_note_or_nothing() -> None:
     assert [(one.subject, one.level) for one in found] == [("person", "note")]
 
 
+def regulars(name: str) -> tuple[Frame, np.ndarray]:
+    """80 with five visits each, more or less, and an outcome that is nearly always the same one's."""
+    draw = np.random.default_rng(8)
+    who = draw.integers(0, 80, 400)
+    outcome = np.where(
+        draw.random(400) < 0.95, draw.integers(0, 2, 80)[who], draw.integers(0, 2, 400)
+    )
+    frame = Frame({name: Factor.of([f"n{one}" for one in who]), "size": draw.random(400)})
+    return frame, outcome.astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_seen", "level"),
+    [("user", True, "critical"), ("place", True, "warning"), ("place", False, None)],
+)
+def test_who_comes_a_few_times_is_known_by_name_and_a_kind_of_row_is_no_leak(
+    name: str, is_seen: bool, level: str | None
+) -> None:
+    frame, outcome = regulars(name)
+    split = random_split(400, seed=3)
+    seen = frame if is_seen else frame.select(["size"])
+    worth = TableWorth(seen, outcome, split, num_classes=2)
+    found = list(entity_overlap(frame, split, worth=worth))
+    assert [one.level for one in found] == ([] if level is None else [level])
+    if found:
+        (one,) = found
+        assert one.worth is not None
+        assert one.worth.with_it > 0.8 and one.worth.without < 0.65
+        known = {frame.factor(name).values()[at] for at in split.valid}
+        assert one.count <= len(known), "such as these, and as many more: names, not rows"
+
+
 def drifting(count: int = 400) -> tuple[Frame, np.ndarray, np.ndarray]:
     """A number that wanders, which neighbours in time tell: at random, validation is between them."""
     draw = np.random.default_rng(6)

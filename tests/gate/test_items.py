@@ -53,6 +53,10 @@ def test_contradictions_name_both_labels() -> None:
         what="texts",
     )
     assert found.items == ("a (cat) = b (dog)",) and found.level == "warning"
+    many = items.label_conflicts(
+        [[0, 1, 2, 3]], ["cat", "cat", "cat", "dog"], list("abcd"), what="texts"
+    )
+    assert next(many).items == ("a (cat) = d (dog) = b (cat)",)
     assert found.what == (
         "2 of 5 texts (40.0%) are the same as another, or nearly, and labelled differently, in 1 group: "
         "no model can be right on all of them."

@@ -87,6 +87,26 @@ def test_small_trees_learn_words_numbers_and_dates() -> None:
     assert trees_are_right(frame, targets + 1, split, num_classes=3) is None, "a class is missing"
 
 
+@pytest.mark.parametrize("num_classes", [0, 2, 3])
+def test_words_of_few_rows_are_known_to_the_trees_and_noise_is_not(num_classes: int) -> None:
+    """LightGBM passes over categories of fewer than ten rows, scikit-learn over those beyond 255."""
+    draw = np.random.default_rng(5)
+    who = draw.integers(0, 300, 1500)
+    own = draw.integers(0, max(num_classes, 2), 300)[who]
+    lost = draw.integers(0, max(num_classes, 2), 1500)
+    frame = Frame({"who": Factor.of([f"w{one}" for one in who])})
+    split = Split(tuple(range(1000)), tuple(range(1000, 1500)))
+    kind = np.int64 if num_classes else np.float64
+    knows = trees_are_right(frame, own.astype(kind), split, num_classes=num_classes)
+    guesses = trees_are_right(frame, lost.astype(kind), split, num_classes=num_classes)
+    assert knows is not None and guesses is not None
+    if num_classes:
+        assert knows.mean() > 0.85
+        assert abs(guesses.mean() - 1 / num_classes) < 0.09, "four deviations"
+    else:
+        assert knows.mean() < 0.2 and guesses.mean() > 0.45
+
+
 def test_classes_are_measured_by_accuracy() -> None:
     assert metric_of(np.array([1])) == "accuracy"
     assert metric_of(np.array([1.0])) == "mean absolute error"

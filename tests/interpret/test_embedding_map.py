@@ -222,6 +222,18 @@ def test_agreement_is_that_of_the_nearest_neighbours(seed: int, count: int) -> N
     assert agreement(vectors, codes) == np.mean(codes[rows][near] == codes[rows])
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_of_equally_near_ones_the_first_counts(seed: int, count: int, width: int) -> None:
+    """Points of a grid, far from 0: many are as near as others, and rounding must not choose."""
+    draw = np.random.default_rng(seed)
+    vectors = draw.integers(0, 4, (count, width)) + 100.0
+    codes = draw.integers(0, 3, count)
+    apart = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert agreement(vectors, codes) == np.mean(codes[apart.argmin(axis=1)] == codes)
+
+
 def test_agreement_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     vectors, codes = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)

@@ -10,7 +10,7 @@ import torch
 from sklearn.calibration import calibration_curve
 
 from drivetrain import metrics
-from drivetrain.errors import ConfigError
+from drivetrain.errors import ConfigError, DataError
 from drivetrain.interpret import reliability
 from tests.interpret.records import of_scores
 
@@ -54,6 +54,14 @@ def test_a_model_that_keeps_its_word_is_told_so_and_one_that_does_not_too() -> N
     honest.plot().canvas.draw()
 
 
+def test_of_few_items_it_is_said_that_they_tell_little() -> None:
+    one = reliability(of_scores(torch.tensor([[2.0, 0.0]]), torch.tensor([0])))
+    assert str(one).startswith(
+        "The model is as sure as it is right, as far as so few items tell: 88.1% promised, 100.0% right, "
+        "of 1 item (calibration error "
+    )
+
+
 def test_wrong_arguments_and_broken_scores_are_refused() -> None:
     record = of_scores(torch.tensor([[0.0, float("nan")]]), torch.tensor([0]))
     with pytest.raises(
@@ -61,7 +69,7 @@ def test_wrong_arguments_and_broken_scores_are_refused() -> None:
     ):
         reliability(record, bins=0)
     with pytest.raises(
-        ConfigError,
-        match=r"^`reliability` got a score of NaN for 'item 0': the model is broken\.$",
+        DataError,
+        match=r"^`reliability` got scores of 'item 0' that are NaN or infinite: the model is broken\.$",
     ):
         reliability(record)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from drivetrain.data.frame import Factor, Frame
-from drivetrain.errors import ConfigError, ShapeError
-from drivetrain.interpret import slices
+from drivetrain.errors import ConfigError, DataError, ShapeError
+from drivetrain.interpret import confusion, slices, thresholds
 from tests.interpret.records import of_classes, of_scores
 
 
@@ -104,3 +104,63 @@ def test_what_does_not_fit_is_refused() -> None:
         ConfigError, match=r"^`slices` got least=1: a slice needs two items or more\.$"
     ):
         slices(record, {}, least=1)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_of_errors_without_any_reason_something_is_named_five_times_in_a_hundred_at_most(
+    rate: float,
+) -> None:
+    """Slices two at once are picked by the errors: the p-values have to know of all there are."""
+    named = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        facts = {
+            **{name: generator.normal(size=500) for name in "xyz"},
+            "kind": Factor.of([f"k{i}" for i in generator.integers(0, 12, 500)]),
+            "rare": Factor.of([f"k{i}" for i in generator.geometric(0.15, 500)]),
+        }
+        preds = wrong_with(np.full(500, rate), seed=seed)
+        named += bool(slices(of_classes(np.zeros(500, dtype=np.int64), preds, 2), facts).found)
+    assert named <= 8  # 3 of 60 are allowed; more than 8 by chance three times in a thousand
+
+
+def test_all_pairs_of_slices_are_counted_though_few_are_looked_at() -> None:
+    generator = np.random.default_rng(0)
+    codes = {name: generator.integers(0, 4, 400) for name in "abc"}
+    facts = {name: Factor.of([f"{i}" for i in column]) for name, column in codes.items()}
+    pairs = sum(
+        20 <= int(((codes[one] == i) & (codes[other] == j)).sum()) <= 380
+        for one, other in (("a", "b"), ("a", "c"), ("b", "c"))
+        for i in range(4)
+        for j in range(4)
+    )
+    preds = wrong_with(np.full(400, 0.3))
+    found = slices(of_classes(np.zeros(400, dtype=np.int64), preds, 2), facts)
+    assert found.tried == 12 + pairs
+
+
+def test_a_model_whose_outputs_are_no_numbers_is_not_said_to_be_equally_good_everywhere() -> None:
+    facts = {"x": np.arange(60.0)}
+    outputs = torch.zeros(60).double()
+    outputs[7] = float("nan")
+    with pytest.raises(
+        DataError,
+        match=r"^`slices` got an output for 'item 7' that is NaN or infinite: the model is broken\.$",
+    ):
+        slices(of_scores(outputs, torch.zeros(60).double()), facts)
+    for made, who in ((slices, "slices"), (lambda r, _: confusion(r), "confusion"),
+                      (lambda r, _: thresholds(r), "thresholds")):  # fmt: skip
+        scores = torch.zeros(60, 2).double()
+        scores[7, 1] = float("nan")
+        record = of_scores(scores, torch.arange(60) % 2, classes=("a", "b"))
+        with pytest.raises(
+            DataError,
+            match=rf"^`{who}` got scores of 'item 7' that are NaN or infinite: the model is broken\.$",
+        ):
+            made(record, facts)
+
+
+def test_a_column_of_outputs_is_not_paired_with_all_targets() -> None:
+    targets = torch.arange(60).double()
+    found = slices(of_scores(targets[:, None] + 1, targets), {"x": np.arange(60.0)})
+    assert (found.error, found.found) == (1.0, ())

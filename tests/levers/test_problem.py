@@ -11,6 +11,7 @@ import pytest
 
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.levers import Problem, read_experiment, read_problem
+from drivetrain.levers.problem import Lever
 
 WHOLE = """
 [objective]
@@ -315,3 +316,9 @@ def test_an_experiment_s_file_is_read_and_its_mistakes_are_told(tmp_path: Path) 
         "treated, outcome, features. [experiment] has no `rows`. [experiment] `treated` is a text, not "
         "'3'. [experiment] has no `outcome`. [experiment] `features` is a list of columns."
     )
+
+
+def test_the_values_of_a_grid_are_those_that_one_would_write() -> None:
+    grid = Lever("price", low=0.5, high=4, step=0.1).grid
+    assert grid is not None
+    assert grid.tolist() == [float(f"{number / 10:.1f}") for number in range(5, 41)]

@@ -12,10 +12,15 @@ from drivetrain.metrics import metric
 
 sk = pytest.importorskip("sklearn.metrics")
 scipy_stats = pytest.importorskip("scipy.stats")
-torchmetrics = pytest.importorskip("torchmetrics")
-dice_score = pytest.importorskip("torchmetrics.functional.segmentation").dice_score
 
 SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def torchmetrics():
+    """Loaded by the process that runs these tests: it takes seconds, and each process collects them."""
+    pytest.importorskip("torchmetrics.functional.segmentation")
+    return pytest.importorskip("torchmetrics")
 
 
 def value(name, preds, targets, **options):
@@ -174,7 +179,7 @@ def test_numbers_equal_scikit_learn_and_scipy(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("bins", [5, 15])
-def test_calibration_error_equals_torchmetrics(seed, bins):
+def test_calibration_error_equals_torchmetrics(torchmetrics, seed, bins):
     # Not on a grid: torchmetrics' bins hold their lower end, ours (and the paper's) their upper.
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(200, 5, generator=generator) * 2
@@ -192,7 +197,7 @@ def test_calibration_error_equals_torchmetrics(seed, bins):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_overlap_of_areas_equals_torchmetrics_and_scikit_learn(seed):
+def test_overlap_of_areas_equals_torchmetrics_and_scikit_learn(torchmetrics, seed):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(20, 3, 6, 7, generator=generator)
     targets = torch.randint(3, (20, 6, 7), generator=generator)
@@ -208,7 +213,9 @@ def test_overlap_of_areas_equals_torchmetrics_and_scikit_learn(seed):
         [value("dice", scores[i : i + 1].repeat(18, 1, 1, 1), targets[i : i + 1].repeat(18, 1, 1))
          for i in range(20)]
     )  # fmt: skip
-    one_by_one = dice_score(decided, targets, num_classes=3, average="macro", input_format="index")
+    one_by_one = functional.segmentation.dice_score(
+        decided, targets, num_classes=3, average="macro", input_format="index"
+    )
     assert each.tolist() == pytest.approx(one_by_one.tolist(), rel=1e-5)
     void = targets.clone()
     void[:, 0] = 255
@@ -221,7 +228,7 @@ def test_overlap_of_areas_equals_torchmetrics_and_scikit_learn(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_perplexity_equals_torchmetrics(seed):
+def test_perplexity_equals_torchmetrics(torchmetrics, seed):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(19, 9, 11, generator=generator)  # (B, C, T), as the loss wants it
     targets = torch.randint(9, (19, 11), generator=generator)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from drivetrain.errors import ConfigError, MissingPackageError, UnknownNameError
 from drivetrain.models import MODELS, PictureModel, build_from, create_model, model_info, table
 from drivetrain.models.resnet import ResNet
 from drivetrain.optim import param_groups
+from tests import fresh
 
 
 def _same(first: nn.Module, second: nn.Module) -> bool:
@@ -197,8 +196,8 @@ def test_the_own_model_needs_neither_timm_nor_torchvision() -> None:
         "models.create_model('resnet_tiny', num_classes=2)\n"
         "print([m for m in ('timm', 'torchvision', 'PIL', 'huggingface_hub') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    done = fresh.run(code)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_every_entry_of_the_table_is_complete() -> None:

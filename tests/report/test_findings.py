@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from drivetrain.report.errors import MOST_CLASSES, errors, findings, worst_positions
-from drivetrain.report.evidence import Evidence
+from drivetrain.report.evidence import Amounts, Evidence
 from drivetrain.report.next_steps import MOST, next_steps
-from drivetrain.report.question import BINS, binned
+from drivetrain.report.question import BINS, amounts_block, binned
 from drivetrain.train.predictions import Predictions
+from tests.interpret.records import of_scores
 from tests.report.hostile import evidence_of, record_of
 
 CALM = ("cat", "dog", "eel", "fox")
@@ -177,3 +179,82 @@ def test_a_test_set_that_was_opened_is_not_to_be_opened_as_if_it_were_not(tmp_pa
         last = next_steps(record, Evidence(), None)[-1]
         assert last.what == "Choose nothing by the sealed test set any more."
         assert last.why.startswith(f"It was opened {times}: ") and last.command == ""
+
+
+def numbers(outputs: np.ndarray, targets: np.ndarray) -> str:
+    """What the report says of numbers predicted, and where it errs."""
+    record = of_scores(torch.from_numpy(outputs), torch.from_numpy(targets))
+    evidence = Evidence(noun="rows", predictions=record)
+    section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+    assert section is not None
+    return "".join(block.html for block in section.blocks)
+
+
+def test_two_numbers_do_not_say_that_a_model_is_too_high() -> None:
+    truth = np.array([1.0, 2.0])
+    assert "neither too high nor too low" in numbers(truth + np.array([0.1, 0.4]), truth)
+    many = np.arange(200.0)
+    assert "it is too high, by 0.2500" in numbers(many + np.tile([0.1, 0.4], 100), many)
+
+
+def test_a_span_of_true_numbers_holds_what_is_counted_in_it() -> None:
+    truth = np.repeat([1.0, 2.0, 3.0, 4.0], 10)
+    made = numbers(truth, truth)
+    assert "1 to below 2" in made and "3 to 4" in made and "3 to below 4" not in made
+
+
+def test_a_model_whose_answers_are_no_numbers_is_called_broken() -> None:
+    targets = torch.arange(30) % 3
+    scores = 3.0 * torch.eye(3)[targets]
+    scores[4, 1] = float("nan")
+    for record in (
+        of_scores(scores, targets, classes=("a", "b", "c")),
+        of_scores(scores[:, 1].clone(), torch.zeros(30)),
+    ):
+        evidence = Evidence(noun="rows", predictions=record)
+        section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+        assert section is not None
+        assert section.blocks[0].title == "Answers that are no numbers"
+        assert "What it says of item 4 is NaN or infinite" in section.blocks[0].html
+        assert [block.title for block in section.blocks][1:] == ["The 12 worst"]
+    cannot_be = 3.0 * torch.eye(3)[targets]
+    cannot_be[:, 2] = -torch.inf
+    evidence = Evidence(noun="rows", predictions=of_scores(cannot_be, targets, classes="abc"))
+    found = findings(evidence)
+    assert found is not None and found.broken == "" and found.classified is not None
+
+
+def test_shares_in_a_part_of_a_large_matrix_are_of_all_items_of_a_class() -> None:
+    """Items that were taken for a class which is not drawn are of the true class as well."""
+    count = MOST_CLASSES + 6
+    targets = np.arange(count).repeat(10)
+    taken = targets.copy()
+    for true in range(count):
+        at = 10 * true
+        taken[at : at + 4] = (true + 1) % count  # 4 of 10 for the next one, 1 for the last
+        taken[at + 4] = count - 1
+    scores = torch.eye(count)[torch.from_numpy(taken)]
+    names = tuple(f"k{i:02d}" for i in range(count))
+    evidence = Evidence(
+        noun="rows", predictions=of_scores(scores, torch.from_numpy(targets), classes=names)
+    )
+    section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+    assert section is not None
+    made = section.blocks[0].html
+    assert f"Shown are the {MOST_CLASSES} of {count} classes" in made
+    hits = re.findall(r">k(\d\d) taken for k(\d\d): (\d+) \(([\d.]+)%\)", made)
+    assert hits and {float(share) / 10 - int(many) for *_, many, share in hits} == {0.0}
+
+
+def test_the_outer_bars_of_a_histogram_say_how_far_they_reach() -> None:
+    values = np.concatenate([np.linspace(0, 1, 1000), [-50.0, 80.0, 90.0]])
+    made = amounts_block(Amounts("How far off", values, "metres", "rows")).html
+    rows = re.findall(r"<td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td><td[^>]*>([\d,]+)</td>", made)
+    assert sum(int(count.replace(",", "")) for *_, count in rows) == len(values)
+    assert (rows[0][0], rows[-1][1]) == ("-50", "90")
+    for low, high, count in rows[1:-1]:
+        inside = ((values >= float(low) - 1e-3) & (values <= float(high) + 1e-3)).sum()
+        assert abs(int(count) - inside) <= 4
+    assert re.search(r"<title>-50 to [^<]*</title>", made)
+    nothing = amounts_block(Amounts("How far off", np.array([np.nan]), "metres", "rows"))
+    assert "None of them is a finite number." in nothing.html

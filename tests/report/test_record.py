@@ -11,9 +11,10 @@ from hypothesis import given, strategies as st
 
 from drivetrain import store
 from drivetrain.errors import RunError
+from drivetrain.metrics import METRICS, metric
 from drivetrain.report.evidence import Evidence
 from drivetrain.report.outcome import verdict
-from drivetrain.report.record import Result, Score, command_of, result_of
+from drivetrain.report.record import Result, Score, better, command_of, result_of
 from tests.report.hostile import record_of
 
 UNIT = st.floats(0, 1)
@@ -141,3 +142,22 @@ def test_no_run_is_said_as_such(tmp_path: Path) -> None:
     store.write_json(tmp_path / "run.json", {"format": 1})
     with pytest.raises(RunError, match=r"its 'task' is missing, or not what it has to be\."):
         open_record(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_which_way_a_metric_is_better_is_said_as_the_metric_says_it(name: str) -> None:
+    is_higher = metric(name).higher_is_better
+    assert better(name) == ("more" if is_higher else "less")
+    assert better(metric(name).name) == better(name)
+    told = {
+        "metrics": {"valid": {name: 0.4}},
+        "interval": [0.35, 0.45],
+        "baselines": {"rule": {name: 0.2, "interval": [0.15, 0.25]}},
+    }
+    found = result_of(told)
+    assert found is not None
+    assert found.beats(found.baselines[0]) is is_higher
+
+
+def test_of_a_metric_of_ones_own_no_way_is_said() -> None:
+    assert better("profit") == ""

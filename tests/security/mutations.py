@@ -15,7 +15,6 @@ import math
 import random
 import shutil
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 from tools.attack_corpus import Place, join_tensors, split_tensors
 
 from drivetrain.errors import DrivetrainError
+from tests import fresh
 from tests.security import sound
 from tests.security.doors import DOORS, Outcome, Sound, Watch, attempt
 from tools import attack_corpus
@@ -277,13 +277,12 @@ def try_all(
             "bases": [str(base) for _, base in parts], "cases": left, "work": str(work),
             "picture": str(given.picture), "pictures": str(given.pictures), "table": str(given.table),
         }  # fmt: skip
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.security.mutations"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=attack_corpus.ROOT,
-        ) as process:  # fmt: skip
-            out, err = process.communicate(json.dumps(job))
-        lines = out.splitlines()
+        process = fresh.run(
+            "from tests.security.mutations import main; main()",
+            cwd=attack_corpus.ROOT,
+            given=json.dumps(job),
+        )
+        lines, err = process.stdout.splitlines(), process.stderr
         assert lines or process.returncode, "a process that ends well has tried something"
         for (at, number), line in zip(left, lines, strict=False):
             tallies[at].add(number, Outcome(**json.loads(line)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import fresh
 from tests.security.sound import SoundFolders
 from tools import attack_corpus
 
@@ -26,11 +25,12 @@ FOUND = {
 
 @pytest.fixture(scope="module")
 def planted(sound_folders: SoundFolders) -> dict[str, tuple[list[str], float]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.security.planted",
-         str(sound_folders.run), str(sound_folders.picture)],
-        capture_output=True, text=True, cwd=attack_corpus.ROOT,
-    )  # fmt: skip
+    done = fresh.run(
+        "from tests.security.planted import main; main()",
+        sound_folders.run,
+        sound_folders.picture,
+        cwd=attack_corpus.ROOT,
+    )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return {door: (wrong, megabytes) for door, wrong, megabytes in rows}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from drivetrain.eject.tree import walk
+from tests import fresh
 from tests.security.sound import SoundFolders
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ ALLOWED = {
 def found_in(source: str) -> Iterator[str]:
     """Every use of what is banned, by name, in the source of a module."""
     names: dict[str, str] = {}
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes = walk(ast.parse(source))
     for node in nodes:
         if isinstance(node, ast.Import):
             names |= {
@@ -176,8 +176,6 @@ assert not seen, seen
 
 @pytest.mark.row(17)
 def test_loading_and_predicting_raise_no_event_of_pickle(sound_folders: SoundFolders):
-    words = [str(sound_folders.run), str(sound_folders.bundle), str(sound_folders.picture)]
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, cwd=ROOT
-    )
+    words = (sound_folders.run, sound_folders.bundle, sound_folders.picture)
+    done = fresh.run(WATCHED, *words, cwd=ROOT)
     assert done.returncode == 0, done.stderr

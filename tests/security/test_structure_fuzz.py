@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def test_most_mutations_come_past_the_hashes(sound_folders: SoundFolders, tmp_pa
 
 
 def test_a_process_that_dies_is_counted(sound_folders: SoundFolders, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(mutations.sys, "executable", "/bin/false")
+    died = subprocess.CompletedProcess([], 1, "", "")
+    monkeypatch.setattr(mutations.fresh, "run", lambda code, **_: died)
     tally = mutations.try_many(range(2), sound_folders.bundle, sound_folders, tmp_path)
     assert len(tally.wrong) == 2
     assert "the process ended with 1" in tally.wrong[0]

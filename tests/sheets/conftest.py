@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.sheets.recalculate import recalculate
+from tests.sheets.shown import Shown
 
 
 @dataclass(frozen=True)
 class Files:
-    """Workbooks by name: as they were written, and as LibreOffice computed them."""
+    """Workbooks by name: as they were written, and what they show as LibreOffice computed them."""
 
     written: dict[str, Path]
-    computed: dict[str, Path]
+    computed: dict[str, Shown]
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +31,5 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
         *test_own_run.files(folder),
     ]
     computed = recalculate(made, folder / "out")
-    return Files({path.stem: path for path in made}, {path.stem: path for path in computed})
+    names = [path.stem for path in made]
+    return Files(dict(zip(names, made, strict=True)), dict(zip(names, computed, strict=True)))

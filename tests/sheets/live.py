@@ -40,7 +40,7 @@ def change(source: Path, target: Path, cells: Mapping[str, float | str]) -> Path
         xml, count = pattern.subn(written, xml)
         assert count == 1, f"{given} is no input cell of {source.name}"
         parts[files[sheet]] = xml.encode()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(target, "w") as new:
         for info in infos:
             new.writestr(info.filename, parts[info.filename])
     return target

@@ -19,6 +19,8 @@ from typing import Any
 import openpyxl
 import pytest
 
+from tests.sheets.shown import Shown
+
 _PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry">
 <item oor:path="/org.openoffice.Office.Calc/Formula/Load">
@@ -44,6 +46,25 @@ def convert(paths: Sequence[Path], folder: Path, kind: str = "xlsx") -> list[Pat
         folder: where they go; not where they are.
         kind: "xlsx" or "pdf".
     """
+    done = _called(paths, folder, kind)
+    made = [folder / f"{path.stem}.{kind}" for path in paths]
+    _check(made, done)
+    return made
+
+
+def recalculate(paths: Sequence[Path], folder: Path) -> list[Shown]:
+    """What the same workbooks show with every formula computed by LibreOffice; one start for all."""
+    done = _called(paths, folder, _EACH_SHEET)
+    found = [Shown(path, folder) for path in paths]
+    _check([sheet.path for book in found for sheet in book.sheets.values()], done)
+    return found
+
+
+_EACH_SHEET = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,true,false,false,false,false,-1"
+"""Commas, quotes, UTF-8; numbers in full and not as they are shown; a file for each sheet."""
+
+
+def _called(paths: Sequence[Path], folder: Path, kind: str) -> subprocess.CompletedProcess[str]:
     names = [path.stem for path in paths]
     assert len(set(names)) == len(names), "each file needs a name of its own"
     program = office()
@@ -54,39 +75,12 @@ def convert(paths: Sequence[Path], folder: Path, kind: str = "xlsx") -> list[Pat
         place = f"-env:UserInstallation={Path(home).as_uri()}"
         words = [program, place, "--headless", "--norestore", "--convert-to", kind]
         words += ["--outdir", str(folder), *map(str, paths)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    made = [folder / f"{name}.{kind}" for name in names]
+        return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+
+
+def _check(made: Sequence[Path], done: subprocess.CompletedProcess[str]) -> None:
     missing = [path.name for path in made if not path.is_file()]
     assert not missing, f"LibreOffice did not make {missing}: {done.stdout}{done.stderr}"
-    return made
-
-
-def recalculate(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """The same workbooks with every formula computed by LibreOffice; one start for all."""
-    return convert(paths, folder, "xlsx")
-
-
-def read(path: Path) -> Any:
-    """A workbook with the values of its formulas, by openpyxl."""
-    return openpyxl.load_workbook(path, data_only=True)
-
-
-def named(book: Any, name: str) -> Any:
-    """The value of the cell that has a defined name."""
-    ((sheet, cell),) = book.defined_names[name].destinations
-    return book[sheet][cell.replace("$", "")].value
-
-
-def problems(book: Any) -> list[str]:
-    """Cells that hold an error, in a file that was recalculated."""
-    return [
-        f"{sheet.title}!{cell.coordinate}: {cell.value}"
-        for sheet in book.worksheets
-        for row in sheet.iter_rows()
-        for cell in row
-        if isinstance(cell.value, str)
-        and re.match(r"#(NAME|VALUE|REF|DIV|N/A|NUM|NULL)|Err:", cell.value)
-    ]
 
 
 def by_formulas(path: Path) -> dict[tuple[str, str], Any]:

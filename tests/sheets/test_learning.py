@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from openpyxl.worksheet.worksheet import Worksheet
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor, nn
 
@@ -29,33 +28,33 @@ from drivetrain.sheets.places import at
 from drivetrain.sheets.workbook import Workbook
 from drivetrain.sheets.writing import SCREEN, _SheetWriter
 from tests.sheets.live import change
-from tests.sheets.recalculate import by_formulas, named, problems, read, recalculate
+from tests.sheets.recalculate import by_formulas, recalculate
+from tests.sheets.shown import Sheet, Shown
 
-Book = Any
 Place = tuple[int, int]
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def find(sheet: Worksheet, text: str, *, start: int = 0) -> Place:
+def find(sheet: Sheet, text: str, *, start: int = 0) -> Place:
     """Row and column, from 0, of the first cell whose text begins so."""
-    for row, line in enumerate(sheet.iter_rows(min_row=start + 1, values_only=True), start):
+    for row, line in enumerate(sheet.rows[start:], start):
         for column, value in enumerate(line):
             if isinstance(value, str) and value.startswith(text):
                 return row, column
     raise AssertionError(f"{text!r} is not on the sheet {sheet.title!r}")
 
 
-def cells(sheet: Worksheet, row: int, column: int, rows: int, columns: int) -> Tensor:
+def cells(sheet: Sheet, row: int, column: int, rows: int, columns: int) -> Tensor:
     """(rows, columns) float64; NaN where a cell is empty."""
-    found = sheet.iter_rows(row + 1, row + rows, column + 1, column + columns, values_only=True)
+    found = [[sheet.at(row + i, column + k) for k in range(columns)] for i in range(rows)]
     numbers = [[np.nan if one in (None, "") else float(one) for one in line] for line in found]
     return torch.tensor(numbers, dtype=torch.float64)
 
 
 def below(
-    sheet: Worksheet, text: str, rows: int, columns: int, *, gap: int = 1, start: int = 0
+    sheet: Sheet, text: str, rows: int, columns: int, *, gap: int = 1, start: int = 0
 ) -> Tensor:
     row, column = find(sheet, text, start=start)
     return cells(sheet, row + gap, column, rows, columns)
@@ -71,20 +70,20 @@ def same(found: Tensor, expected: Tensor, what: str, tolerance: float = 1e-6) ->
 # --- one comparison a workbook --------------------------------------------------------------------
 
 
-def convolution(book: Book) -> None:
+def convolution(book: Shown) -> None:
     sizes, x = book["Sizes"], cells(book["Digit"], 3, 1, 28, 28)[None]
     for number, name in ((1, "Layer 1"), (2, "Layer 2")):
         sheet, channels = book[name], len(x)
-        k, p, s = (int(named(book, f"{what}_{number}")) for what in ("kernel", "padding", "stride"))
+        k, p, s = (int(book.named(f"{what}_{number}")) for what in ("kernel", "padding", "stride"))
         layer = nn.Conv2d(channels, 2, k, stride=s, padding=p, dtype=torch.float64)
         with torch.no_grad():
             for out in range(2):
-                layer.bias[out] = named(book, f"bias_{number}_{out}")
+                layer.bias[out] = book.named(f"bias_{number}_{out}")
                 for channel in range(channels):
                     layer.weight[out, channel] = below(sheet, f"{channel} → {out}", k, k)
             n_in, x = x.shape[1], layer(x[None]).relu()[0]
         n = x.shape[1]
-        assert named(book, f"size_{number}") == n
+        assert book.named(f"size_{number}") == n
         for out in range(2):
             row, _ = find(sheet, f"output {out} after")
             same(cells(sheet, row + 2, 1, n, n), x[out], f"{name}, output {out}")
@@ -100,30 +99,30 @@ def convolution(book: Book) -> None:
         assert counted == [pairs[1], pairs[2], pairs[0] ** 2 * channels * 2]
     pooled = {"largest": F.max_pool2d(x, 2), "mean": F.avg_pool2d(x, 2)}
     n = pooled["mean"].shape[1]
-    assert named(book, "size_3") == n
+    assert book.named("size_3") == n
     for name, values in pooled.items():
         for channel in range(2):
             row, _ = find(book["Pooling"], f"{name} of channel {channel}")
             same(cells(book["Pooling"], row + 2, 1, n, n), values[channel], f"{name}, {channel}")
-    chosen = pooled["largest" if named(book, "pool_kind") == 1 else "mean"]
+    chosen = pooled["largest" if book.named("pool_kind") == 1 else "mean"]
     dense = nn.Linear(chosen.numel(), 2, dtype=torch.float64)
     with torch.no_grad():
         for one in range(2):
             parts = [below(book["Dense"], f"class {one}, channel {c}", n, n) for c in range(2)]
             dense.weight[one] = torch.stack(parts).flatten()
-            dense.bias[one] = named(book, f"bias_class_{one}")
+            dense.bias[one] = book.named(f"bias_class_{one}")
         same(cells(book["Dense"], 3, 15, 2, 1)[:, 0], dense(chosen.flatten()), "dense")
     receptive_field(book)
 
 
-def receptive_field(book: Book) -> None:
+def receptive_field(book: Shown) -> None:
     """Pixels that reach the chosen cell: where the gradient through layers of ones is not zero."""
     pixels = torch.zeros(1, 1, 28, 28, dtype=torch.float64, requires_grad=True)
     x: Tensor = pixels
     for number in (1, 2):
-        k, p, s = (int(named(book, f"{what}_{number}")) for what in ("kernel", "padding", "stride"))
+        k, p, s = (int(book.named(f"{what}_{number}")) for what in ("kernel", "padding", "stride"))
         x = F.conv2d(x, torch.ones(1, 1, k, k, dtype=torch.float64), stride=s, padding=p)
-    cell = F.avg_pool2d(x, 2)[0, 0, int(named(book, "look_row")), int(named(book, "look_column"))]
+    cell = F.avg_pool2d(x, 2)[0, 0, int(book.named("look_row")), int(book.named("look_column"))]
     (gradient,) = torch.autograd.grad(cell, pixels)
     shown = cells(book["Seen"], 3, 1, 28, 28)
     assert torch.equal(~shown.isnan(), gradient[0, 0] != 0)
@@ -132,7 +131,7 @@ def receptive_field(book: Book) -> None:
     assert field >= rows  # equal unless the border cuts it
 
 
-def as_a_matrix(book: Book) -> None:
+def as_a_matrix(book: Shown) -> None:
     sheet = book["As a matrix"]
     picture, kernel = below(sheet, "picture", 4, 4), below(sheet, "kernel", 3, 3)
     expected = F.conv2d(picture[None, None], kernel[None, None])[0, 0]
@@ -143,8 +142,8 @@ def as_a_matrix(book: Book) -> None:
     assert int((matrix != 0).sum()) == 36 and len(matrix[matrix != 0].unique()) == 9
 
 
-def dropout(book: Book) -> None:
-    p, state = named(book, "p_drop"), int(named(book, "seed"))
+def dropout(book: Shown) -> None:
+    p, state = book.named("p_drop"), int(book.named("seed"))
     for _ in range(3):
         state = state * 16807 % (2**31 - 1)
     drop = torch.zeros(20, 40, dtype=torch.bool)
@@ -160,7 +159,7 @@ def dropout(book: Book) -> None:
     assert len(real.unique()) == 2 and abs(float((real == 0).double().mean()) - p) < 0.02
     trained = activations * ~drop * real.max()  # the layer's own factor for what is kept
     same(cells(many, 6, 1, 40, 20).T, trained, "all masks")
-    chosen = int(named(book, "mask_number")) - 1
+    chosen = int(book.named("mask_number")) - 1
     same(cells(one, 6, 4, 40, 1)[:, 0], trained[chosen], "one mask")
     same(cells(one, 6, 5, 40, 1)[:, 0], layer.eval()(activations), "test")
     row, _ = find(many, "share of zeros")
@@ -182,9 +181,9 @@ def dropout(book: Book) -> None:
     same(table, torch.cat([each, each.mean(0)[None]]), "table of masks")
 
 
-def factorization(book: Book) -> None:
+def factorization(book: Shown) -> None:
     sheet = book["Ratings"]
-    lr, wd, low, high = (named(book, name) for name in ("lr", "weight_decay", "low", "high"))
+    lr, wd, low, high = (book.named(name) for name in ("lr", "weight_decay", "low", "high"))
     ratings, roles = (
         cells(sheet, find(sheet, text)[0] + 2, 1, 15, 15) for text in ("Ratings:", "What each")
     )
@@ -192,7 +191,7 @@ def factorization(book: Book) -> None:
     users, films = (cells(sheet, row, left, 15, 3).requires_grad_() for left in (1, 7))
     biases = [torch.zeros(15, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     optimizer = torch.optim.SGD([users, films, *biases], lr=lr, weight_decay=wd)
-    every = list(book["Steps"].iter_rows(values_only=True))
+    every = book["Steps"].rows
     tops = [row for row, line in enumerate(every) if re.match(r"step \d+$", str(line[0]))]
     curve = cells(book["Curve"], 4, 1, len(tops), 2)
     for step, top in enumerate(tops):
@@ -211,7 +210,7 @@ def factorization(book: Book) -> None:
         optimizer.step()
     look = book["Look-up"]
     ids = cells(sheet, find(sheet, "Ratings:")[0] + 2, 0, 15, 1)[:, 0].tolist()
-    person = ids.index(named(book, "user_id"))
+    person = ids.index(book.named("user_id"))
     last = torch.tensor(
         [line[1:4] for line in every[row : row + 15]], dtype=torch.float64
     )[person]  # fmt: skip
@@ -219,13 +218,13 @@ def factorization(book: Book) -> None:
     same(cells(look, 6, 2, 1, 5)[0, ::2], last, "looked up")
 
 
-def embedding(book: Book) -> None:
+def embedding(book: Shown) -> None:
     sheet = book["Look-up"]
     row, _ = find(sheet, "The table")
-    words = [line[0] for line in sheet.iter_rows(row + 3, row + 14, 2, 2, values_only=True)]
+    words = [line[1] for line in sheet.rows[row + 2 : row + 14]]
     table = cells(sheet, row + 2, 2, 12, 4)
     row, _ = find(sheet, "The text")
-    text = [line[0] for line in sheet.iter_rows(row + 3, row + 12, 1, 1, values_only=True)]
+    text = [line[0] for line in sheet.rows[row + 2 : row + 12]]
     places = torch.tensor([words.index(word) if word in words else 0 for word in text])
     layer = nn.Embedding.from_pretrained(table.clone(), freeze=False)
     vectors = layer(places)
@@ -235,17 +234,17 @@ def embedding(book: Book) -> None:
     back = book["Gradient"]
     vectors.backward(cells(back, 5, 1, 10, 4))
     same(cells(back, 5, 8, 12, 4), layer.weight.grad, "gradient of the table")
-    torch.optim.SGD(layer.parameters(), lr=named(book, "lr")).step()
+    torch.optim.SGD(layer.parameters(), lr=book.named("lr")).step()
     same(cells(back, 5, 14, 12, 4), layer.weight.detach(), "after the step")
-    one = table[words.index(str(named(book, "compare_with")))]
+    one = table[words.index(str(book.named("compare_with")))]
     expected = F.cosine_similarity(table, one[None], dim=1)
     same(below(book["Near words"], "cosine", 12, 1)[:, 0], expected, "cosines")
 
 
-def batchnorm(book: Book) -> None:
+def batchnorm(book: Shown) -> None:
     one, running = book["One batch"], book["Running averages"]
     layer = nn.BatchNorm1d(
-        3, eps=named(book, "eps"), momentum=named(book, "momentum"), dtype=torch.float64
+        3, eps=book.named("eps"), momentum=book.named("momentum"), dtype=torch.float64
     )
     with torch.no_grad():
         for part, name in ((layer.weight, "gamma"), (layer.bias, "beta")):
@@ -270,7 +269,7 @@ def batchnorm(book: Book) -> None:
     same(cells(running, 15, 9, 8, 3), layer.eval()(first).detach(), "evaluation")
 
 
-def recurrent(book: Book) -> None:
+def recurrent(book: Shown) -> None:
     sheet = book["Sequences"]
     row, _ = find(sheet, "train 1")
     x = cells(sheet, row, 1, 6, 4)
@@ -283,8 +282,8 @@ def recurrent(book: Book) -> None:
         rnn.bias_hh_l0.zero_()
         for part, values in zip(own, start.split([2, 4, 2, 2, 1]), strict=True):
             part.copy_(values.reshape(part.shape))
-    optimizer = torch.optim.SGD(own, lr=named(book, "lr"))
-    every = list(book["Steps"].iter_rows(values_only=True))
+    optimizer = torch.optim.SGD(own, lr=book.named("lr"))
+    every = book["Steps"].rows
     tops = [row for row, line in enumerate(every) if re.match(r"step \d+$", str(line[0]))]
     curve = cells(book["Curve"], 3, 1, len(tops), 3)
     for step, row in enumerate(tops):
@@ -307,7 +306,7 @@ def recurrent(book: Book) -> None:
         optimizer.zero_grad()
         losses[0].backward()
         same(shown[1], torch.cat([part.grad.flatten() for part in own]), f"step {step}, gradient")
-        norm = nn.utils.clip_grad_norm_(own, named(book, "clip"))
+        norm = nn.utils.clip_grad_norm_(own, book.named("clip"))
         optimizer.step()
         same(curve[step], torch.stack([*losses, norm]).detach(), f"step {step}, losses and length")
     row = find(book["By differences"], "parameter")[0] + 1
@@ -315,7 +314,7 @@ def recurrent(book: Book) -> None:
     same(table[:, 0], table[:, 2], "by differences")
 
 
-def lstm(book: Book) -> None:
+def lstm(book: Shown) -> None:
     sheet = book["LSTM cell"]
     cell = nn.LSTM(2, 2).double()
     with torch.no_grad():
@@ -329,8 +328,8 @@ def lstm(book: Book) -> None:
     same(cells(sheet, row + 2, 9, 1, 2), last, "c")
 
 
-def deep(book: Book) -> None:
-    factor = named(book, "factor")
+def deep(book: Shown) -> None:
+    factor = book.named("factor")
     expected = torch.tensor(
         [[factor**k, factor ** (32 - k)] for k in range(33)], dtype=torch.float64
     )
@@ -341,11 +340,11 @@ def deep(book: Book) -> None:
     )
 
 
-def trees(book: Book) -> None:
+def trees(book: Shown) -> None:
     sheet = book["Visitors"]
     x, y = cells(sheet, 4, 1, 42, 3).numpy(), cells(sheet, 4, 4, 42, 1)[:, 0].numpy()
     train = np.arange(42) < 30
-    state = int(named(book, "seed"))
+    state = int(book.named("seed"))
     for _ in range(3):
         state = state * 16807 % (2**31 - 1)
     weights, answers = [train.astype(float)], []
@@ -379,11 +378,11 @@ def trees(book: Book) -> None:
     assert counted.tolist() == expected
 
 
-def matmul(book: Book) -> None:
+def matmul(book: Shown) -> None:
     one = book["One cell"]
     a, b = below(one, "A  4", 4, 3), below(one, "B  3", 3, 5)
     c = a @ b
-    i, j = (int(named(book, name)) - 1 for name in ("look_row", "look_column"))
+    i, j = (int(book.named(name)) - 1 for name in ("look_row", "look_column"))
     same(below(one, "C  4", 4, 5), c, "written out")
     row = find(one, "Its calculation")[0] + 2
     same(cells(one, row, 4, 3, 1)[:, 0], a[i] * b[:, j], "products")
@@ -437,7 +436,7 @@ CHANGES: dict[str, dict[str, float | str]] = {
 SHORTER = {"factorization": {"steps": 6}, "recurrent": {"steps": 5}}
 """Settings of the quick test; the slow one takes all steps."""
 
-COMPARISONS: dict[str, tuple[Callable[[Book], None], ...]] = {
+COMPARISONS: dict[str, tuple[Callable[[Shown], None], ...]] = {
     "convolution": (convolution, as_a_matrix),
     "dropout": (dropout,),
     "factorization": (factorization,),
@@ -455,13 +454,13 @@ def quick(name: str) -> Workbook:
     return build(name, **SHORTER.get(name, {}))
 
 
-def stored_beside(recalculated: Book, book: Workbook) -> list[str]:
+def stored_beside(recalculated: Shown, book: Workbook) -> list[str]:
     """Formula cells of which an engine's value is not the one that was stored."""
     wrong: list[str] = []
     for sheet in book.sheets:
         for (row, column), cell in sheet.cells.items():
             if cell.kind in ("formula", "array", "inside"):
-                found = recalculated[sheet.name].cell(row + 1, column + 1).value
+                found = recalculated[sheet.name].at(row, column)
                 if not agree(found, cell.value):
                     wrong.append(f"{sheet.name}!{at(row, column)}: {found}, stored {cell.value}")
     return wrong
@@ -490,11 +489,11 @@ def files(folder: Path) -> list[Path]:
 @pytest.mark.row(122, 132, 135, 137, 139, 140, 141, 147, 156)
 def test_a_changed_cell_is_computed_anew_and_equals_torch(files: Any) -> None:
     for name in CHANGES:
-        book = read(files.computed[f"{name}_changed"])
+        book = files.computed[f"{name}_changed"]
         with preserved():
             for compare in COMPARISONS[name]:
                 compare(book)
-        assert str(named(book, "all_checks")).startswith("CHANGED"), name
+        assert str(book.named("all_checks")).startswith("CHANGED"), name
 
 
 @pytest.mark.slow
@@ -502,14 +501,13 @@ def test_a_changed_cell_is_computed_anew_and_equals_torch(files: Any) -> None:
 def test_libreoffice_computes_every_stored_number(tmp_path: Path) -> None:
     books = {name: build(name) for name in CHANGES}
     made = [book.save(tmp_path / f"{name}.xlsx") for name, book in books.items()]
-    for path in recalculate(made, tmp_path / "out"):
-        book = read(path)
-        assert problems(book) == []
-        assert stored_beside(book, books[path.stem]) == []
+    for name, book in zip(books, recalculate(made, tmp_path / "out"), strict=True):
+        assert book.problems() == []
+        assert stored_beside(book, books[name]) == []
         with preserved():
-            for compare in COMPARISONS[path.stem]:
+            for compare in COMPARISONS[name]:
                 compare(book)
-        assert str(named(book, "all_checks")).startswith("OK: all"), path.stem
+        assert str(book.named("all_checks")).startswith("OK: all"), name
 
 
 SECOND_ENGINE = (

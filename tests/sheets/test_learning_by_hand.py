@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,28 +25,22 @@ from drivetrain.errors import ConfigError, DataError
 from drivetrain.optim import optimizers as ours
 from drivetrain.sheets.places import at
 from tests.sheets.live import change
-from tests.sheets.recalculate import by_formulas, problems, recalculate
+from tests.sheets.recalculate import by_formulas, recalculate
+from tests.sheets.shown import Shown
 from tests.tabular.tables import real
 
 Rows = list[tuple[Any, ...]]
 
 
 class Book:
-    """A recalculated workbook: its sheets as lists of rows, read once each."""
+    """A recalculated workbook, asked for tables by sheet and place."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._book = openpyxl.load_workbook(path, data_only=True)
-        self._rows: dict[str, Rows] = {}
+    def __init__(self, shown: Shown) -> None:
+        self.named, self.problems = shown.named, shown.problems
+        self._shown = shown
 
     def rows(self, sheet: str) -> Rows:
-        if sheet not in self._rows:
-            self._rows[sheet] = list(self._book[sheet].iter_rows(values_only=True))
-        return self._rows[sheet]
-
-    def named(self, name: str) -> Any:
-        ((sheet, cell),) = self._book.defined_names[name].destinations
-        return self._book[sheet][cell.replace("$", "")].value
+        return self._shown[sheet].rows
 
     def table(self, sheet: str, row: int, column: int, rows: int, columns: int) -> Tensor:
         """(rows, columns) float64."""
@@ -59,9 +52,6 @@ class Book:
 
     def row_of(self, sheet: str, text: str) -> int:
         return next(i for i, line in enumerate(self.rows(sheet)) if str(line[0]).startswith(text))
-
-    def problems(self) -> list[str]:
-        return problems(self._book)
 
 
 def same(found: Tensor, expected: Any, what: str, tolerance: float = 1e-6) -> None:
@@ -480,11 +470,14 @@ CHANGES: dict[str, dict[str, float | str]] = {
 }
 
 
+built = functools.cache(sheets.build)
+
+
 def files(folder: Path) -> list[Path]:
     """Workbooks as they are made, and as a reader changes them."""
     made: list[Path] = []
     for name in COMPARISONS:
-        made.append(sheets.write(name, folder / f"{name}.xlsx"))
+        made.append(built(name).save(folder / f"{name}.xlsx"))
         made.append(change(made[-1], folder / f"{name}_changed.xlsx", CHANGES[name]))
     return made
 
@@ -541,9 +534,6 @@ def slack(sheet: str, formula: str) -> float:
 
 
 # --- known answers ----------------------------------------------------------------------------------
-
-
-built = functools.cache(sheets.build)
 
 
 def values(name: str, sheet: str, *cells: str) -> list[float]:
@@ -612,8 +602,8 @@ def test_the_passenger_list_gives_the_numbers_of_the_course(tmp_path: Path) -> N
 @pytest.mark.row(47)
 def test_the_real_passenger_list_is_recalculated(tmp_path: Path) -> None:
     file = sheets.write("titanic", tmp_path / "real.xlsx", data=real("titanic/train.csv"))
-    (path,) = recalculate([file], tmp_path / "out")
-    book = Book(path)
+    (shown,) = recalculate([file], tmp_path / "out")
+    book = Book(shown)
     assert book.problems() == [] and str(book.named("all_checks")).startswith("OK: all ")
     titanic(book)
 

@@ -21,7 +21,8 @@ from drivetrain.models.tabular import TabularNet
 from drivetrain.sheets import own_run
 from drivetrain.sheets.workbook import Workbook
 from tests.sheets.live import change
-from tests.sheets.recalculate import by_formulas, named, problems, read
+from tests.sheets.recalculate import by_formulas
+from tests.sheets.shown import Sheet
 
 ROWS = 8
 
@@ -133,14 +134,14 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_cell_is_recalculated_to_torchs_own_value(name: str, files: Any) -> None:
-    book, found = books()[name], read(files.computed[name])
-    assert problems(found) == []
-    assert named(found, "all_checks").startswith("OK: all ")
+    book, found = books()[name], files.computed[name]
+    assert found.problems() == []
+    assert found.named("all_checks").startswith("OK: all ")
     count = 0
     for sheet in book.sheets:
         for (row, column), cell in sheet.cells.items():
             if cell.kind == "formula" and isinstance(cell.value, float):
-                own = found[sheet.name].cell(row + 1, column + 1).value
+                own = found[sheet.name].at(row, column)
                 assert own == pytest.approx(cell.value, rel=1e-6, abs=1e-6), (
                     sheet.name,
                     row,
@@ -150,33 +151,33 @@ def test_every_cell_is_recalculated_to_torchs_own_value(name: str, files: Any) -
     assert count > 30
 
 
-def block_under(sheet: Any, title: str, rows: int, columns: int) -> Tensor:
-    lines = list(sheet.iter_rows(values_only=True))
+def block_under(sheet: Sheet, title: str, rows: int, columns: int) -> Tensor:
+    lines = sheet.rows
     top = next(i for i, line in enumerate(lines) if str(line[0]).startswith(title)) + 1
     return torch.tensor([line[:columns] for line in lines[top : top + rows]], dtype=torch.float64)
 
 
 def test_a_changed_input_gives_the_step_that_torch_makes_then(files: Any) -> None:
-    found = read(files.computed["regression_changed"])
-    assert problems(found) == []
-    assert named(found, "all_checks").startswith("CHANGED: 3 ")
+    found = files.computed["regression_changed"]
+    assert found.problems() == []
+    assert found.named("all_checks").startswith("CHANGED: 3 ")
     weights, batch = found["Weights"], found["Batch"]
     net = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.Linear(3, 1)).double()
     shapes = {"0.weight": (3, 3), "0.bias": (1, 3), "2.weight": (1, 3), "2.bias": (1, 1)}
     with torch.no_grad():
         for name, param in net.named_parameters():
             param.copy_(block_under(weights, f"{name}, shape", *shapes[name]).reshape(param.shape))
-    assert net[0].weight[0, 0].item() == 1.5 and named(found, "lr_0") == 0.3
+    assert net[0].weight[0, 0].item() == 1.5 and found.named("lr_0") == 0.3
     x, y = block_under(batch, "input", ROWS, 3), block_under(batch, "targets", ROWS, 1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9)
     loss = F.mse_loss(net(x), y)
     loss.backward()
     for param in net.parameters():
-        param.grad *= named(found, "grad_factor")
-    decay = named(found, "weight_decay_0")
+        param.grad *= found.named("grad_factor")
+    decay = found.named("weight_decay_0")
     optimizer.param_groups[0]["weight_decay"] = decay
     optimizer.step()
-    assert named(found, "loss") == pytest.approx(loss.item(), abs=1e-9)
+    assert found.named("loss") == pytest.approx(loss.item(), abs=1e-9)
     for name, param in net.named_parameters():
         shown = block_under(weights, f"{name}: after the step", *shapes[name])
         same_decay = "weight" in name or decay == 0

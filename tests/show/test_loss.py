@@ -13,7 +13,7 @@ from torch.nn import functional as f
 
 import drivetrain as dt
 from drivetrain import losses
-from drivetrain.errors import ConfigError, InputError, ShapeError
+from drivetrain.errors import InputError, ShapeError
 from drivetrain.losses.several import summed_cross_entropy
 from drivetrain.show.loss import loss_of
 from tests.show.independent import recalculate
@@ -120,10 +120,12 @@ def test_one_target_of_an_item_with_many() -> None:
     assert str(error.value) == "`at` must be a place in (5, 5), the targets of an item. Got (2, 9)."
 
 
-def test_what_is_not_written_is_refused_by_name() -> None:
-    def mine(preds: Tensor, targets: Tensor) -> Tensor:
-        return (preds - targets).abs().max()
+def mine(preds: Tensor, targets: Tensor) -> Tensor:
+    """A loss of one's own."""
+    return (preds - targets).abs().max()
 
+
+def test_of_a_loss_of_ones_own_stands_what_goes_in_and_what_comes_out() -> None:
     for given, sentence in (
         (
             mine,
@@ -135,9 +137,17 @@ def test_what_is_not_written_is_refused_by_name() -> None:
             "The loss `MSELoss` is written here as a mean, and its reduction is another.",
         ),
     ):
-        with pytest.raises(ConfigError) as error:
-            loss_of(given, X, YES)
-        assert str(error.value) == sentence
+        found = loss_of(given, X, YES)
+        assert found.formula == sentence
+        assert not found.is_shown and not found.agrees
+        assert float(found.result) == float(found.own) == float(given(X, YES))
+        assert found.term("x").value.shape == tuple(X.shape)
+        assert str(found).endswith("  not worked out: the run's own value is repeated")
+    found = loss_of(mine, X, YES, item=2)
+    assert found.title == "mine of item 2, as a batch of its own: not shown"
+    assert float(found.own) == float(mine(X[2:3], YES[2:3]))
+    with pytest.raises(ShapeError, match=r"^There is no item 99 in a batch of \d+\.$"):
+        loss_of(mine, X, YES, item=99)
 
 
 # --- of a Learner ---------------------------------------------------------------------------------

@@ -366,6 +366,20 @@ def test_an_optimizer_that_is_not_written_is_said_so_by_name(made_by: Any, sente
     assert str(error.value).startswith(sentence)
 
 
+@pytest.mark.parametrize("given", ["function", "module"])
+def test_with_a_loss_of_ones_own_all_but_the_loss_is_worked_out(given: str) -> None:
+    class Mine(nn.Module):
+        def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+            return (scores.logsumexp(1) - scores.gather(1, targets[:, None])[:, 0]).square().mean()
+
+    loss = Mine() if given == "module" else Mine().forward
+    found = dt.show.step(learner(loss_fn=loss), weight="0.weight")
+    assert found.agrees and len(found.not_shown) == 1
+    assert found.not_shown[0].endswith("items: not shown")
+    assert part(found, "gradient of 0.weight").agrees
+    assert part(found, "the same gradient as a difference of two losses").agrees
+
+
 # --- schedules and callbacks ----------------------------------------------------------------------
 
 

@@ -53,17 +53,17 @@ def test_a_column_that_tells_the_target_is_worth_what_dropping_it_takes_away(
     tmp_path: Path,
 ) -> None:
     columns = passengers(400)
-    columns["boat"] = [
+    columns["life boat"] = [
         8 + n % 5 if yes == "yes" else n % 5 for n, yes in enumerate(columns["lives"])
     ]
     table = write(tmp_path / "people.csv", columns)
     found = check(table, "lives")
     proxy = found.found[0]
-    assert (proxy.key, proxy.level) == ("target-proxy:boat", "critical")
-    assert proxy.fix.endswith("--drop boat.")
+    assert (proxy.key, proxy.level) == ("target-proxy:life boat", "critical")
+    assert proxy.fix.endswith("--drop 'life boat'.")  # to be typed as it stands
     assert proxy.worth is not None and proxy.worth.with_it == 1 and proxy.worth.is_clear
-    assert check(table, "lives", drop=["boat"]).is_clear
-    assert found.accepted({"target-proxy:boat": "known when the ship left"}).is_clear
+    assert check(table, "lives", drop=["life boat"]).is_clear
+    assert found.accepted({"target-proxy:life boat": "known when the ship left"}).is_clear
 
 
 def test_somebody_on_both_sides_is_found_in_a_column_that_no_model_sees(tmp_path: Path) -> None:
@@ -149,6 +149,21 @@ def test_rows_that_only_a_name_tells_apart_are_read_again(tmp_path: Path) -> Non
     assert "duplicates-across" in keys(found)
 
 
+def test_an_order_that_a_split_by_time_has_heeded_is_a_note(tmp_path: Path) -> None:
+    table = write(tmp_path / "shop.csv", {"number": list(range(300)), **sales(300)})
+    said = {
+        how: next(one for one in found.found if one.name == "order-tells")
+        for how, found in (
+            ("time", check(table, "takings")),
+            ("random", check(table, "takings", split="random", because="days are alike")),
+        )
+    }
+    assert said["time"].level == "note"
+    assert said["time"].fix == "nothing: it is split by time."
+    assert said["random"].level != "note"
+    assert said["random"].fix == "split by time or by group, as the rows came about."
+
+
 def test_who_is_dropped_is_in_the_rows_all_the_same(tmp_path: Path) -> None:
     draw = np.random.default_rng(5)
     who = np.repeat(np.arange(160), 5)
@@ -174,3 +189,46 @@ def test_rows_that_only_a_model_takes_for_equal_are_in_no_conflict(tmp_path: Pat
     assert "name" not in gather(path, "lives").frame
     assert [one.key for one in check(path, "lives").found] == []
     assert [one.key for one in check_quickly(gather(path, "lives")).found] == []
+
+
+def kinds_of_flower(count: int = 400) -> dict[str, list[Any]]:
+    """Three kinds, of which two measurements that go together tell nearly all, and a third little."""
+    draw = np.random.default_rng(11)
+    kind = np.sort(draw.integers(0, 3, count))
+    size = kind + draw.normal(0, 0.38, count)
+    return {
+        "long": (size + draw.normal(0, 0.05, count)).round(2).tolist(),
+        "wide": (size + draw.normal(0, 0.05, count)).round(2).tolist(),
+        "high": (kind + draw.normal(0, 2, count)).round(2).tolist(),
+        "kind": [f"k{one}" for one in kind],
+    }
+
+
+def test_a_measurement_that_others_stand_beside_stops_nothing(tmp_path: Path) -> None:
+    flowers = kinds_of_flower()
+    table = write(tmp_path / "flowers.csv", flowers)
+    found = check(table, "kind")
+    proxies = {one.subject: one.level for one in found.found if one.name == "target-proxy"}
+    assert proxies == {"long": "warning", "wide": "warning"} and found.is_clear
+    quick = check_quickly(gather(table, "kind"))
+    assert {one.level for one in quick.found if one.name == "target-proxy"} == {"warning"}
+    del flowers["wide"]
+    alone = check(write(tmp_path / "alone.csv", flowers), "kind")
+    assert [one.key for one in alone.open] == ["target-proxy:long"], "no other can stand in for it"
+
+
+def test_rows_that_were_sorted_by_the_target_are_a_note(tmp_path: Path) -> None:
+    flowers = kinds_of_flower()
+    for name, columns in (
+        ("rows", flowers),
+        ("ids", {"number": list(range(1000, 1400)), **flowers}),
+    ):
+        found = check(write(tmp_path / f"{name}.csv", columns), "kind")
+        (told,) = [one for one in found.found if one.name == "order-tells"]
+        assert told.level == "note"
+        assert told.fix == "nothing, where they were only sorted: a model does not see the order."
+        assert told.what.endswith("): they are sorted by it.")
+    kinds = flowers["kind"]
+    kinds[0], kinds[-1] = kinds[-1], kinds[0]  # in blocks, and not sorted
+    found = check(write(tmp_path / "blocks.csv", flowers), "kind")
+    assert [one.level for one in found.found if one.name == "order-tells"] == ["critical"]

@@ -116,16 +116,23 @@ def test_the_evidence_has_the_numbers(tmp_path: Path) -> None:
     )
     assert str(found).splitlines()[0] == "x 1 fit the training data first"
     assert str(found).splitlines()[5] == "> 6 a smaller model"
-    assert str(found).endswith("  drivetrain train ... --model resnet_tiny")
+    assert str(found).endswith("  as an option of drivetrain train: --model resnet_tiny")
 
 
 def test_a_run_without_epochs_has_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(
         RunError,
         match=r"run has no losses of training and validation to read from: advice is for models that are "
-        r"trained in epochs\. Of a table, better settings are looked for by: drivetrain tune$",
+        r"trained in epochs\.$",
     ):
         advise(made(tmp_path / "run", []))
+    task, data = {"application": "tabular"}, {"source": "my table.csv", "target": ["a"]}
+    with pytest.raises(
+        RunError,
+        match=r"trained in epochs\. Of a table, better settings are looked for by: "
+        r"drivetrain tune 'my table\.csv' --target a$",
+    ):
+        advise(made(tmp_path / "trees", [], task=task, data=data))
 
 
 # --- what was tried -------------------------------------------------------------------------------

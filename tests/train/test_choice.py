@@ -85,15 +85,28 @@ def test_a_narrow_terminal_gets_narrower_lines():
     assert " ".join(line[22:] for line in lines[2:]) == LONG
 
 
+def test_in_a_very_narrow_one_reasons_stand_below():
+    choices = made()
+    choices.add("augment", "photo", reason=LONG, change="--set augment=false")
+    lines = choices.text(40).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert lines[:3] == [
+        "  size     128 x 128",
+        "      the pictures are photos",
+        "  lr       0.002",
+    ]
+    assert " ".join(line.strip() for line in lines[5:]) == LONG
+
+
 def test_a_long_value_does_not_push_the_others_away():
     choices = made()
     name = "vit_base_patch16_clip_224.laion2b_ft_in12k_in1k"
     choices.add("model", name, reason="as asked", change="--model NAME")
     assert str(choices).splitlines() == [
-        "  size   128 x 128                     the pictures are photos",
-        "  lr     0.002                         usual for this model",
+        "  size   128 x 128  the pictures are photos",
+        "  lr     0.002      usual for this model",
         f"  model  {name}",
-        "                                       as asked",
+        "                    as asked",
     ]
 
 

@@ -119,3 +119,15 @@ def test_what_is_no_run_is_said(tmp_path: Path) -> None:
     broken = run(tmp_path / "b", journal={})
     with pytest.raises(RunError, match=r"its 'journal' is missing, or not what it has to be\."):
         diff_runs(first, broken)
+
+
+def test_which_is_better_is_said_of_the_same_items_and_the_same_loss_alone(tmp_path: Path) -> None:
+    first = run(tmp_path / "a")
+    other = run(tmp_path / "b", results=results(0.8, 0.75, 0.84), fingerprint="other")
+    assert [one.better for one in diff_runs(first, other).results] == ["", "", ""]
+    focal = run(
+        tmp_path / "c",
+        results=results(0.8, 0.75, 0.84),
+        loss={"name": "focal", "options": {}},
+    )
+    assert [one.better for one in diff_runs(first, focal).results] == ["", "first", ""]

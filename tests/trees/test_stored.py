@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from drivetrain import store
 from drivetrain.errors import BundleError
 from drivetrain.trees.ensemble import TreeEnsemble
 from drivetrain.trees.form import DEEPEST
+from tests import fresh
 from tests.trees.families import FAMILIES, asked, grown, oracle
 
 ASKED = asked()
@@ -60,13 +59,8 @@ def test_predictions_are_the_librarys_where_it_is_not_installed(tmp_path):
         stored(grown(name).ensemble, tmp_path / str(i))
         expected = torch.from_numpy(np.ascontiguousarray(oracle(name)(ASKED)))
         store.write_tensors(tmp_path / f"{i}.expected.safetensors", {"predictions": expected})
-    child = subprocess.run(
-        [sys.executable, Path(__file__).with_name("without_libraries.py"), tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    code = Path(__file__).with_name("without_libraries.py").read_text("utf-8")
+    child = fresh.run(code, tmp_path)
     assert (child.returncode, child.stderr) == (0, "")
     assert int(child.stdout) == len(FAMILIES) >= 12
 

@@ -93,7 +93,7 @@ assert answer.label == "bird" and answer.guarded is not None, answer
 assert events == [], events
 unwanted = ("drivetrain.train", "drivetrain.optim", "drivetrain.losses", "drivetrain.metrics",
             "drivetrain.vision.learner", "drivetrain.vision.data", "torchvision", "timm", "sklearn",
-            "onnx", "onnxruntime", "matplotlib")
+            "onnx", "onnxruntime", "matplotlib", "torch._dynamo")
 print([name for name in unwanted if name in sys.modules])
 """
     done = subprocess.run(

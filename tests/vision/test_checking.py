@@ -113,3 +113,20 @@ def test_the_pixels_in_memory_find_them_too_and_say_where_they_do_not_do(folder:
     assert "duplicates-across" not in [one.name for one in small.found]
     streamed = check_quickly(from_folder(folder, size=96, cache_bytes=0))
     assert streamed.left_out[0].startswith("near duplicates: the pictures are not in memory.")
+
+
+def test_of_several_targets_each_is_looked_at_for_rare_classes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    lines = ["path,leaf,kind"]
+    for at in range(60):
+        pixels = draw.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{at:02d}.png")
+        lines.append(f"{at:02d}.png,{'ab'[at % 2]},{'rare' if at < 3 else 'common'}")
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = check(table, size=16, targets=["leaf", "kind"])
+    assert {one.key for one in found.found if one.name == "imbalance"} >= {
+        "imbalance:one class of kind",
+        "imbalance:rare classes of kind",
+    }
+    assert not any(one.key.endswith(" of leaf") for one in found.found)

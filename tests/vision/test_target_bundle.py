@@ -16,8 +16,8 @@ from drivetrain.bundle import opening
 from drivetrain.errors import BundleError
 from drivetrain.vision.target_answers import TargetsPredictor
 from tests.bundle.small import resign, rewrite
+from tests.vision.ejecting.test_predictor import answered_here, check_equal
 from tests.vision.leaves import BOTH, CLASSES
-from tests.vision.test_eject_predictor import answered_here, check_equal
 
 pytestmark = pytest.mark.row(118)
 

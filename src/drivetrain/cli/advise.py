@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, layout
+from drivetrain.cli import anew, common, exits, layout
 from drivetrain.cli.sweeping import Runner, tell
 from drivetrain.errors import ConfigError, RunError
 
@@ -56,8 +56,10 @@ def command(
     from drivetrain.train.advice import advise
 
     found = advise(run)
+    line = anew.line_of(run, found.option, found.changes) if found.option else ""
     if not is_run:
-        common.answer(found.to_json(), str(found), as_json=as_json, copy=out)
+        document = {**found.to_json(), "command": line}
+        common.answer(document, _told(run, found, line), as_json=as_json, copy=out)
         return
     if not found.changes:
         raise ConfigError(f"What comes next cannot be trained as it stands: {found.experiment}")
@@ -65,11 +67,31 @@ def command(
         with common.stdout_kept():
             tried = experiment(run, found, seeds=seeds)
     except KeyboardInterrupt as error:
+        words = ["drivetrain", "advise", str(run), "--run", "--seeds", str(seeds)]
         raise exits.StoppedError(
-            f"Stopped. What is finished is kept in {run / 'advice'}: the same line goes on."
+            f"Stopped. What is finished is kept in {run / 'advice'}. Go on with: {shlex.join(words)}"
         ) from error
-    document = {"run": str(run), "advice": found.to_json(), **tried.to_json()}
-    common.answer(document, text(run, found, tried), as_json=as_json, copy=out)
+    advice = {**found.to_json(), "command": line}
+    document = {"run": str(run), "advice": advice, **tried.to_json()}
+    common.answer(document, text(run, found, tried, line), as_json=as_json, copy=out)
+
+
+def _told(run: Path, advice: Advice, line: str) -> str:
+    """An advice for people: what to try as a line to type, and how to have it tried."""
+    from drivetrain.train.tried import FOLDER, HELPED
+
+    lines = [advice.text(line or f"as an option of drivetrain train: {advice.option}")]
+    if advice.changes:
+        lines.append(
+            f"  drivetrain advise {shlex.quote(str(run))} --run  # trains it in pairs, and says"
+        )
+    for one in advice.tried:
+        if one.verdict == HELPED:
+            better = run / FOLDER / one.folder / f"changed-{one.seeds[0]}"
+            lines.append(
+                f"  drivetrain advise {shlex.quote(str(better))}  # it helped: go on there"
+            )
+    return "\n".join(lines)
 
 
 def experiment(run: Path, advice: Advice, *, seeds: int, runner: Runner | None = None) -> Tried:
@@ -112,6 +134,7 @@ def experiment(run: Path, advice: Advice, *, seeds: int, runner: Runner | None =
                 where = run.resolve() if is_own else folder / f"{which}-{seed}"
                 tell(f"pair {number + 1} of {seeds}  {which}, seed {seed}")
                 spec = {"kind": "again", "of": str(run.resolve()), "changes": dict(changes)}
+                spec["option"] = advice.option if changes else ""
                 spec |= {"name": f"{which}-{seed}", "folder": str(folder), "run": str(where)}
                 errors, metric = _measured(spec | {"seed": seed, "is_there": is_own}, runner)
                 tell(f"pair {number + 1} of {seeds}  {which}: {layout.number(errors.error)}")
@@ -163,16 +186,23 @@ def _measured(spec: Mapping[str, Any], runner: Runner | None) -> tuple[Errors, s
     return errors, row.metric
 
 
-def text(run: Path, advice: Advice, tried: Tried) -> str:
-    """What came of an experiment, for people."""
+def text(run: Path, advice: Advice, tried: Tried, line: str) -> str:
+    """What came of an experiment, for people; `line` trains with its change."""
     rows = [("seed", "unchanged", "changed")]
     rows += [
         (str(seed), layout.number(before), layout.number(after))
         for seed, before, after in zip(tried.seeds, tried.unchanged, tried.changed, strict=True)
     ]
-    name = tried.metric.replace("_", " ")
-    said = f"Tried: {advice.experiment}\n  drivetrain train ... {advice.option}"
-    lines = [said, "", name.capitalize(), layout.table(rows, indent=2), "", tried.sentence]
+    name = tried.error_name
+    said = [f"Tried: {advice.experiment}", *([f"  {line}"] if line else [])]
+    lines = [
+        *said,
+        "",
+        f"{name[0].upper()}{name[1:]}",
+        layout.table(rows, indent=2),
+        "",
+        tried.sentence,
+    ]
     folder = run / "advice" / tried.folder
     lines += [f"The runs are in {folder}.", "Next", f"  drivetrain advise {shlex.quote(str(run))}"]
     return "\n".join(lines)

@@ -7,8 +7,10 @@ runs differ by is the change, or the seed, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drivetrain.cli import anew
 from drivetrain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ def train_again(spec: Mapping[str, Any]) -> None:
     from drivetrain.train.run import Run
 
     learner = learner_again(spec["of"], spec["changes"], seed=spec["seed"])
-    learner.start_run(Run.create(spec["run"]))
+    run = Run.create(spec["run"])
+    learner.start_run(run)
+    anew.note_again(Path(spec["of"]), run.folder, spec)
     learner.train()
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from drivetrain._registry import did_you_mean
-from drivetrain.cli import exits
+from drivetrain.cli import exits, layout
 from drivetrain.errors import DataError
 
 SEED = click.IntRange(min=0)
@@ -56,17 +56,43 @@ def options(
     return add
 
 
+UNREAD = {
+    (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"): (
+        "is an archive. Unpack it, and give the folder or the table in it."
+    ),
+    (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"): (
+        "is a workbook. Save its sheet as CSV, and give that."
+    ),
+    (".json", ".jsonl", ".feather", ".arrow", ".orc", ".h5", ".sav", ".dta", ".sas7bdat", ".rds"): (
+        "is of a kind that is not read. Save it as CSV or Parquet, and give that."
+    ),
+    (".pkl", ".pickle", ".joblib"): (
+        "is a pickle, which runs whatever is in it. Save the table as CSV or Parquet, and give that."
+    ),
+}
+"""Endings of files that people have their data in -> what to do with them."""
+
+
 def find_source(source: str) -> Path:
     """The folder or file that a person named; the name of a sample gives its folder in the cache.
 
     What is on the disk comes first: a sample never hides a person's own folder.
-    Raises: DataError: it is neither. Also what making a sample raises.
+    Raises: DataError: it is neither, or a file of a kind that has to be unpacked or saved as another one.
+        Also what making a sample raises.
     """
     from drivetrain.samples import SAMPLES, sample_folder
 
     path = Path(source).expanduser()
     if path.exists():
+        kind = next((k for ends, k in UNREAD.items() if path.name.lower().endswith(ends)), None)
+        if kind is not None and path.is_file():
+            raise DataError(f"{source} {kind}")
         return path
+    if "://" in source:
+        raise DataError(
+            f"'{source}' is an address, and nothing is downloaded. Save what is there, and give the file "
+            "or the folder."
+        )
     if source in SAMPLES:
         folder = sample_folder(source)
         return folder / SAMPLES[source].tables[0] if SAMPLES[source].is_table else folder
@@ -169,14 +195,21 @@ def stdout_kept() -> Iterator[None]:
 
 
 def answer(document: Any, text: str, *, as_json: bool, copy: Path | None = None) -> None:
-    """Print the answer as JSON or as text, and keep a copy of the JSON where that is wanted."""
+    """Print the answer as JSON or as text, and keep a copy of the JSON where that is wanted.
+
+    In a terminal the text is as wide as that; a file or a pipe gets its lines whole.
+    """
     from drivetrain import store
 
     if copy is not None:
         store.write_json(copy, document)
-    # ASCII, with the rest as \u escapes: it passes any pipe and holds names that are no valid text
-    click.echo(
-        json.dumps(json.loads(store.to_json(document)), indent=2)
-        if as_json
-        else exits.visible(text)
-    )
+    if as_json:
+        # ASCII, with the rest as \u escapes: it passes any pipe and holds names that are no valid text
+        click.echo(json.dumps(json.loads(store.to_json(document)), indent=2))
+    else:
+        show(text)
+
+
+def show(text: str) -> None:
+    """Print text for people: as wide as the terminal; a file or a pipe gets its lines whole."""
+    click.echo(layout.fitted(exits.visible(text), layout.columns()))

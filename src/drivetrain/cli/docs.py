@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, layout
+from drivetrain.cli import common, layout
 
 if TYPE_CHECKING:
     from drivetrain.cli.naming import Entry
@@ -65,7 +65,10 @@ def _answer(document: Any, text: str, *, as_json: bool, copy: Path | None) -> No
     if copy is not None:
         common.answer(document, text, as_json=as_json, copy=copy)
     else:
-        click.echo(json.dumps(document, indent=2) if as_json else exits.visible(text))
+        if as_json:
+            click.echo(json.dumps(document, indent=2))
+        else:
+            common.show(text)
 
 
 def listed() -> Iterator[tuple[str, list[str]]]:

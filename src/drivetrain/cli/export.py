@@ -88,7 +88,7 @@ def _told(found: Any, out: Path) -> str:
     lines = [str(found)]
     inputs, what = {
         "tabular": ("row", "TABLE"),
-        "text": ("text", "TEXT..."),
+        "text": ("text", "FILE..."),
         "collab": ("pair of user and item", "TABLE"),
     }.get(found.application, ("picture", "PICTURE..."))
     if found.golden:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import exits
+from drivetrain.cli import anew, exits
 from drivetrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def _pass(
     from drivetrain.gate import telling
 
     found = found.accepted(accepted)
+    whole = _whole(found.source, words)
     if found.open:
-        raise DataError(stopped(found))
+        raise DataError(stopped(found, whole))
     for one in found.found:
         if one.because is not None:
             choices.add(
@@ -104,7 +105,44 @@ def _pass(
             )
     for line in telling.lines(found):
         exits.tell(line)
-    return telling.rest(found, f"drivetrain check {shlex.join([found.source, *words])}")
+    return telling.rest(found, whole)
+
+
+_AS_TYPED = frozenset(
+    ("", "task", "label_columns", "text_columns", "pattern", "valid", "split", "kinds", "seed")
+)
+_BY_SET = frozenset(
+    (
+        *("time", "split_seed", "groups", "group", "split_column", "path_column", "folder", "test"),
+        *("user", "item", "rating"),
+    )
+)
+"""Options of `train` that say what the data is: those that `check` has too, and those that it takes by
+--set. Not --drop: the whole look is at the columns that were dropped, too."""
+
+
+def _whole(source: str, words: Sequence[str]) -> str:
+    """The line that looks at all of the data, as it is split here.
+
+    Args:
+        source: as it was found.
+        words: that say the task and the target, where no command line did.
+    """
+    context = click.get_current_context(silent=True)
+    typed = context.meta.get(anew.WORDS, []) if context else []
+    if typed[:1] != ["train"] or not any(not name for name, _ in anew.entries_of(typed[1:])):
+        return shlex.join(["drivetrain", "check", source, *words])
+    line = ["drivetrain", "check"]
+    for name, said in anew.entries_of(typed[1:]):
+        if name in _AS_TYPED or (name in _BY_SET and said[0].startswith("--set")):
+            line += [one.replace("--label-column", "--target", 1) for one in said]
+        elif name in _BY_SET:
+            value = said[-1].partition("=")[2] if len(said) == 1 else said[-1]
+            line += ["--set", f"{name}={value}"]
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        if not any(one.split("=")[0] == option for one in line):
+            line += [option, value]
+    return shlex.join(line)
 
 
 def say(left: str) -> None:
@@ -113,11 +151,11 @@ def say(left: str) -> None:
         exits.tell(left)
 
 
-def stopped(found: Findings) -> str:
-    """Why a training does not begin, and how to go on."""
+def stopped(found: Findings, whole: str) -> str:
+    """Why a training does not begin, and how to go on; `whole` is the line that looks at everything."""
     first, *others = found.open
     more = f" And {len(others)} more." if others else ""
     return (
-        f"{found.source}: {first.what}{more} See all, with what to do: drivetrain check. Train all the "
-        f"same: --accept {shlex.quote(first.key)} --because WHY."
+        f"{found.source}: {first.what}{more} See all, with what to do: {whole}. Train all the same: "
+        f"--accept {shlex.quote(first.key)} --because WHY."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -50,12 +51,42 @@ def table(rows: Iterable[Sequence[str]], *, indent: int = 0, gap: int = 2) -> st
     return "\n".join(lines)
 
 
+_TYPED = re.compile(r"\s*(drivetrain|python|cd|pip) ")
+_COLUMN = re.compile(r"(?<=\S) {2,}(?=\S)")
+
+
+def fitted(text: str, within: int | None) -> str:
+    """The text with lines no wider than `within` columns, broken between words; None: as it is.
+
+    What is below begins where the last column of its line does, or is set in where that leaves too few
+    columns. Lines to be typed stay whole, to be copied.
+
+    >>> print(fitted("  of  one two three four five six seven", 32))
+      of  one two three four five
+          six seven
+    """
+    if within is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= within or _TYPED.match(line):
+            lines.append(line)
+            continue
+        indent = len(line) - len(line.lstrip())
+        gaps = [gap.end() for gap in _COLUMN.finditer(line)]
+        wide = [gap for gap in gaps if within - gap >= LEAST]
+        start = wide[-1] if wide else indent + 4 if gaps else indent
+        lines += _hanging(line, start, within)
+    return "\n".join(lines)
+
+
 def _hanging(text: str, start: int, within: int) -> list[str]:
     """The text in lines of so many columns; those after the first begin at `start`."""
+    first = min(start, len(text) - len(text.lstrip())) if text[:start].strip() == "" else start
     return textwrap.wrap(
-        text[start:],
+        text[first:],
         within,
-        initial_indent=text[:start],
+        initial_indent=text[:first],
         subsequent_indent=" " * start,
         break_long_words=False,  # a path or a command stays whole, to be copied
         break_on_hyphens=False,

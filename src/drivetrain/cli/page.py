@@ -35,8 +35,11 @@ def command(name: str | None, out: Path | None, as_json: bool, seed: int | None)
             raise click.UsageError("Say which page is to be written: NAME is missing.")
         listed = [{"name": key, "what": what} for key, what in pages.PAGES.items()]
         text = layout.table(pages.PAGES.items())
-        text += "\n\nWrite one: drivetrain page quadratic -o quadratic.html"
-        click.echo(json.dumps(listed, indent=2) if as_json else text)
+        text += "\n\nWrite one\n  drivetrain page quadratic -o quadratic.html"
+        if as_json:
+            click.echo(json.dumps(listed, indent=2))
+        else:
+            common.show(text)
         return
     if seed is not None and name in pages.PAGES and name != "quadratic":
         raise click.UsageError(f"Page '{name}' draws nothing at random: leave --seed out.")
@@ -44,4 +47,4 @@ def command(name: str | None, out: Path | None, as_json: bool, seed: int | None)
     path = pages.write(name, out or Path(f"{name}.html"), **settings)
     document = {"page": str(path), "name": name, "bytes": path.stat().st_size}
     text = f"{path}: {pages.PAGES[name]} Open it in a browser."
-    click.echo(json.dumps(document, indent=2) if as_json else text)
+    common.answer(document, text, as_json=as_json)

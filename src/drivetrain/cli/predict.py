@@ -169,6 +169,11 @@ def picture_files(inputs: tuple[Path, ...]) -> list[Path]:
 
     pictures: list[Path] = []
     for path in inputs:
+        if path.suffix.lower() in (".csv", ".tsv", ".parquet") and path.is_file():
+            raise DataError(
+                f"{path} is a table, and this is a model of pictures. Give the pictures, or a folder of "
+                "them; those of a table with labels are measured by: drivetrain evaluate RUN --on TABLE"
+            )
         found = find_files(path, PICTURE_SUFFIXES) if path.is_dir() else [path]
         if not found:
             raise DataError(f"{path} holds no pictures. Give pictures, or folders that hold some.")

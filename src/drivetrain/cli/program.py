@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from drivetrain._registry import did_you_mean
-from drivetrain.cli import exits
+from drivetrain.cli import anew, exits
 
 COMMANDS: dict[str, str] = {
     "train": "Train a model on pictures, texts, a table, ratings, or a sample.",
@@ -60,7 +60,12 @@ class Program(click.Group):
         """The command, imported now; None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        return import_module(f"drivetrain.cli.{cmd_name}").command
+        command = import_module(f"drivetrain.cli.{cmd_name}").command
+        for option in command.params:
+            kind = option.type
+            if isinstance(kind, click.IntRange | click.FloatRange) and kind.name.endswith("range"):
+                kind.name = "number"  # click says "integer range"
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""
@@ -95,8 +100,11 @@ class Program(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the arguments; `--help` and `--version` are answered here."""
+        words = list(extra.get("args", args[1] if len(args) > 1 else ()))  # reading takes them away
         with _told_to_exits():
-            return super().make_context(*args, **extra)
+            context = super().make_context(*args, **extra)
+        context.meta[anew.WORDS] = words
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

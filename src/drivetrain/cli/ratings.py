@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, gating, layout, settings, tables
+from drivetrain.cli import anew, common, exits, gating, layout, settings, tables
 from drivetrain.errors import ConfigError
 
 SUFFIXES = (*tables.SUFFIXES, ".data", ".dat", ".base", ".inter")
@@ -148,12 +148,13 @@ def train(
             if minutes is not None:
                 plan_within(learner, minutes, began=began, folder=run.folder)
             learner.start_run(run)
+            anew.note_words(run.folder)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
     if not as_json:
-        click.echo(exits.visible(found(learner)))
+        common.show(found(learner))
     document = run_to_end(learner, learner.train)
     common.answer(document, result(document), as_json=as_json)
 
@@ -184,7 +185,7 @@ def _fit(
         folder = out or Run.create_dated("runs", path.stem).folder
         document = collab.fit(data, model="als", out=folder, **own).results
     if not as_json:
-        click.echo(exits.visible(f"{data}\n{data.choices.text(layout.line())}\n"))
+        common.show(f"{data}\n{data.choices.text(layout.line())}\n")
     common.answer(document, result(document), as_json=as_json)
 
 

@@ -87,4 +87,7 @@ def _record(name: str) -> dict[str, str | int]:
 
 def _print(document: object, text: str, as_json: bool) -> None:
     # not common.answer: that loads torch, and a list of samples should be there at once
-    click.echo(json.dumps(document, indent=2) if as_json else text)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        common.show(text)

@@ -54,11 +54,12 @@ def command(
             raise click.UsageError("Say which workbook is to be written: NAME or RUN is missing.")
         listed = [{"name": key, "what": what} for key, (what, _) in sheets.SHEETS.items()]
         text = layout.table((one["name"], one["what"]) for one in listed)
-        text += (
-            "\n\nWrite one: drivetrain sheet descent -o descent.xlsx. Of a run: drivetrain "
-            "sheet RUN"
-        )
-        click.echo(json.dumps(listed, indent=2) if as_json else text)
+        text += "\n\nWrite one, or one of a run\n  drivetrain sheet descent -o descent.xlsx"
+        text += "\n  drivetrain sheet RUN"
+        if as_json:
+            click.echo(json.dumps(listed, indent=2))
+        else:
+            common.show(text)
         return
     settings = {
         key: value

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from drivetrain._registry import did_you_mean
-from drivetrain.cli import common, exits, gating, layout, settings, submitting
+from drivetrain.cli import anew, common, exits, gating, layout, settings, submitting
 from drivetrain.errors import DataError
 
 SUFFIXES = (".parquet", ".pq", ".tsv", ".csv", ".csv.gz", ".tsv.gz", ".csv.zst")
@@ -144,13 +144,14 @@ def _train_net(
             if minutes is not None:
                 plan_within(learner, minutes, began=began, folder=run.folder)
             learner.start_run(run)
+            anew.note_words(run.folder)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
     assert learner.run is not None, "started above"
     if not as_json:
-        click.echo(exits.visible(found(data, learner.run.folder)))
+        common.show(found(data, learner.run.folder))
     document = run_to_end(learner, learner.train)
     common.answer(document, result(document), as_json=as_json)
 

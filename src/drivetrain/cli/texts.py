@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from drivetrain.cli import common, exits, gating, layout, settings, submitting, tables
+from drivetrain.cli import (
+    anew,
+    common,
+    exits,
+    gating,
+    layout,
+    settings,
+    submitting,
+    tables,
+)
 
 TASKS = ("text", "language")
 OTHERS = ("net", "tree", "forest", "boosting", "linear", "one_r", "majority", "leaderboard")
@@ -103,12 +112,13 @@ def train(
             if minutes is not None:
                 plan_within(learner, minutes, began=began, folder=run.folder)
             learner.start_run(run)
+            anew.note_words(run.folder)
             gating.say(left)
     if memory is not None:
         common.answer(memory.to_json(), str(memory), as_json=as_json, copy=out)
         return
     if not as_json:
-        click.echo(exits.visible(found(learner)))
+        common.show(found(learner))
     document = run_to_end(learner, learner.train)
     common.answer(document, result(document), as_json=as_json)
 
@@ -230,7 +240,7 @@ def predict(
             notes: list[str] = []
         else:
             documents, notes = answers(run, inputs, strings)
-            said = _table(documents)
+            said = _table(documents, out)
     for note in notes:
         exits.print_line(note)
     _answer(documents, said, inputs, like=like, as_json=as_json, out=out)
@@ -340,10 +350,10 @@ def _predict_bundle(
         names, texts = _texts_of(inputs, strings)
         answers = open_bundle(run).answers(texts, names=names)
         documents = [one.to_json() for one in answers.predictions]
-    _answer(documents, _table(documents), inputs, like=like, as_json=as_json, out=out)
+    _answer(documents, _table(documents, out), inputs, like=like, as_json=as_json, out=out)
 
 
-def _table(documents: list[dict[str, Any]]) -> str:
+def _table(documents: list[dict[str, Any]], out: Path | None) -> str:
     rows = []
     for one in documents[:MOST_ROWS]:
         if "value" in one:
@@ -359,7 +369,8 @@ def _table(documents: list[dict[str, Any]]) -> str:
         rows.append((one["input"], f"{label} {layout.percent(share)}", rest))
     text = layout.table(rows)
     if len(documents) > MOST_ROWS:
-        text += f"\n… and {len(documents) - MOST_ROWS:,} more: --json has all"
+        how = ": --out FILE.csv writes all" if out is None else ""
+        text += f"\n… and {len(documents) - MOST_ROWS:,} more{how}"
     return text
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drivetrain.cli import common, exits, gating, pictures, ratings, settings, tables, texts
+from drivetrain.cli import anew, common, exits, gating, pictures, ratings, settings, tables, texts
 
 if TYPE_CHECKING:
     from drivetrain.train.learner import Learner
@@ -259,7 +259,7 @@ def command(
         return
     learner = _learner(path, source or _default_sample(), given, out, began, accepted)
     if not as_json:
-        click.echo(exits.visible(pictures.found(learner)))
+        common.show(pictures.found(learner))
     document = run_to_end(learner, learner.train)
     common.answer(document, pictures.result(document), as_json=as_json)
 
@@ -321,6 +321,7 @@ def _learner(
                 learner, minutes, epochs=epochs, began=began, folder=run.folder, report=count
             )
         learner.start_run(run)
+        anew.note_words(run.folder)
     return learner
 
 
@@ -362,6 +363,11 @@ def _data(path: Path, given: dict[str, Any], count: common.Counter) -> VisionDat
         options["seed"] = given["seed"]
     for_csv, for_names = settings.take(given, settings.CSV), settings.take(given, settings.NAMES)
     wrong = for_names if is_csv else for_csv
+    if not is_csv and path.is_dir() and {"label_column", "targets"} & set(wrong):
+        raise click.UsageError(
+            f"--target names a column of a table, and {path} is a folder: of pictures its sub-folders "
+            "are the classes."
+        )
     if wrong:
         names = ", ".join(f"'{name}'" for name in wrong)
         kind = "a folder" if is_csv else "a CSV file"

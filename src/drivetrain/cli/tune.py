@@ -146,6 +146,10 @@ def command(
                 nets=nets,
             )
             found.write(run)
+        except KeyboardInterrupt as error:
+            raise exits.StoppedError(
+                "Stopped. A search keeps nothing before its end: the same line begins it anew."
+            ) from error
         finally:
             run.release()
     document = run.read()["results"]

@@ -17,6 +17,7 @@ from drivetrain.data.split import Split, group_split, time_split
 from drivetrain.errors import DataError
 from drivetrain.gate.findings import MOST_ITEMS, Finding
 from drivetrain.gate.worth import (
+    CONFIDENCE,
     Worth,
     metric_of,
     trees_are_right,
@@ -88,14 +89,16 @@ class TableWorth:
             return None
         return worth_of_column(self.as_it_is, without, metric=self.metric, model=MODEL)
 
-    def of_split(self, other: Split) -> Worth | None:
+    def of_split(self, other: Split, *, confidence: float = CONFIDENCE) -> Worth | None:
         """Of the split as it is, against another one."""
         if self.as_it_is is None:
             return None
         apart = self._right(self.frame, other)
         if apart is None:
             return None
-        return worth_of_split(self.as_it_is, apart, metric=self.metric, model=MODEL)
+        return worth_of_split(
+            self.as_it_is, apart, metric=self.metric, model=MODEL, confidence=confidence
+        )
 
     def _right(self, frame: Frame, split: Split) -> np.ndarray | None:
         return trees_are_right(frame, self.targets, split, num_classes=self.num_classes)
@@ -112,7 +115,9 @@ def entity_overlap(
     """Columns that name somebody, or something, who has rows on both sides.
 
     A column counts where its values come again but not too often, and it is of words or is called like a
-    name or a number of somebody. Splits by time are not asked: who comes again later is meant to.
+    name or a number of somebody. What it is worth makes it critical where it is called so, or no model
+    sees it: a model that knows somebody by other columns knows them by heart. Splits by time are not
+    asked: who comes again later is meant to.
 
     Args:
         frame: all columns, whether a model sees them or not, in the rows of `split`.
@@ -142,12 +147,17 @@ def entity_overlap(
     for place, (share, name, codes, known, each) in enumerate(found):
         measured = None
         if worth is not None and place < MEASURED:
-            measured = worth.of_split(_by_entity(codes, split, seed))
+            # at 95% for all that are measured together (Bonferroni): a training stops for one of them
+            at = 1 - (1 - CONFIDENCE) / min(len(found), MEASURED)
+            measured = worth.of_split(_by_entity(codes, split, seed), confidence=at)
         is_named = _NAMED.search(name.lower()) is not None
         level = "warning" if is_named else "note"
         if measured is not None:
             if measured.is_clear and _is_telling(measured):
-                level = "critical"
+                # a column that the model is given, and that is not called like somebody, may be a kind
+                # of row, such as a place: rows to come are of known ones too
+                is_kind = not is_named and worth is not None and name in worth.frame
+                level = "warning" if is_kind else "critical"
             elif not is_named:
                 continue  # a kind of row, and no somebody that helped
             else:
@@ -163,7 +173,7 @@ def entity_overlap(
             f"keep each one's rows together: --set groups={name}.",
             "You say that the model will be used on the same ones again.",
             items=_shown(values, valid[known]),
-            count=int(known.sum()),
+            count=len(np.unique(codes[valid[known]])),
             subject=name,
             worth=measured,
         )
@@ -254,6 +264,7 @@ def _in_time(times: np.ndarray, split: Split, share: float) -> Split:
 
 
 def _is_telling(worth: Worth) -> bool:
+    """Whether the difference is `TELLING` or more."""
     scale = 1.0 if worth.metric == "accuracy" else max(worth.without, 1e-12)
     return worth.difference >= TELLING * scale
 

@@ -97,7 +97,8 @@ class Finding:
         lines = [f"{self.level.upper()}  {self.key}", self.what]
         if self.items:
             more = f" and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
-            lines.append(f"Such as: {'; '.join(self.items[:SHOWN])}{more}.")
+            said = f"Such as: {'; '.join(self.items[:SHOWN])}{more}"
+            lines.append(said if said.endswith(".") else f"{said}.")
         if self.worth is not None:
             lines.append(str(self.worth))
         lines.append(f"To do: {self.fix}")

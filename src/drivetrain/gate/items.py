@@ -112,11 +112,18 @@ def label_conflicts(
         "look at them and put the labels right, or leave them out.",
         "You say that the same thing may have either label.",
         items=tuple(
-            " = ".join(f"{ids[at]} ({labels[at]})" for at in group[:3])
+            " = ".join(f"{ids[at]} ({labels[at]})" for at in _unlike(group, labels)[:3])
             for group in torn[:MOST_ITEMS]
         ),
         count=len(torn),
     )
+
+
+def _unlike(group: Sequence[int], labels: Sequence[str]) -> list[int]:
+    """The group with one of each label first: the first few are to show that they differ."""
+    first = {labels[at]: at for at in reversed(group) if labels[at]}
+    ahead = [at for at in group if first.get(labels[at]) == at]
+    return [*ahead, *(at for at in group if at not in ahead)]
 
 
 def unreadable(quarantined: Sequence[Quarantined], total: int, *, what: str) -> Iterator[Finding]:
@@ -142,13 +149,17 @@ def unreadable(quarantined: Sequence[Quarantined], total: int, *, what: str) -> 
     )
 
 
-def imbalance(labels: Sequence[str], parts: Sequence[str], *, what: str) -> Iterator[Finding]:
+def imbalance(
+    labels: Sequence[str], parts: Sequence[str], *, what: str, target: str = ""
+) -> Iterator[Finding]:
     """Classes that are hardly there, or are nearly all, or are not asked about in validation.
 
     Args:
         labels: (N,); of parts that are sealed they are not looked at.
         parts: (N,) of each.
+        target: which of several targets the labels are of.
     """
+    of = f" of {target}" if target else ""
     train = Counter(label for label, part in zip(labels, parts, strict=True) if part == "train")
     valid = Counter(label for label, part in zip(labels, parts, strict=True) if part == "valid")
     total = sum(train.values())
@@ -161,39 +172,39 @@ def imbalance(labels: Sequence[str], parts: Sequence[str], *, what: str) -> Iter
             "warning",
             f"{text.share(count, total)} of the training {what} are {most!r}, so a guess is right that "
             "often.",
-            f"class {most}",
+            f"class {most}{of}",
             "look at more than accuracy: recall of each class, or the area under a curve.",
             "You say that the score heeds the small classes.",
             count=count,
-            subject="one class",
+            subject=f"one class{of}",
         )
     rare = sorted((n, name) for name, n in train.items() if n < RARE_CLASS)
     if rare and total >= RARE_CLASS * len(train):
         yield Finding(
             "imbalance",
             "warning",
-            f"{len(rare):,} of {len(train):,} classes have fewer than {RARE_CLASS} training {what}: "
+            f"{len(rare):,} of {len(train):,} classes{of} have fewer than {RARE_CLASS} training {what}: "
             "hardly enough to learn from.",
             "train",
             "collect more of them, or put small classes together.",
             "You say that these classes matter little.",
             items=tuple(f"{name} ({n})" for n, name in rare[:MOST_ITEMS]),
             count=len(rare),
-            subject="rare classes",
+            subject=f"rare classes{of}",
         )
     absent = sorted(set(train) - set(valid))
     if absent and valid:
         yield Finding(
             "imbalance",
             "warning",
-            f"{len(absent):,} of {len(train):,} classes have no validation {what}: how well they were "
-            "learnt is not measured.",
+            f"{len(absent):,} of {len(train):,} classes{of} have no validation {what}: how well they "
+            "were learnt is not measured.",
             "valid",
             "validate on some of each class.",
             "You say that these classes matter little.",
             items=tuple(absent[:MOST_ITEMS]),
             count=len(absent),
-            subject="not validated",
+            subject=f"not validated{of}",
         )
 
 

@@ -5,6 +5,11 @@
     a column     a tree model is fitted with the column and without, and asked about the same rows
     a split      a tree model is fitted on the split as it is, and on one by somebody, or by time
 
+A word with few rows is no split of a tree: LightGBM passes over categories of fewer than ten rows,
+scikit-learn over columns of more than 255. So the trees are also told, of each word of a column of many,
+the mean of the target over the training rows that have it; of a training row over the rows of the other
+folds, or it would tell the row itself (Micci-Barreca 2001, doi:10.1145/507533.507538).
+
 A score is a mean over items (correct or not, or the absolute error), and the interval of the difference
 is of items drawn again with replacement (Efron 1979). What a large model would gain may be more: it can
 learn by heart what a tree cannot.
@@ -12,6 +17,7 @@ learn by heart what a tree cannot.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +28,7 @@ from drivetrain.data.split import Split
 from drivetrain.errors import MissingPackageError
 from drivetrain.interpret import text
 from drivetrain.metrics.bootstrap import bootstrap_interval
+from drivetrain.randomness import derive
 from drivetrain.trees.boost import boosting
 
 MOST_ROWS = 20_000
@@ -30,6 +37,12 @@ TREES, LEAVES, ROWS_A_LEAF = 60, 31, 3
 """Small leaves: what is known by heart is known of few rows."""
 MOST_LEVELS = 255
 """Words of a column above which its codes are taken as numbers: scikit-learn's boosting has no more."""
+MANY_LEVELS = 20
+"""Words of a column from which on their means are told as well."""
+FOLDS, PRIOR = 5, 1.0
+"""In which means are taken for training rows, and how many rows the mean of all counts as."""
+MOST_MEANS = 5
+"""Classes, the commonest, of which a word's mean is told."""
 NEIGHBOUR_BLOCK = 1024
 FEWEST = 10
 """Items that a score is told of."""
@@ -54,12 +67,14 @@ class Worth:
     """The other end of the same interval."""
     num_items: int
     """Validation items that were asked about, with it."""
+    confidence: float = CONFIDENCE
+    """Of the interval."""
 
     @property
     def difference(self) -> float:
         """How much better the score looks with it."""
         apart = self.with_it - self.without
-        return apart if self.metric == "accuracy" else -apart
+        return (apart if self.metric == "accuracy" else -apart) + 0.0  # no -0
 
     @property
     def is_clear(self) -> bool:
@@ -75,7 +90,7 @@ class Worth:
         return (
             f"Worth: {self.metric} of {self.model} {text.number(self.with_it)} with it, "
             f"{text.number(self.without)} without: {self.difference:+.4f} "
-            f"({100 * CONFIDENCE:g}%: {self.low:+.4f} to {self.high:+.4f}){told}."
+            f"({100 * self.confidence:.4g}%: {self.low:+.4f} to {self.high:+.4f}){told}."
         )
 
 
@@ -127,9 +142,20 @@ def worth_of_column(
 
 
 def worth_of_split(
-    as_it_is: np.ndarray, kept_apart: np.ndarray, *, metric: str, model: str
+    as_it_is: np.ndarray,
+    kept_apart: np.ndarray,
+    *,
+    metric: str,
+    model: str,
+    confidence: float = CONFIDENCE,
 ) -> Worth | None:
-    """Of the same model on two splits; the two parts that validate are different rows."""
+    """Of the same model on two splits; the two parts that validate are different rows.
+
+    Args:
+        as_it_is: (N,) as `right` above, on the split as it is.
+        kept_apart: (M,) the same on the other one.
+        confidence: of the interval; higher where several are looked at for one that is clear.
+    """
     count = len(as_it_is)
     if min(count, len(kept_apart)) < FEWEST:
         return None
@@ -145,7 +171,8 @@ def worth_of_split(
             )
 
     value = float(apart(np.ones((1, len(one))))[0])
-    return _worth(metric, model, as_it_is.mean(), kept_apart.mean(), value, apart, len(one), count)
+    scores = float(as_it_is.mean()), float(kept_apart.mean())
+    return _worth(metric, model, *scores, value, apart, len(one), count, confidence=confidence)
 
 
 def _worth(
@@ -157,13 +184,16 @@ def _worth(
     apart: Any,
     drawn: int,
     count: int | None = None,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> Worth | None:
-    found = bootstrap_interval(value, apart, drawn, confidence=CONFIDENCE, name=f"worth {metric}")
+    found = bootstrap_interval(value, apart, drawn, confidence=confidence, name=f"worth {metric}")
     if found is None:
         return None
     return Worth(
-        metric, model, float(with_it), float(without), *found, drawn if count is None else count
-    )
+        metric, model, float(with_it), float(without), found[0] + 0.0, found[1] + 0.0,
+        drawn if count is None else count, confidence,
+    )  # fmt: skip
 
 
 def nearest_is_right(
@@ -204,12 +234,14 @@ def trees_are_right(
     columns, categorical = matrix_of(frame)
     if not columns.shape[1]:
         return None
-
     train = np.array(split.train, dtype=np.int64)
     valid = np.array(split.valid, dtype=np.int64)
     train = train[:: max(1, -(-len(train) // MOST_ROWS))]
     if num_classes and len(np.unique(targets[train])) < num_classes:
         return None
+    columns = np.concatenate(
+        [columns, *_means_of(frame, targets, train, num_classes=num_classes)], axis=1
+    )
     try:
         grown = boosting(
             columns[train],
@@ -244,6 +276,43 @@ def matrix_of(frame: Frame) -> tuple[np.ndarray, list[int]]:
     for place, values in enumerate(columns):
         found[:, place] = values
     return found, categorical
+
+
+def _means_of(
+    frame: Frame, targets: np.ndarray, train: np.ndarray, *, num_classes: int
+) -> Iterator[np.ndarray]:
+    """(N, T) float64 for each column of many words: the mean target of training rows with a row's word.
+
+    T is 1 for numbers and for two classes, else one for each of the commonest classes.
+    """
+    known = targets[train]
+    if not num_classes:
+        wanted = known[:, None].astype(np.float64)
+    elif num_classes == 2:
+        wanted = (known == 1)[:, None].astype(np.float64)
+    else:
+        common = np.argsort(-np.bincount(known, minlength=num_classes), kind="stable")
+        wanted = (known[:, None] == common[:MOST_MEANS]).astype(np.float64)
+    middle = wanted.mean(axis=0)
+    draw = np.random.Generator(np.random.PCG64(derive(0, "worth folds")))
+    fold = draw.integers(0, FOLDS, len(train))
+    for name in frame.names:
+        values = frame[name]
+        if not isinstance(values, Factor) or len(values.levels) < MANY_LEVELS:
+            continue
+        codes = values.codes.astype(np.int64) + 1  # 0 where missing
+        size = len(values.levels) + 1
+
+        def means(rows: np.ndarray, codes: np.ndarray = codes, size: int = size) -> np.ndarray:
+            of = codes[train[rows]]
+            counts = np.bincount(of, minlength=size)[:, None]
+            sums = np.stack([np.bincount(of, one, size) for one in wanted[rows].T], axis=1)
+            return (sums + PRIOR * middle) / (counts + PRIOR)
+
+        told = means(np.ones(len(train), dtype=bool))[codes]
+        for one in range(FOLDS):
+            told[train[fold == one]] = means(fold != one)[codes[train[fold == one]]]
+        yield told
 
 
 def _right(said: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -275,14 +275,19 @@ def out_of_domain(
     )
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
+def holm(p_values: np.ndarray, out_of: int | None = None) -> np.ndarray:
     """(K,) p-values -> (K,) corrected ones, in their order (Holm 1979).
+
+    Args:
+        p_values: each in [0, 1].
+        out_of: how many there would be, of which these were picked by looking; None: these are all.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).round(4).tolist()
     [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
+    most = len(p_values) if out_of is None else out_of
+    factors = np.arange(most, most - len(p_values), -1)
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * factors))
     return corrected

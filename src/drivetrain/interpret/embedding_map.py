@@ -36,6 +36,7 @@ NEIGHBOURS = 15
 """Of UMAP: how many nearest neighbours an item is to stay near."""
 FEWEST = 4
 """Items below which UMAP has nothing to go by."""
+ROUNDING = 1e-12
 BLOCK = 1024
 """Items whose distances to all others are held at once."""
 
@@ -213,6 +214,9 @@ def agreement(vectors: np.ndarray, codes: np.ndarray) -> float | None:
     Args:
         vectors: (N, F) finite; distances are Euclidean, and of equally near ones the first counts.
         codes: (N,) int64, the group of each; those below 0 have none, and are left out.
+
+    Squares of distances that differ by less than `ROUNDING` of the largest square from the middle are
+    taken to be equal.
     """
     rows = np.flatnonzero(codes >= 0)
     if len(rows) < 2:
@@ -220,10 +224,11 @@ def agreement(vectors: np.ndarray, codes: np.ndarray) -> float | None:
     known, groups = vectors[rows].astype(np.float64), codes[rows]
     known = known - known.mean(axis=0)  # near 0, so that squares keep their digits
     lengths = (known**2).sum(axis=1)
-    same = 0
+    nearly, same = ROUNDING * float(lengths.max()), 0
     for start in range(0, len(known), BLOCK):
         part = known[start : start + BLOCK]
         apart = lengths[None] - 2 * part @ known.T  # less the own length, which orders nothing
         apart[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
-        same += int((groups[apart.argmin(axis=1)] == groups[start : start + BLOCK]).sum())
+        nearest = (apart <= apart.min(axis=1, keepdims=True) + nearly).argmax(axis=1)  # the first
+        same += int((groups[nearest] == groups[start : start + BLOCK]).sum())
     return same / len(known)

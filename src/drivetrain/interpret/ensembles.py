@@ -311,11 +311,7 @@ def _aligned(
         order = np.empty(len(start), dtype=np.int64)
         order[[place_of[id_] for id_ in record.ids]] = np.arange(len(start))
         outputs, targets, classes = _values(name, record)
-        if not np.isfinite(outputs).all():
-            row = int(np.argwhere(~np.isfinite(outputs))[0][0])
-            raise DataError(
-                f"What {name} says of {record.ids[row]} is NaN or infinite. Leave that model out."
-            )
+        _refuse_broken(name, record, ~torch.from_numpy(outputs).isfinite())
         if known is None:
             known = targets[order], classes
         if set(classes) != set(known[1]) or targets.shape[1:] != known[0].shape[1:]:
@@ -341,6 +337,7 @@ def _aligned(
 def _values(name: str, record: Predictions) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Probabilities and classes, or numbers; float64 and int64."""
     if not is_numeric(record):
+        _refuse_broken(name, record, record.outputs.isnan())
         found = classified("ensemble", record)
         return found.probs, found.targets, found.classes
     if len(record) == 0:
@@ -348,6 +345,14 @@ def _values(name: str, record: Predictions) -> tuple[np.ndarray, np.ndarray, tup
     targets = record.targets.double().cpu().numpy()
     outputs = record.outputs.double().cpu().numpy()
     return outputs.reshape(targets.shape), targets, ()
+
+
+def _refuse_broken(name: str, record: Predictions, is_broken: torch.Tensor) -> None:
+    if bool(is_broken.any()):
+        row = int(is_broken.nonzero()[0][0])
+        raise DataError(
+            f"What {name} says of {record.ids[row]} is NaN or infinite. Leave that model out."
+        )
 
 
 def _what(classes: tuple[str, ...]) -> str:

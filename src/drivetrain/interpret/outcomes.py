@@ -45,8 +45,9 @@ def is_numeric(predictions: Predictions) -> bool:
 def classified(who: str, predictions: Predictions) -> Classified:
     """The record's classes.
 
-    Raises: DataError: there are no items, or one of them is no class. ShapeError: it is a record of
-        numbers, or of several labels an item.
+    Raises: DataError: there are no items, one of them is of no class, or its scores give no
+        probabilities (NaN, or infinite): a broken model has no worst class, and none that is best.
+        ShapeError: it is a record of numbers, or of several labels an item.
     """
     targets, outputs = predictions.targets, predictions.outputs
     if len(predictions) == 0:
@@ -72,6 +73,12 @@ def classified(who: str, predictions: Predictions) -> Classified:
     else:
         probs, preds = scores.softmax(dim=1).numpy(), scores.argmax(dim=1).numpy()
         truth = targets.cpu().long().numpy()
+    broken = np.flatnonzero(np.isnan(probs).any(axis=1))
+    if len(broken):
+        raise DataError(
+            f"`{who}` got scores of {predictions.ids[int(broken[0])]!r} that are NaN or infinite: the "
+            "model is broken."
+        )
     outside = np.flatnonzero((truth < 0) | (truth >= probs.shape[1]))
     if len(outside):
         item = int(outside[0])
@@ -84,12 +91,23 @@ def classified(who: str, predictions: Predictions) -> Classified:
 
 
 def errors_of(predictions: Predictions) -> tuple[np.ndarray, str]:
-    """(N,) float64 error of each item, and what it is: 1 for a wrong class, else the distance."""
+    """(N,) float64 error of each item, and what it is: 1 for a wrong class, else the distance.
+
+    Raises: DataError: an error is NaN or infinite; also as `classified`.
+    """
     if is_numeric(predictions):
-        apart = (predictions.outputs.double() - predictions.targets.double()).abs().cpu()
-        return apart.flatten(start_dim=1).mean(1).numpy() if apart.ndim > 1 else apart.numpy(), (
-            "mean absolute error"
-        )
+        outputs = predictions.outputs.double()
+        if outputs.ndim == predictions.targets.ndim + 1 and outputs.shape[-1] == 1:
+            outputs = outputs[..., 0]  # (N, 1) against (N,) would pair each with all
+        apart = (outputs - predictions.targets.double()).abs().cpu()
+        each = apart.flatten(start_dim=1).mean(1).numpy() if apart.ndim > 1 else apart.numpy()
+        broken = np.flatnonzero(~np.isfinite(each))
+        if len(broken):
+            raise DataError(
+                f"`slices` got an output for {predictions.ids[int(broken[0])]!r} that is NaN or "
+                "infinite: the model is broken."
+            )
+        return each, "mean absolute error"
     return classified("slices", predictions).wrong.astype(np.float64), "error rate"
 
 

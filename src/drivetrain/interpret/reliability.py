@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+FEW = 100
+"""Items below which an interval holds nearly everything, so that lying in it says little."""
+
+
 class Bin(NamedTuple):
     """Items of about the same probability."""
 
@@ -88,7 +92,8 @@ class Reliability:
             round(self.right * self.num_items), self.num_items, self.confidence
         )
         if low <= self.promised <= high:
-            verdict = "as sure as it is right"
+            few = ", as far as so few items tell" if self.num_items < FEW else ""
+            verdict = f"as sure as it is right{few}"
         else:
             verdict = "surer than it is right" if apart > 0 else "less sure than it is right"
         rows = [
@@ -106,7 +111,7 @@ class Reliability:
         return "\n".join(
             [
                 f"The model is {verdict}: {100 * self.promised:.1f}% promised, "
-                f"{100 * self.right:.1f}% right, of {self.num_items:,} items (calibration error "
+                f"{100 * self.right:.1f}% right, of {text.items(self.num_items)} (calibration error "
                 f"{self.error:.3f}).",
                 "",
                 text.table(["probability", "items", "promised", "right", interval, ""], rows),
@@ -152,16 +157,13 @@ def reliability(
         bins: of equal width over [0, 1].
         confidence: of the intervals, in (0, 1).
 
-    Raises: ShapeError, DataError: not a record of one class an item, or a probability is NaN.
+    Raises: ShapeError, DataError: not a record of one class an item, or a score is NaN.
         ConfigError: fewer than one bin, or a confidence outside (0, 1).
     """
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise ConfigError(f"`reliability` got bins={bins!r}, expected a whole number from 1 on.")
     found = classified("reliability", predictions)
     sure = np.take_along_axis(found.probs, found.preds[:, None], axis=1)[:, 0]
-    if np.isnan(sure).any():
-        item = predictions.ids[int(np.flatnonzero(np.isnan(sure))[0])]
-        raise ConfigError(f"`reliability` got a score of NaN for {item!r}: the model is broken.")
     place = np.clip(np.ceil(sure * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     promised = np.bincount(place, weights=sure, minlength=bins)

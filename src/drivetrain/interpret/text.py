@@ -115,6 +115,11 @@ def rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
+def items(count: int) -> str:
+    """`1 item`, `12,345 items`."""
+    return "1 item" if count == 1 else f"{count:,} items"
+
+
 def wrapped(text: str, width: int = 100) -> str:
     """Lines of at most `width` letters; the line breaks of `text` stay."""
     return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))

@@ -77,7 +77,8 @@ class Lever:
         if self.step is None:
             return None
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return self.low + self.step * np.arange(count)
+        values = (self.low + self.step * np.arange(count)).tolist()
+        return np.array([float(f"{value:.15g}") for value in values])  # 1.2, not 1.2000000000000002
 
     def to_json(self) -> dict[str, Any]:
         """As a problem file has it."""

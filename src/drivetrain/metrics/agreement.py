@@ -13,7 +13,7 @@ import numpy as np
 
 from drivetrain._registry import lookup
 from drivetrain.metrics.base import NAN, Interval, Kind
-from drivetrain.metrics.bootstrap import Array, bootstrap_interval
+from drivetrain.metrics.bootstrap import Array, metric_interval
 from drivetrain.metrics.confusion import ConfusionMatrix
 from drivetrain.metrics.interval import check_confidence
 
@@ -37,8 +37,8 @@ class OfMatrix(ConfusionMatrix):
         return float(self._of_matrices(matrix[None].astype(np.float64))[0])
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN, and
-        for several targets an item (pixels), which are not independent.
+        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN or all
+        items are right, and for several targets an item (pixels), which are not independent.
 
         Raises: ConfigError: a confidence outside (0, 1).
         """
@@ -60,7 +60,7 @@ class OfMatrix(ConfusionMatrix):
             return np.concatenate(values)
 
         cells = matrix.ravel()[flat]
-        return bootstrap_interval(value, of_cells, cells, confidence=confidence, name=self.name)
+        return metric_interval(value, of_cells, cells, confidence=confidence, name=self.name)
 
     def _of_matrices(self, matrices: Array) -> Array:
         """(R, C, C) counts, rows true -> (R,); NaN where undefined."""
@@ -124,5 +124,5 @@ class Matthews(OfMatrix):
         of_predicted = total**2 - (predicted**2).sum(1)
         with np.errstate(invalid="ignore", divide="ignore"):
             value = together / (np.sqrt(of_actual) * np.sqrt(of_predicted))
-        value = np.where(of_predicted > 0, value, 0.0)
+        value = np.where(of_predicted > 0, np.clip(value, -1.0, 1.0), 0.0)  # but for rounding it is
         return np.where(of_actual > 0, value, NAN)

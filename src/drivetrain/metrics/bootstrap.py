@@ -64,6 +64,28 @@ def bootstrap_interval(
     return min(float(low), value), max(float(high), value)
 
 
+def metric_interval(
+    value: float,
+    of_weights: Callable[[Array], Array],
+    counts: npt.NDArray[np.int64] | int,
+    *,
+    confidence: float,
+    name: str,
+) -> tuple[float, float] | None:
+    """As `bootstrap_interval`; None too where every draw gives the value itself.
+
+    Of items that are all right, or of a single one, any draw is like the first. That is no sign that the
+    next item will be right as well: three right answers would say "between 1 and 1".
+    """
+    found = bootstrap_interval(value, of_weights, counts, confidence=confidence, name=name)
+    return None if found is None or says_nothing(*found) else found
+
+
+def says_nothing(low: float, high: float) -> bool:
+    """Whether the ends of an interval are the same but for rounding."""
+    return high - low <= 1e-12 * max(abs(low), abs(high))
+
+
 def _draw(generator: np.random.Generator, counts: npt.NDArray[np.int64] | int, draws: int) -> Array:
     if not isinstance(counts, int):
         total = int(counts.sum())

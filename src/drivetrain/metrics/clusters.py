@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drivetrain.errors import ShapeError
-from drivetrain.metrics.bootstrap import RESAMPLES
+from drivetrain.metrics.bootstrap import RESAMPLES, says_nothing
 from drivetrain.metrics.interval import check_confidence
 from drivetrain.randomness import derive
 
@@ -33,7 +33,7 @@ class Estimate:
 
     value: float
     low: float
-    """NaN where there are fewer than two owners."""
+    """NaN where there are fewer than two owners, and where all are alike."""
     high: float
     num_owners: int
     """Users, or other owners, that count in it."""
@@ -124,5 +124,7 @@ def _percentiles(drawn: Array, values: Array, confidence: float) -> tuple[Array,
         some = some[~np.isnan(some)]
         if not isnan(value) and len(some) >= RESAMPLES / 2:
             ends = np.quantile(some, [tail, 1 - tail])
+            if says_nothing(float(ends[0]), float(ends[1])):  # owners who are all alike
+                continue
             low[column], high[column] = min(float(ends[0]), value), max(float(ends[1]), value)
     return low, high

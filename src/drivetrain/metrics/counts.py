@@ -26,7 +26,7 @@ from torch import Tensor
 
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.metrics.base import NAN, BaseMetric, Interval, Kind, Outputs, check_average
-from drivetrain.metrics.bootstrap import Array, bootstrap_interval
+from drivetrain.metrics.bootstrap import Array, metric_interval
 from drivetrain.metrics.confusion import ConfusionMatrix
 from drivetrain.metrics.interval import check_confidence, wilson_interval
 
@@ -86,7 +86,8 @@ class ClassCounts(BaseMetric):
         return float(self._averaged(tp, predicted, actual))
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """Percentiles of the value on resampled items (bootstrap.py); None before any item.
+        """Percentiles of the value on resampled items (bootstrap.py); None before any item, and where all
+        items say the same, such as that all is right.
 
         Raises: ConfigError: a confidence outside (0, 1).
         """
@@ -103,9 +104,7 @@ class ClassCounts(BaseMetric):
                 return self._averaged(sums[:, 0], sums[:, 1], sums[:, 2])
 
             counts: int | np.ndarray = len(rows)
-            return bootstrap_interval(
-                value, of_items, counts, confidence=confidence, name=self.name
-            )
+            return metric_interval(value, of_items, counts, confidence=confidence, name=self.name)
         matrix = self._confusion.to_numpy()
         true, decided = np.nonzero(matrix)
 
@@ -118,7 +117,7 @@ class ClassCounts(BaseMetric):
             return self._averaged(*sums)
 
         cells = matrix[true, decided]
-        return bootstrap_interval(value, of_cells, cells, confidence=confidence, name=self.name)
+        return metric_interval(value, of_cells, cells, confidence=confidence, name=self.name)
 
     def _add_rows(self, read: Outputs) -> None:
         kind, preds, targets, counted = read

@@ -15,6 +15,10 @@ from torch import Tensor
 from drivetrain.metrics.base import NAN, BaseMetric, Interval, Pending
 from drivetrain.metrics.interval import check_confidence, two_sided_student, wilson_of_share
 
+ROUNDING = 1e-7
+"""Standard error as a share of the mean up to which all items are taken to be equal: the sums of squares
+that it is made of know no more."""
+
 
 class Ratio:
     """Sums of a and m over items: the ratio Σa / Σm, and its standard error.
@@ -117,14 +121,15 @@ class MeanOfItems(BaseMetric):
         return self._ratio().mean
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """mean ± t·s/sqrt(n) over items; None for fewer than two.
+        """mean ± t·s/sqrt(n) over items; None for fewer than two, and where all are equal: that says
+        nothing of how far apart they are elsewhere.
 
         Raises: ConfigError: a confidence outside (0, 1).
         """
         check_confidence(confidence)
         ratio = self._ratio()
         mean, error = ratio.mean, ratio.error
-        if not abs(mean) + error < inf:  # also where one is NaN
+        if not abs(mean) + error < inf or error <= ROUNDING * abs(mean):  # also where one is NaN
             return None
         half = two_sided_student(confidence, int(ratio.items) - 1) * error
         low, high = self.bounds

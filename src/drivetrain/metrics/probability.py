@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drivetrain.metrics.base import NAN, BaseMetric, Interval, Kind, check_whole
-from drivetrain.metrics.bootstrap import RESAMPLES, Array, bootstrap_interval
+from drivetrain.metrics.bootstrap import RESAMPLES, Array, metric_interval
 from drivetrain.metrics.interval import check_confidence
 from drivetrain.metrics.means import MeanOfItems, Values
 from drivetrain.randomness import derive
@@ -188,7 +188,7 @@ class CalibrationError(BaseMetric):
         value, (sure, right) = self.compute(), self._items()
         if not self._is_one_each:
             return None
-        ends = bootstrap_interval(
+        ends = metric_interval(
             value,
             lambda weights: self._error(sure, weights * (sure - right), weights.sum(1)),
             len(sure),

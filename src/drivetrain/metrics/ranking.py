@@ -21,7 +21,7 @@ from torch import Tensor
 
 from drivetrain.errors import ShapeError
 from drivetrain.metrics.base import NAN, BaseMetric, Interval, Kind, check_average
-from drivetrain.metrics.bootstrap import Array, bootstrap_interval
+from drivetrain.metrics.bootstrap import Array, metric_interval
 from drivetrain.metrics.interval import check_confidence, two_sided
 
 
@@ -76,7 +76,8 @@ class Ranked(BaseMetric):
         return float(self._of_weights(scores, truth, counted, np.ones((1, len(scores))))[0])
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN.
+        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN, and
+        where the order is perfect.
 
         Raises: ConfigError: a confidence outside (0, 1).
         """
@@ -86,7 +87,7 @@ class Ranked(BaseMetric):
             return None
         scores, truth, counted = self._items()
         prepared = self._prepared(scores, truth, counted)
-        return bootstrap_interval(
+        return metric_interval(
             value,
             lambda weights: self._combined(prepared, weights),
             len(scores),

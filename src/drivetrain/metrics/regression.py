@@ -7,15 +7,17 @@ Twin: drivetrain.reference.metrics.
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from drivetrain.errors import ShapeError
 from drivetrain.metrics.base import NAN, BaseMetric, Interval, bare
-from drivetrain.metrics.bootstrap import Array, bootstrap_interval
-from drivetrain.metrics.interval import check_confidence
-from drivetrain.metrics.means import MeanOfItems, Values
+from drivetrain.metrics.bootstrap import Array, metric_interval
+from drivetrain.metrics.interval import check_confidence, of_squares, two_sided_student
+from drivetrain.metrics.means import ROUNDING, MeanOfItems, Values
 
 
 class MeanCost(MeanOfItems):
@@ -41,9 +43,22 @@ class MAE(MeanCost):
 
 
 class MSE(MeanCost):
-    """Mean squared error, in squared units of the target. Interval: t, of a mean."""
+    """Mean squared error, in squared units of the target. Interval: t, of a mean of squares, on the scale
+    of logarithms (interval.py)."""
 
     name = "mse"
+
+    def interval(self, confidence: float = 0.95) -> Interval | None:
+        """mean · exp(±t·s/(sqrt(n)·mean)) over items; None for fewer than two, and where all are equal.
+
+        Raises: ConfigError: a confidence outside (0, 1).
+        """
+        check_confidence(confidence)
+        ratio = self._ratio()
+        mean, error = ratio.mean, ratio.error
+        if not mean + error < inf or error <= ROUNDING * mean:  # also where one is NaN
+            return None
+        return of_squares(mean, error, two_sided_student(confidence, int(ratio.items) - 1))
 
     def _cost(self, preds: Tensor, targets: Tensor) -> Tensor:
         return (preds - targets).square()
@@ -149,7 +164,8 @@ class R2(BaseMetric):
         return 1 - float(self._residual) / total if total > 0 else NAN
 
     def interval(self, confidence: float = 0.95) -> Interval | None:
-        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN.
+        """Percentiles of the value on resampled items (bootstrap.py); None where the value is NaN, and
+        where nothing is left to explain.
 
         Raises: ConfigError: a confidence outside (0, 1).
         """
@@ -165,7 +181,7 @@ class R2(BaseMetric):
                 spread = squares - total**2 / count
                 return np.where(spread > 0, 1 - residual / spread, NAN)
 
-        return bootstrap_interval(value, of_items, len(rows), confidence=confidence, name=self.name)
+        return metric_interval(value, of_items, len(rows), confidence=confidence, name=self.name)
 
 
 def _pair(name: str, preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from drivetrain.models.timm_body import TimmBody, fit_channels, load_strictly
 from drivetrain.models.weights import PACKAGES, Weights, find_weights
 from drivetrain.nn import PictureHead
 from drivetrain.nn.heads import PictureHeads
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 MOST = 1_000_000
@@ -130,7 +131,7 @@ def shapes_of(description: Mapping[str, Any]) -> dict[str, tuple[torch.dtype, tu
 
     Raises: as `build_from`.
     """
-    with torch.device("meta"):
+    with shapes_only():
         model = build_from(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 

@@ -40,6 +40,7 @@ from drivetrain.models.language import (
     create_encoder,
 )
 from drivetrain.models.recurrent import RecurrentEncoder
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 
@@ -344,7 +345,7 @@ def document_classifier_shapes(
     description: Mapping[str, Any],
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of every tensor of the model a description stands for; takes no memory."""
-    with torch.device("meta"):
+    with shapes_only():
         model = create_document_classifier(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from drivetrain.errors import ConfigError
 from drivetrain.nn.ranges import sigmoid_range
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 MOST_ROWS = 1 << 31
@@ -205,7 +206,7 @@ def factorization_shapes(
     description: Mapping[str, Any],
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of every tensor of the model a description stands for; takes no memory."""
-    with torch.device("meta"):
+    with shapes_only():
         model = create_factorization(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 

@@ -28,6 +28,7 @@ from drivetrain.errors import ConfigError
 from drivetrain.models.decoder import DecoderEncoder
 from drivetrain.models.recurrent import KINDS, RecurrentEncoder
 from drivetrain.nn.dropouts import VariationalDropout
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 
@@ -250,7 +251,7 @@ def language_model_shapes(
     description: Mapping[str, Any],
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of every tensor of the model a description stands for; takes no memory."""
-    with torch.device("meta"):
+    with shapes_only():
         model = create_language_model(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 

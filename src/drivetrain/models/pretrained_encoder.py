@@ -37,6 +37,7 @@ from drivetrain import _strict
 from drivetrain._optional import require
 from drivetrain.errors import ConfigError, ShapeError
 from drivetrain.models.document import DocumentHead
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 POOLINGS = ("mean", "first", "last")
@@ -254,7 +255,7 @@ def transformer_classifier_shapes(
     description: Mapping[str, Any],
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of every tensor of the model a description stands for; takes no memory."""
-    with torch.device("meta"):
+    with shapes_only():
         model = create_transformer_classifier(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in model.state_dict().items()}
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from drivetrain import _strict, store
@@ -31,6 +30,7 @@ from drivetrain.models.pretrained_encoder import (
     looking_back,
     quiet,
 )  # fmt: skip
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 
@@ -139,7 +139,7 @@ def check_folder_sizes(found: PretrainedEncoder) -> None:
 
     Raises: ConfigError: it asks for more than they hold.
     """
-    with torch.device("meta"):
+    with shapes_only():
         encoder = create_encoder(found.config)
     _check_sizes(encoder, found)
 

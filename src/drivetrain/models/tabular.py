@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from drivetrain.errors import ConfigError
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import seeded
 
 MOST_LEVELS = 10_000_000
@@ -131,7 +132,7 @@ def tabular_shapes(
     description: Mapping[str, Any],
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of every tensor of the net a description stands for; takes no memory."""
-    with torch.device("meta"):
+    with shapes_only():
         net = create_tabular_net(description)
     return {name: (t.dtype, tuple(t.shape)) for name, t in net.state_dict().items()}
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drivetrain import store
 from drivetrain._registry import lookup
 from drivetrain.pages.page import Page
+
+if TYPE_CHECKING:
+    from drivetrain.store import StrPath
 
 __all__ = ["PAGES", "Page", "build", "write"]
 
@@ -39,7 +41,7 @@ def build(name: str, **settings: Any) -> Page:
     return import_module(f"drivetrain.pages.{name}").build(**settings)
 
 
-def write(name: str, path: store.StrPath, **settings: Any) -> Path:
+def write(name: str, path: StrPath, **settings: Any) -> Path:
     """Write a page as one HTML file; one that is there is replaced.
 
     Args:
@@ -50,5 +52,7 @@ def write(name: str, path: store.StrPath, **settings: Any) -> Path:
     Returns: the path.
     Raises: UnknownNameError: there is no such page. StorageError: it cannot be written.
     """
+    from drivetrain import store  # with it torch, which the list of pages does not wait for
+
     store.write_text(path, build(name, **settings).to_html())
     return Path(path)

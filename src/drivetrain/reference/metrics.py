@@ -326,6 +326,13 @@ def mean_interval(values: Row, confidence: float = 0.95) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def squares_interval(values: Row, confidence: float = 0.95) -> tuple[float, float]:
+    """Of a mean of squares: log(mean) ± t·s/(sqrt(n)·mean), and back from the logarithm."""
+    mean = sum(values) / len(values)
+    low, high = mean_interval([v / mean for v in values], confidence)  # around 1
+    return mean * exp(low - 1), mean * exp(high - 1)
+
+
 def student_quantile(probability: float, freedom: int) -> float:
     """The t below which a number of Student's distribution falls, by Simpson's rule on its density."""
     scale = exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(freedom * pi)

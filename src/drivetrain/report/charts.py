@@ -201,9 +201,20 @@ def bar_chart(
 
 
 def histogram(
-    title: str, edges: Sequence[float], counts: Sequence[int], *, below: str, beside: str = ""
+    title: str,
+    edges: Sequence[float],
+    counts: Sequence[int],
+    *,
+    below: str,
+    beside: str = "",
+    told: Sequence[float] | None = None,
 ) -> str:
-    """Standing bars from edge to edge."""
+    """Standing bars from edge to edge.
+
+    Args:
+        told: the edges as they are said, where the outer bars hold what lies beyond the axis.
+    """
+    said = edges if told is None else told
     axes = Axes((edges[0], edges[-1]), (0, max([*counts, 1])), tall=140)
     inside = axes.frame(below, beside)
     boxes = []
@@ -216,7 +227,7 @@ def histogram(
         f'<rect class="tip" x="{left:.1f}" y="{_TOP}" width="{wide:.1f}" height="{axes.tall}">'
         f"<title>{safe(f'{number(low)} to {number(high)}: {count:,}')}</title></rect>"
         for (left, _, wide, _), low, high, count in zip(
-            boxes, edges[:-1], edges[1:], counts, strict=True
+            boxes, said[:-1], said[1:], counts, strict=True
         )
     ]
     return svg(WIDTH, axes.height, title, inside, most=WIDEST)
@@ -327,15 +338,24 @@ def bin_chart(
     return svg(WIDTH, axes.height, title, inside, most=WIDEST)
 
 
-def matrix_chart(title: str, matrix: np.ndarray, names: Sequence[str]) -> str:
-    """Counts of (true, predicted) as squares, darker for a larger share of the true class."""
+def matrix_chart(
+    title: str, matrix: np.ndarray, names: Sequence[str], *, of: np.ndarray | None = None
+) -> str:
+    """Counts of (true, predicted) as squares, darker for a larger share of the true class.
+
+    Args:
+        matrix: (C, C) counts of the classes that are drawn.
+        names: of these.
+        of: (C,) items of each true class, where some were taken for a class that is not drawn.
+    """
     count = len(names)
     side = max(15.0, min(46.0, 420.0 / count))
     cuts = [cut(name, 16) for name in names]
     left = 24 + 7.0 * max(map(len, cuts))
     size = left + side * count + 8
     top = 18.0
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    sums = matrix.sum(axis=1) if of is None else of
+    shares = matrix / np.maximum(sums, 1)[:, None]
     inside = [words(left + side * count / 2, 11, "predicted", "middle", "soft cap")]
     small = " small" if side < 24 else ""
     for row, name in enumerate(cuts):

@@ -53,6 +53,8 @@ class Findings:
         self.reliability: Reliability | None = None
         self.thresholds: Thresholds | None = None
         self.slices: Slices | None = None
+        self.broken = _broken(predictions)
+        """Of which item the answer is no number; empty where all are."""
 
 
 def findings(evidence: Evidence) -> Findings | None:
@@ -73,6 +75,19 @@ def findings(evidence: Evidence) -> Findings | None:
     return found
 
 
+def _broken(predictions: Predictions) -> str:
+    """The first item with an answer that is NaN or infinite; -inf, of a class that cannot be, is none."""
+    outputs = predictions.outputs
+    is_wrong = outputs.isnan()
+    if is_numeric(predictions):
+        is_wrong = ~outputs.isfinite()
+    elif outputs.ndim > 1:  # of one yes or no infinity is a probability of 1
+        is_wrong = is_wrong | outputs.isposinf()
+    rows = is_wrong.flatten(start_dim=1).any(dim=1) if is_wrong.ndim > 1 else is_wrong
+    places = rows.nonzero()[:, 0].tolist()
+    return str(predictions.ids[places[0]]) if places else ""
+
+
 def _tried(make: Callable[[], T]) -> T | None:
     """None where the record is not of the kind that is asked for, such as several labels an item."""
     try:
@@ -84,6 +99,12 @@ def _tried(make: Callable[[], T]) -> T | None:
 def errors(found: Findings, evidence: Evidence) -> Section | None:
     """The section; its blocks in the order of what is seen at once."""
     blocks: list[Block] = []
+    if found.broken:
+        said = (
+            f"What it says of {found.broken} is NaN or infinite: the model is broken, and where it errs "
+            "cannot be told."
+        )
+        blocks.append(Block("Answers that are no numbers", paragraph(said)))
     if found.confusion is not None:
         blocks += [_matrix(found.confusion), _pairs(found.confusion)]
         blocks.append(_per_class(found.confusion))
@@ -91,7 +112,7 @@ def errors(found: Findings, evidence: Evidence) -> Section | None:
         blocks.append(_calibration(found.reliability))
     if found.thresholds is not None:
         blocks += _thresholds(found.thresholds)
-    if found.classified is None and is_numeric(found.predictions):
+    if found.classified is None and is_numeric(found.predictions) and not found.broken:
         blocks += _numbers(found.predictions, evidence)
     blocks += _worst(found, evidence)
     if evidence.map is not None and evidence.map.said:
@@ -111,13 +132,17 @@ def _matrix(found: Confusion) -> Block:
     names, matrix = found.classes, found.matrix
     wrong, of = found.num_wrong, found.num_items
     said = f"{wrong:,} of {of:,} are wrong ({share(wrong, of)})."
+    items = matrix.sum(axis=1)
     if len(names) > MOST_CLASSES:
         off = matrix.copy()
         np.fill_diagonal(off, 0)
         kept = np.sort(np.argsort(-(off.sum(0) + off.sum(1)), kind="stable")[:MOST_CLASSES])
         matrix, names = matrix[np.ix_(kept, kept)], tuple(names[i] for i in kept.tolist())
+        items = items[kept]
         said += f" Shown are the {MOST_CLASSES} of {len(found.classes):,} classes with the most mistakes."
-    chart = matrix_chart("Confusion matrix: rows are true, columns predicted", matrix, names)
+    chart = matrix_chart(
+        "Confusion matrix: rows are true, columns predicted", matrix, names, of=items
+    )
     rows, columns = np.nonzero(found.matrix)
     cells = [
         [found.classes[r], found.classes[c], f"{found.matrix[r, c]:,}"]
@@ -261,8 +286,6 @@ def _numbers(predictions: Predictions, evidence: Evidence) -> list[Block]:
 
 def _bias(apart: np.ndarray) -> str:
     count = len(apart)
-    if not np.isfinite(apart).all():
-        return "Some answers are NaN or infinite: the model is broken."
     half = np.inf
     if count > 1:
         half = two_sided_student(0.95, count - 1) * float(apart.std(ddof=1)) / count**0.5

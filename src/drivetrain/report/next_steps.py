@@ -206,7 +206,7 @@ def set_aside(record: Record, evidence: Evidence) -> list[Step]:
     """Items that could not be used, where they are many."""
     told = []
     counts = _counts(record)
-    used = counts.get("train", 0) + counts.get("valid", 0)
+    used = sum(counts.get(part, 0) for part in ("train", "valid", "test"))
     aside = counts.get("quarantined", 0)
     if aside and aside > 0.01 * max(used, 1):
         told.append(

@@ -12,7 +12,7 @@ from drivetrain.report.evidence import Evidence
 from drivetrain.report.galleries import gallery_blocks
 from drivetrain.report.html import Block, Section, charted, details, pairs, paragraph, table
 from drivetrain.report.maps import map_blocks
-from drivetrain.report.record import LONG, LOWER, Record, Result, Score, called
+from drivetrain.report.record import LONG, Record, Result, Score, better, called
 from drivetrain.report.svg import safe
 
 MOST_LAYERS = 24
@@ -71,8 +71,8 @@ def against(result: Result, evidence: Evidence, title: str) -> Block:
     own = result.own
     measures = [Measure(own.name, own.value, own.low, own.high, "own")]
     measures += [Measure(called(s.name), s.value, s.low, s.high) for s in others]
-    better = "more is better" if result.higher_is_better else "less is better"
-    chart = interval_chart(f"{metric} with 95% intervals", measures, below=f"{metric}; {better}")
+    way = "more is better" if result.higher_is_better else "less is better"
+    chart = interval_chart(f"{metric} with 95% intervals", measures, below=f"{metric}; {way}")
     rows = [[m.name, number(m.value), span(m.low, m.high)] for m in measures]
     told = "".join(
         f"<li><b>{safe(called(b.name))}</b>: {safe(b.what)}</li>" for b in evidence.baselines
@@ -83,7 +83,7 @@ def against(result: Result, evidence: Evidence, title: str) -> Block:
 
 def _metrics(result: Result) -> Block:
     rows = [
-        [LONG.get(name, called(name)), number(value), "less" if name in LOWER else "more"]
+        [LONG.get(name, called(name)), number(value), better(name)]
         for name, value in result.metrics.items()
     ]
     count = result.items.get("sample_valid", result.items.get("valid"))

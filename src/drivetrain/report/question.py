@@ -129,13 +129,18 @@ def amounts_block(amounts: Amounts) -> Block:
     """A histogram with its numbers; of few whole numbers a bar each."""
     values = np.asarray(amounts.values, dtype=np.float64)
     values = values[np.isfinite(values)]
+    if not len(values):
+        return Block(amounts.title, paragraph("None of them is a finite number."))
     edges, counts = binned(values)
+    # the outer ones hold what lies beyond the axis as well, and say so
+    told = [min(edges[0], float(values.min())), *edges[1:-1], max(edges[-1], float(values.max()))]
     chart = histogram(
-        f"Histogram of {amounts.below}", edges, counts, below=amounts.below, beside=amounts.of
-    )
+        f"Histogram of {amounts.below}", edges, counts,
+        below=amounts.below, beside=amounts.of, told=told,
+    )  # fmt: skip
     rows = [
         [number(low), number(high), f"{count:,}"]
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        for low, high, count in zip(told[:-1], told[1:], counts, strict=True)
     ]
     said = (
         f"mean {number(float(values.mean()))}, median {number(float(np.median(values)))}, "

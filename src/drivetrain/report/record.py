@@ -11,11 +11,9 @@ from typing import Any, TypeGuard
 
 from drivetrain import store
 from drivetrain.errors import RunError
+from drivetrain.metrics import METRICS
 from drivetrain.train.choice import Choice
 from drivetrain.train.run import Run, check_form, is_own
-
-LOWER = {"loss", "rmse", "mse", "mae", "log_loss", "error_rate", "perplexity", "uniform", "unigram"}
-"""Metrics of which less is better."""
 
 NAMES = {
     "accuracy": "accuracy",
@@ -66,6 +64,26 @@ LONG = {
 def called(name: str) -> str:
     """A metric or a baseline in words."""
     return NAMES.get(name, name.replace("_", " "))
+
+
+_OF_LISTS = ("ndcg", "map", "mrr", "hit_rate", "coverage")
+
+
+def better(name: str) -> str:
+    """Whether `more` or `less` of a metric is better; empty of one that nobody knows here.
+
+    >>> better("rmsle"), better("f1_micro"), better("top_3_accuracy"), better("profit")
+    ('less', 'more', 'more', '')
+    """
+    if name == "loss":
+        return "less"
+    if name in _OF_LISTS or re.fullmatch(r"top_\d+_accuracy", name):
+        return "more"
+    # what a metric was made with follows its name: f_beta_0.5, roc_auc_weighted
+    known = [one for one in METRICS if name == one or name.startswith(f"{one}_")]
+    if not known:
+        return ""
+    return "more" if getattr(METRICS[max(known, key=len)], "higher_is_better", True) else "less"
 
 
 @dataclass(frozen=True)
@@ -221,7 +239,7 @@ def result_of(results: Any) -> Result | None:
     epochs, seconds = results.get("epochs"), results.get("seconds")
     return Result(
         metric,
-        metric not in LOWER,
+        better(metric) != "less",
         Score(str(results.get("model", "this model")), numbers[metric], low, high),
         tuple(found),
         numbers,

@@ -23,7 +23,7 @@ from drivetrain.report.next_steps import Step
 from drivetrain.report.outcome import against, all_baselines, verdict
 from drivetrain.report.page import Fact
 from drivetrain.report.question import class_bars, gallery
-from drivetrain.report.record import LOWER, Record, called
+from drivetrain.report.record import Record, better, called
 from drivetrain.train.predictions import Predictions
 
 MOST_STEPS = 8
@@ -191,7 +191,7 @@ def outcome_of_all(record: Record, parts: Sequence[Part], evidence: Evidence) ->
     if evidence.predictions is not None and evidence.predictions.parts:
         blocks.append(_at_once(evidence.predictions))
     rows = [
-        [called_of(name), number(value), "less" if name.rsplit(" ", 1)[-1] in LOWER else "more"]
+        [called_of(name), number(value), better(name.rsplit(" ", 1)[-1])]
         for name, value in result.metrics.items()
     ]
     count = result.items.get("valid")

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from drivetrain._registry import lookup
 from drivetrain.sheets.workbook import Workbook
-from drivetrain.store import StrPath
 
 if TYPE_CHECKING:
+    from drivetrain.store import StrPath
     from drivetrain.train.learner import Learner
 
 __all__ = ["SHEETS", "Workbook", "build", "settings_of", "write"]

@@ -19,7 +19,7 @@ from drivetrain.sheets.own_step import Recorded
 
 WOULD_DO = (
     "What would do: a small net of nn.Linear, ReLU, Sigmoid, Tanh, BatchNorm1d, Dropout and "
-    "nn.Embedding, such as of a table: drivetrain train TABLE --model net --set layers=[8]. "
+    "nn.Embedding, such as of a table: drivetrain train TABLE --model net --set 'layers=[8]'. "
     "What a convolution or an RNN does is in the ready workbooks: drivetrain sheet."
 )
 

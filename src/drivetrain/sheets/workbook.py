@@ -26,10 +26,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
-from drivetrain import store
 from drivetrain.sheets.places import at, block
+
+if TYPE_CHECKING:
+    from drivetrain.store import StrPath
 
 Style = Literal["title", "head", "note", "index"]
 Value = SupportsFloat | str | None
@@ -140,7 +142,7 @@ class Workbook:
                 return one.value(cell)
         raise KeyError(where)
 
-    def save(self, path: store.StrPath) -> Path:
+    def save(self, path: StrPath) -> Path:
         """Write the file; one that is there is replaced.
 
         Args:
@@ -149,6 +151,7 @@ class Workbook:
         Returns: the path.
         Raises: MissingPackageError: XlsxWriter is not installed. StorageError: the disk refused.
         """
+        from drivetrain import store
         from drivetrain.sheets.writing import workbook_bytes
 
         store.write_bytes(path, workbook_bytes(self))

@@ -5,6 +5,8 @@
     dt.show.loss_of("huber", preds, targets) # of numbers of one's own
 
 The calculation starts at what the model gave, and is checked against what the loss itself says of it.
+Of a loss of one's own, which is no formula here, what went in and what came out stand there, and that
+it is not worked out.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def loss(learner: Learner, *, item: int | str | None = None, at: At = ()) -> Cal
         at: where an item has many targets, the one of them: (row, column) of a mask, (position,) of a
             text, (number,) of several questions, from 0.
 
-    Raises: InputError: no such item. ConfigError: the loss is not one that is written out here.
+    Returns: of a loss that is not written out here a `Calculation` whose `is_shown` is False.
+    Raises: InputError: no such item.
     """
     if at and item is None:
         raise ConfigError("`at` is a place among the targets of an item: name the item too.")
@@ -94,10 +97,14 @@ def loss_of(
         classes: what the classes are called.
         name: what to call the item in the title.
 
-    Raises: ConfigError: the loss is not one that is written out here. ShapeError: no such place.
+    Returns: of a loss that is not written out here a `Calculation` whose `is_shown` is False.
+    Raises: UnknownNameError: there is no loss of that name. ShapeError: no such place.
     """
     function = losses.loss(loss_fn) if isinstance(loss_fn, str) else loss_fn
-    kind, options = known(function)
+    try:
+        kind, options = known(function)
+    except ConfigError as error:
+        return _not_shown(function, preds, targets, item, name, str(error))
     preds, targets = preds.detach(), targets.detach()
     if item is None:
         title = f"{kind} of {len(targets):,} items: the mean"
@@ -121,6 +128,44 @@ def loss_of(
     source = f"{loss_name(unwrapped(function)[0])}, drivetrain.losses"
     tolerance = {torch.float64: 1e-9, torch.float32: 1e-5}.get(preds.dtype, 1e-2)
     return work.done(title + case.said, formula, own, source=source, tolerance=tolerance)
+
+
+def _not_shown(
+    function: Any, preds: Any, targets: Any, item: int | None, name: str, reason: str
+) -> Calculation:
+    """What goes into a loss of one's own and what it gives, repeated; nothing of it is worked out."""
+    of = f"{_length(targets):,} items"
+    if item is not None:
+        if not 0 <= item < _length(targets):
+            raise ShapeError(f"There is no item {item} in a batch of {_length(targets)}.")
+        preds, targets = (_only(one, item) for one in (preds, targets))
+        of = f"{name or f'item {item}'}, as a batch of its own"
+    with torch.no_grad():
+        own = function(preds, targets)
+    work = Working()
+    for called, value, meaning in (
+        ("x", preds, "what the model gives"),
+        ("y", targets, "the target"),
+    ):
+        if isinstance(value, Tensor):
+            work.put(called, value, meaning)
+    work.put("given", own, "the loss's own value", "result")
+    work.line("loss", "given", "as the loss gives it")
+    kind = loss_name(unwrapped(function)[0])
+    return work.done(f"{kind} of {of}: not shown", reason, own, source=kind, is_shown=False)
+
+
+def _length(targets: Any) -> int:
+    return len(targets) if isinstance(targets, Tensor) else len(next(iter(targets)))
+
+
+def _only(value: Any, item: int) -> Any:
+    """One item of a batch, as a batch of its own."""
+    if isinstance(value, Tensor):
+        return value.detach()[item : item + 1]
+    if isinstance(value, Mapping):
+        return {key: _only(one, item) for key, one in value.items()}
+    return type(value)(_only(one, item) for one in value)
 
 
 def _of_target(

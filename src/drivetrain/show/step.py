@@ -62,8 +62,9 @@ def step(
 
     Returns: a `Calculation` of the new weight, whose parts are the loss, the gradient, the difference,
         clipping where there is any, and the rate where a schedule moves it.
+        A loss of one's own is a part that is not shown; all else is worked out.
     Raises: UnknownNameError: no such parameter. ShapeError: no such place. ConfigError: the weight is
-        frozen, or loss or optimizer are not written as formulas; which one is said.
+        frozen, or the optimizer is not written as formulas; which one is said.
     """
     shape = tuple(check_weight(learner.model, weight).shape)
     place = None if at is None else _place(at, shape, weight)
@@ -165,7 +166,7 @@ def _parts(found: Followed, place: tuple[int, ...], learner: Learner) -> Iterato
 
 def _loss_part(found: Followed, classes: Sequence[str]) -> Calculation:
     """The loss of the batch, and what callbacks made of it."""
-    plain = loss_of(found.loss_fn, found.preds.detach(), found.targets, classes=classes)
+    plain = loss_of(found.loss_fn, found.preds, found.targets, classes=classes)
     if found.loss == found.plain_loss:
         return plain
     work = Working()

@@ -46,8 +46,9 @@ class Working:
         source: str,
         tolerance: float = 1e-5,
         parts: Sequence[Calculation] = (),
+        is_shown: bool = True,
     ) -> Calculation:
-        """The calculation, whose result is the last line."""
+        """The calculation, whose result is the last line; see `calculation.work`."""
         return work(
             title,
             formula,
@@ -57,6 +58,7 @@ class Working:
             tolerance=tolerance,
             source=source,
             parts=parts,
+            is_shown=is_shown,
         )
 
 

@@ -33,6 +33,8 @@ from drivetrain.gate.items import (
     unreadable,
 )
 from drivetrain.gate.telling import before_training
+from drivetrain.gate.worth import Worth
+from drivetrain.interpret.association import as_numbers
 from drivetrain.tabular.columns.kinds import parse_frame
 from drivetrain.tabular.data import TabularData
 from drivetrain.tabular.describe import describe
@@ -43,6 +45,13 @@ from drivetrain.tabular.gathering import gather
 BY_CHANCE = 0.001
 """Share of those called copies that are to be expected equal by chance, at most. It is small, since
 columns that go together make the chance larger than it is counted here."""
+SURE = {"AUC": 0.98, "R²": 0.97}
+"""Score of a column alone from which on it stops a training; below that, and from `ALONE` on, only where
+no other column can stand in for it. A measurement that goes with the target, such as the length of a
+petal with the kind of iris, has others beside it."""
+MISSED = {"accuracy": 0.05, "mean absolute error": 0.5}
+"""What the trees lose without a column that no other can stand in for: accuracy, and error as a share of
+it."""
 LIKE_STRANGERS = 0.5
 """Share of the disagreement of any two rows from which on equal rows are no copies of each other."""
 MEASURED = 4
@@ -170,7 +179,7 @@ def _alone(data: TabularData) -> Iterator[Finding]:
             name = "R² of ranks" if one.metric == "R²" else one.metric
             yield Finding(
                 "target-proxy",
-                "critical",
+                "critical" if one.score >= SURE[one.metric] else "warning",
                 f"'{one.name}' tells '{goal}' almost by itself ({name} {one.score:.3f}).",
                 f"column '{one.name}'",
                 _SAID["target-proxy"].fix.replace("COLUMN", one.name),
@@ -238,7 +247,7 @@ def _checked(
     if time is not None and time in inputs:
         because = options["because"]
         findings += time_order(inputs[time], time, data.split, worth=worth, because=because)
-    findings += _of_hints(hints, dropped, names[0], worth, is_in_time=_is_in_time(data))
+    findings += _of_hints(hints, dropped, data, every, worth)
     looked = [
         f"{len(every):,} rows for equal ones, in {len(every.names) - len(running):,} columns"
         + (f" (not {_named(running)}, which count rows)" if running else "")
@@ -379,24 +388,39 @@ _SAID = {
 }
 
 
-def _is_in_time(data: TabularData) -> bool:
-    """Whether validation is the later part, so that an order of the rows flatters nobody."""
-    return data.split.method in ("time", "last")
+def _is_missed(worth: Worth) -> bool:
+    """Whether no other column can stand in for the one that this was measured of."""
+    scale = 1.0 if worth.metric == "accuracy" else worth.with_it
+    return worth.is_clear and worth.difference >= MISSED[worth.metric] * scale
+
+
+def _is_sorted(data: TabularData, every: Frame, columns: Sequence[str]) -> bool:
+    """Whether the rows, in the order of a column or as they stand, are sorted by the target to the last.
+
+    Then somebody has sorted them, and their order says nothing of how they came about.
+    """
+    targets = data.targets
+    if columns and columns[0] in every:
+        targets = targets[np.argsort(as_numbers(every[columns[0]]), kind="stable")]
+    if data.target.kind == "class":
+        changes = int(np.count_nonzero(np.diff(targets)))
+        return changes == len(np.unique(targets)) - 1
+    steps = np.diff(targets)
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+_SORTED = "nothing, where they were only sorted: a model does not see the order."
 
 
 def _of_hints(
     hints: Sequence[Hint],
     dropped: set[str],
-    goal: str,
+    data: TabularData,
+    every: Frame,
     worth: TableWorth | None,
-    *,
-    is_in_time: bool = False,
 ) -> Iterator[Finding]:
-    """What `describe` has seen in the columns, as findings; those dropped are not told of.
-
-    Args:
-        is_in_time: the split is by time, which an order of the rows asks for.
-    """
+    """What `describe` has seen in the columns, as findings; those dropped are not told of."""
+    goal = data.target.names[0]
     measured = 0
     told: set[str] = set()
     for hint in hints:
@@ -419,15 +443,20 @@ def _of_hints(
         said = _SAID[name]
         drops = " ".join(f"--drop {shlex.quote(one)}" for one in columns)
         fix = said.fix.replace("--drop COLUMN", drops)
-        level = _LEVELS[hint.level]
+        level, what = _LEVELS[hint.level], hint.sentence
         if name in ("constant-column", "copied-column"):
             level = "note"
-        elif name == "order-tells" and is_in_time:
+        elif name == "order-tells" and data.split.method in ("time", "last"):
             level, fix = "note", "nothing: it is split by time."
+        elif name == "order-tells" and _is_sorted(data, every, hint.columns):
+            level, fix = "note", _SORTED
+            what = f"{what.partition('). ')[0]}): they are sorted by it."
+        elif hint.code == "alone" and hint.figures["score"] < SURE[hint.figures["metric"]]:
+            level = "critical" if found is not None and _is_missed(found) else "warning"
         yield Finding(
             name,
             level,
-            hint.sentence,
+            what,
             where,
             fix,
             said.accepting,

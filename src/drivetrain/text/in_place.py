@@ -33,8 +33,8 @@ def source_of(record: Mapping[str, Any]) -> Source | TableSource:
     data = gather_again(recipe)
     if data.goal is None or data.goal.kind not in ("class", "number"):
         raise DataError(
-            f"{data.source} has no one label for each text: it is not changed in place. Write a patch, and "
-            "train with it: drivetrain clean RUN --apply; drivetrain train SOURCE --patch FILE"
+            f"{data.source} has no one label for each text: it is not changed in place. Write a patch, "
+            "and train with it: drivetrain clean RUN --apply; drivetrain train SOURCE --patch FILE"
         )
     hashes = _hashes(data)
     path = Path(str(recipe["source"]))

@@ -29,6 +29,7 @@ from torch import nn
 from drivetrain import store
 from drivetrain.errors import ConfigError, DataError
 from drivetrain.models.device import threads
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.randomness import permutation, seeded
 from drivetrain.text.base import check_texts
 from drivetrain.text.sentences import (
@@ -358,7 +359,7 @@ class PairNets:
     def shapes(width: int, count: int) -> dict[str, tuple[int, ...]]:
         """The shapes of `arrays`, of `count` nets that see `width` numbers of a pair."""
         found: dict[str, tuple[int, ...]] = {"nets.center": (width,), "nets.scale": (width,)}
-        with torch.device("meta"):
+        with shapes_only():
             state = _net(width).state_dict()
         for number in range(count):
             found |= {f"nets.{number}.{name}": tuple(t.shape) for name, t in state.items()}

@@ -15,6 +15,7 @@ in pairs. What came of it stands in `RUN/advice/tried.jsonl`, and what was tried
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -105,13 +106,21 @@ class Advice:
         }
 
     def __str__(self) -> str:
+        return self.text(f"as an option of drivetrain train: {self.option}")
+
+    def text(self, how: str) -> str:
+        """The ladder, the evidence, and what to try.
+
+        Args:
+            how: a line on how the experiment is said, printed where an option says it.
+        """
         lines = [
             f"{_MARKS[self.states[rung]]} {number} {WORDS[rung]}"
             for number, rung in enumerate(RUNGS, start=1)
         ]
         lines += ["", *self.evidence, "", f"Next: {self.experiment}"]
         if self.option:
-            lines.append(f"  drivetrain train ... {self.option}")
+            lines.append(f"  {how}")
         return "\n".join(lines)
 
 
@@ -131,9 +140,20 @@ def advise(folder: store.StrPath) -> Advice:
     if found is None:
         raise RunError(
             f"{folder} has no losses of training and validation to read from: advice is for models that "
-            "are trained in epochs. Of a table, better settings are looked for by: drivetrain tune"
+            f"are trained in epochs.{_tuning(record)}"
         )
     return found
+
+
+def _tuning(record: Mapping[str, Any]) -> str:
+    """What looks for better settings of a table's run; empty of others."""
+    if record["task"]["application"] != "tabular":
+        return ""
+    data = _part(record, "data")
+    source, target = data.get("source"), data.get("target")
+    words = ["drivetrain", "tune", source if isinstance(source, str) else "TABLE"]
+    words += [word for one in target or () for word in ("--target", str(one))]
+    return f" Of a table, better settings are looked for by: {shlex.join(words)}"
 
 
 def advice_of(
@@ -186,25 +206,33 @@ def _read(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], bool]:
     train, valid = float(rows[-1]["train_loss"]), float(rows[-1]["valid_loss"])
     losses = [float(row["valid_loss"]) for row in rows if _is_number(row.get("valid_loss"))]
     lowest = min(losses)
-    best = losses.index(lowest) + 1
+    best = next(place for place, row in enumerate(rows, 1) if row.get("valid_loss") == lowest)
     gap = (valid - train) / abs(valid) if valid else 0.0
     told = [
         f"After {_count(len(rows))} the loss is {train:.4g} on training items and {valid:.4g} on "
         + (
             f"validation items, higher by {gap:.0%} of it."
             if gap > 0
-            else "validation items, lower: augmentation and dropout make training the harder task."
+            else "validation items, which is no higher: of training items it is the mean of the epoch, "
+            "while the weights still moved, with augmentation and dropout where there are any."
         )
     ]
     rises = valid > lowest + RISE * abs(lowest)
     if rises:
         told.append(f"Validation was best after epoch {best} ({lowest:.4g}) and has risen since.")
     is_overfitted = gap > GAP or (rises and gap > 0)
-    told.append(
-        "The training data are fitted better than others: it overfits, which is where to begin."
-        if is_overfitted
-        else "The training data are not fitted better than others: it does not overfit yet."
-    )
+    if is_overfitted:
+        said = (
+            "The training data are fitted better than others: it overfits, which is where to begin."
+        )
+    elif gap > 0:
+        said = (
+            f"The training data are hardly fitted better than others (by {GAP:.0%} it would be called "
+            "overfitted): it does not overfit yet."
+        )
+    else:
+        said = "The training data are not fitted better than others: it does not overfit yet."
+    told.append(said)
     return tuple(told), is_overfitted
 
 
@@ -215,9 +243,12 @@ def _more(rows: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> list[
     found = []
     if falls:
         epochs = 2 * len(rows)
-        what = f"the training loss still falls, so train twice as long ({epochs} epochs)."
+        seen = "the training loss still falls" if len(losses) > 1 else "one epoch is a beginning"
+        what = f"{seen}, so train twice as long ({epochs} epochs)."
         found.append(Experiment("overfit", what, f"--epochs {epochs}", {"epochs": epochs}))
     why = "the training loss still falls" if falls else "the training loss has settled"
+    if len(losses) < 2:
+        why = "the training data are not fitted yet"
     larger = _beside(record, 1)
     if larger is not None:
         found.append(

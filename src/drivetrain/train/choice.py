@@ -14,6 +14,8 @@ LINE = 100
 
 WIDEST_VALUE = 28
 """Columns that a value gets beside its reason; a longer one has a line to itself."""
+LEAST_REASON = 24
+"""Columns below which a reason beside its value is a ladder of single words."""
 
 
 @dataclass(frozen=True)
@@ -87,24 +89,29 @@ class Choices:
         """One line a choice: what, value, reason. A long reason goes on in the lines below.
 
         Args:
-            columns: of a line, as far as its words allow; a reason has 40 of them at least.
+            columns: of a line, as far as its words allow; where a reason would have fewer than 24 of
+                them, all reasons stand below their choices.
         """
         if not self._made:
             return ""
         width = max(len(choice.what) for choice in self)
         values = {choice.what: _short(choice.value) for choice in self}
-        wide = min(max(map(len, values.values())), WIDEST_VALUE)
+        short = [len(value) for value in values.values() if len(value) <= WIDEST_VALUE]
+        wide = max(short, default=0)
         indent = " " * (width + wide + 6)
+        is_narrow = columns - len(indent) < LEAST_REASON
+        if is_narrow:
+            indent = " " * 6
         lines = []
         for choice in self:
             value = values[choice.what]
             head = f"  {choice.what:<{width}}  {value:<{wide}}  "
-            if len(value) > wide:  # the reasons stay in their column
+            if len(value) > wide or is_narrow:  # the reasons stay in their column
                 lines.append(head.rstrip())
                 head = indent
             lines += textwrap.wrap(
                 choice.reason,
-                width=max(columns, len(indent) + 40),
+                width=columns,
                 initial_indent=head,
                 subsequent_indent=indent,
                 break_long_words=False,

@@ -123,15 +123,18 @@ def diff_runs(first: store.StrPath, second: store.StrPath) -> RunDiff:
     knows_data = not any(map(is_own, records))
     splits = [run.read_split() for run in runs] if knows_data else [{}, {}]
     fingerprints = {record.get("fingerprint") for record in records}
+    same_data = len(fingerprints) == 1 and None not in fingerprints
+    same_split = knows_data and all(
+        splits[0].get(part) == splits[1].get(part) for part in ("train", "valid")
+    )
     return RunDiff(
         first=str(first),
         second=str(second),
-        same_data=len(fingerprints) == 1 and None not in fingerprints,
-        same_split=knows_data
-        and all(splits[0].get(part) == splits[1].get(part) for part in ("train", "valid")),
+        same_data=same_data,
+        same_split=same_split,
         same_weights=_weights(one) is not None and _weights(one) == _weights(other),
         settings=tuple(_settings(one, other)),
-        results=tuple(_results(one, other)),
+        results=tuple(_results(one, other, of_same=(same_data and same_split) or not knows_data)),
         intervals=(_interval(one), _interval(other)),
         knows_data=knows_data,
     )
@@ -166,11 +169,15 @@ def _stages(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _results(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Result]:
+def _results(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, of_same: bool
+) -> Iterator[Result]:
+    """Each number of both; which is better is said where they are of the same items, and one loss."""
     found = [_numbers(record["results"].get("metrics", {}).get("valid")) for record in (one, other)]
     for name in dict.fromkeys([*found[0], *found[1]]):
         a, b = found[0].get(name), found[1].get(name)
-        yield Result(name, a, b, _better(name, a, b))
+        comparable = of_same and (name != "loss" or one.get("loss") == other.get("loss"))
+        yield Result(name, a, b, _better(name, a, b) if comparable else "")
 
 
 def _numbers(value: Any) -> dict[str, float]:

@@ -7,6 +7,10 @@ standard error of the difference is that of the mean of the differences of influ
 method). Items of one group, such as the ratings of one person, stand or fall together and count as
 one.
 
+Of shares two items are added in thought, one that only the first model got wrong and one that only the
+second did (Bonett and Price 2012, doi:10.3102/1076998611411915): without them, a model that is right on
+all of three items and one that is wrong on all of them would differ by exactly 1, beyond any doubt.
+
 Of several pairs of trainings with other seeds both chances are in the interval: that of the items, and
 that of the seeds, whose squares add up (Zou and Donner 2008, doi:10.1002/sim.3095).
 """
@@ -21,10 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivetrain.errors import InputError
-from drivetrain.metrics.interval import two_sided_student, wilson_interval
+from drivetrain.metrics.interval import of_squares, two_sided_student, wilson_interval
 from drivetrain.randomness import derive
 
 SHARE, RMSE = "share", "rmse"
+ROUNDING = 1e-12
+"""Standard error as a share of what it is of, up to which it is 0."""
 DRAWS = 200
 """Times that the validation items are drawn again, to see what choosing the best flatters it by."""
 
@@ -51,18 +57,20 @@ class Errors:
         return _error(self.kind, float(self.values.mean()))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Of the error, as far as chance in the items goes; None for fewer than two of them."""
+        """Of the error, as far as chance in the items goes; None for fewer than two of them, and where
+        all are equal and no counts: that says nothing of the next one.
+        """
         is_count = self.groups is None and bool(np.isin(self.values, (0.0, 1.0)).all())
         if self.kind == SHARE and is_count:
             return wilson_interval(int(self.values.sum()), len(self), confidence)
         spread, freedom = _spread(self.values - self.values.mean(), self.groups)
-        if freedom < 1:
+        if freedom < 1 or spread <= ROUNDING * abs(float(self.values.mean())):
             return None
-        half = two_sided_student(confidence, freedom) * spread
-        low, high = max(0.0, float(self.values.mean()) - half), float(self.values.mean()) + half
+        mean, t = float(self.values.mean()), two_sided_student(confidence, freedom)
         if self.kind == SHARE:
-            return low, min(1.0, high)
-        return math.sqrt(low), math.sqrt(high)
+            return max(0.0, mean - t * spread), min(1.0, mean + t * spread)
+        ends = of_squares(mean, spread, t)
+        return None if ends is None else (math.sqrt(ends[0]), math.sqrt(ends[1]))
 
     def influence(self) -> np.ndarray:
         """(N,) what each item adds to the error, to first order; its mean is 0."""
@@ -114,7 +122,8 @@ def errors_of(
 
 
 def difference(first: Errors, second: Errors, confidence: float = 0.95) -> Difference | None:
-    """How much larger the first error is; None for fewer than two items, which say nothing of chance.
+    """How much larger the first error is; None for fewer than two items, which say nothing of chance, and
+    for numbers where each item says the same.
 
     Raises: InputError: they are of other items, or of another kind.
     """
@@ -132,7 +141,7 @@ def difference_over_seeds(
         pairs: (one, other) of the same items, P of them.
         confidence: in (0, 1).
 
-    Returns: None for fewer than two items.
+    Returns: None for fewer than two items, and for numbers where each item says the same.
     Raises: InputError: no pair, or errors of other items, or of another kind.
     """
     if not pairs:
@@ -143,17 +152,25 @@ def difference_over_seeds(
             raise InputError(
                 "Only errors on the same items, measured in the same way, are compared item by item."
             )
-    influence = np.mean([one.influence() - other.influence() for one, other in pairs], axis=0)
-    spread, freedom = _spread(influence, start.groups)
-    if freedom < 1:
+    apart = np.array([one.error - other.error for one, other in pairs])
+    value = middle = float(apart.mean())
+    if start.kind == SHARE:
+        items = np.mean([one.values - other.values for one, other in pairs], axis=0)
+        middle, spread, freedom = _spread_of_shares(items, start.groups)
+    else:
+        influence = np.mean([one.influence() - other.influence() for one, other in pairs], axis=0)
+        spread, freedom = _spread(influence, start.groups)
+    if freedom < 1 or (value != 0 and spread <= ROUNDING * abs(value)):
         return None
     squares = (two_sided_student(confidence, freedom) * spread) ** 2
-    apart = np.array([one.error - other.error for one, other in pairs])
     if len(pairs) > 1:
         by_seed = float(apart.std(ddof=1)) / math.sqrt(len(pairs))
         squares += (two_sided_student(confidence, len(pairs) - 1) * by_seed) ** 2
-    value, half = float(apart.mean()), math.sqrt(squares)
-    return Difference(value, value - half, value + half)
+    half = math.sqrt(squares)
+    low, high = min(value, middle - half), max(value, middle + half)
+    if start.kind == SHARE:
+        low, high = max(-1.0, low), min(1.0, high)
+    return Difference(value, low, high)
 
 
 def flattery(errors: Sequence[Errors], *, draws: int = DRAWS) -> float:
@@ -193,6 +210,24 @@ def flattery(errors: Sequence[Errors], *, draws: int = DRAWS) -> float:
 
 def _error(kind: str, mean: float) -> float:
     return math.sqrt(mean) if kind == RMSE else mean
+
+
+def _spread_of_shares(apart: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, int]:
+    """Middle and standard error of a mean of N differences in [-1, 1], and its degrees of freedom.
+
+    Two groups as large as the mean one are added, with differences of 1 and of -1.
+    """
+    place = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    sums = apart if place is None else np.bincount(place, weights=apart)
+    sizes = np.ones(len(sums)) if place is None else np.bincount(place).astype(np.float64)
+    count, mean_size = len(sums), float(sizes.mean())
+    if count < 2:
+        return 0.0, 0.0, 0
+    sums = np.append(sums, [mean_size, -mean_size])
+    sizes = np.append(sizes, [mean_size, mean_size])
+    middle = float(sums.sum() / sizes.sum())
+    squares = float(np.square(sums - middle * sizes).sum()) * (count + 2) / (count + 1)
+    return middle, math.sqrt(squares) / float(sizes.sum()), count - 1
 
 
 def _spread(influence: np.ndarray, groups: np.ndarray | None) -> tuple[float, int]:

@@ -338,7 +338,7 @@ def looks(seal: Seal, run: Path | None = None) -> list[dict[str, Any]]:
 def _write_down(line: Mapping[str, Any], run: Path | None) -> list[dict[str, Any]]:
     """Append a look to both journals, and give those before it.
 
-    A run's journal takes along what other runs looked at, so that a copy on another machine knows them.
+    A run's journal takes along what other runs have looked at so far, for a copy on another machine.
     """
     seal = Seal(0, str(line["fingerprint"]), "")
     for path in _journals(run):  # first written, then read: of two at once one sees the other

@@ -15,6 +15,7 @@ from drivetrain.errors import RunError
 
 FOLDER, NOTES = "advice", "tried.jsonl"
 """Below a run: where experiments are, and what is noted of them."""
+_SAID = {"rmse": "RMSE", "mae": "MAE", "mse": "MSE"}
 HELPED, HARMED, UNCLEAR = "helped", "harmed", "unclear"
 
 
@@ -55,6 +56,11 @@ class Tried:
         return UNCLEAR
 
     @property
+    def error_name(self) -> str:
+        """What the errors are, as a sentence calls them: "error rate", "RMSE"."""
+        return _SAID.get(self.metric, self.metric.replace("_", " "))
+
+    @property
     def sentence(self) -> str:
         """Whether it helped, in one sentence with the numbers."""
         size = abs(self.difference)
@@ -66,7 +72,7 @@ class Tried:
                 ends = f"95% interval of the change {self.low:.4g} to {self.high:.4g}"
         pairs = "1 pair" if len(self.seeds) == 1 else f"{len(self.seeds)} pairs"
         of = f"{ends}; {pairs} of trainings, {self.items:,} items"
-        name = self.metric.replace("_", " ")
+        name = self.error_name
         if self.verdict == HELPED:
             return f"It helped: the {name} fell by {size:.4g} ({of})."
         if self.verdict == HARMED:

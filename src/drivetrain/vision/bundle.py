@@ -28,6 +28,7 @@ from drivetrain.bundle.verify import Verified, verify as verify_bundle
 from drivetrain.errors import BundleError, ConfigError, UnknownNameError
 from drivetrain.models import PictureModel, build_from
 from drivetrain.models.device import default_device, threads
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.vision import predictor as prediction
 from drivetrain.vision.decode import RESIZE_METHODS, PictureError, open_picture, picture_size
 from drivetrain.vision.network import Network, TorchEngine, pattern, ports
@@ -157,7 +158,7 @@ def build(
     }
     fields.end()
     try:
-        with torch.device("meta"):
+        with shapes_only():
             return build_from(description).eval()
     except UnknownNameError as error:
         raise BundleError(

@@ -155,11 +155,11 @@ def _checked(
         *label_conflicts(found.groups, labels, ids, what="pictures"),
         *duplicates_within(found, what="pictures"),
         *unreadable(data.quarantined, len(data.items), what="files"),
-        *imbalance([item.label for item in data.items], parts, what="pictures"),
     ]
     names = [""] if data.targets is None else data.targets.names
     for place, target in enumerate(names):
         said = [labels_of(item)[place] for item in data.items]
+        findings += imbalance(said, parts, what="pictures", target=target)
         findings += alike_classes(said, parts, what="pictures", target=target)
     return Findings.of(
         str(data.source), findings, counts=data.counts(), looked=looked, left_out=left_out

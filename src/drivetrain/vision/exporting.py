@@ -165,7 +165,7 @@ def _contents(
 
 def _script(predictor: Predictor, manifest: Manifest) -> str | None:
     """`predict.py`; None, and a warning, where it cannot be laid out."""
-    from drivetrain.vision.eject_predictor import predictor_source
+    from drivetrain.vision.ejecting.predictor import predictor_source
 
     try:
         return predictor_source(cast(PictureModel, predictor.model), manifest, predictor.guard)

@@ -16,6 +16,7 @@ from drivetrain.data.items import Quarantined
 from drivetrain.errors import NonFiniteError, RunError
 from drivetrain.models import Summary, summarize
 from drivetrain.models.device import default_device, threads
+from drivetrain.nn.shapes import shapes_only
 from drivetrain.vision.answers import LEAST_FOR_SHIFT, Answers, Domain, Guarded, Prediction
 from drivetrain.vision.decode import Source, decode_all, open_picture
 from drivetrain.vision.described import read_description
@@ -252,7 +253,7 @@ def load(
         found = read_description(description)
     except ValueError as error:
         raise _damaged(folder, str(error)) from error
-    with torch.device("meta"):  # no memory: what is described may be a giant
+    with shapes_only():  # no memory: what is described may be a giant
         check_fit(build(found.model), tensors, what=str(folder))
     model = build(found.model)
     load_weights(model, tensors, what=str(folder))

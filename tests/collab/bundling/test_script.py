@@ -16,6 +16,7 @@ from drivetrain.collab.bundling import script
 from drivetrain.collab.bundling.predictor import NO_HISTORY
 from drivetrain.errors import MissingPackageError
 from tests.collab.bundling.bundles import KINDS, asked, check_script, fitted, pairs, written
+from tests.eject.cut_short import READER_GONE, ended_by_closed_pipe
 from tests.eject.replay import ALONE
 from tests.tabular.bundling.bundles import answered_here
 
@@ -98,6 +99,12 @@ def test_without_leaves_items_out(made: Path) -> None:
     left = first[0]["item"]
     _, out, _ = answered_here(made, "--recommend", "u003", "-k", 2, "--without", left, "--json")
     assert [one["item"] for one in _only(f"[{out}]")["items"]] == [one["item"] for one in first[1:]]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(made: Path, tmp_path: Path) -> None:
+    script, table = made / "predict.py", written(tmp_path / "t.csv", pairs())
+    assert ended_by_closed_pipe(script, table) == READER_GONE
+    assert ended_by_closed_pipe(script, "--recommend", "u003", "--json") == READER_GONE
 
 
 @pytest.mark.slow

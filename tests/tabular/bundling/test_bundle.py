@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from drivetrain.bundle import opening, reading
 from drivetrain.errors import BundleError, ConfigError, DataError, NonFiniteError, RunError
 from drivetrain.tabular.bundling.exporting import export_model
 from drivetrain.tabular.bundling.guarded import GuardedRow, GuardedRows
+from tests import fresh
 from tests.bundle.small import resign, rewrite
 from tests.tabular.bundling.bundles import KINDS, trained
 from tests.tabular.tables import passengers, sales, write
@@ -178,12 +177,12 @@ def test_predicting_needs_neither_the_training_stack_nor_what_grew_the_trees(
         asked, blocked, given = tables / "lives.csv", WITHOUT, "sys.argv[1]"
         folders.append(tmp_path / "average")
         export_model(trained("average", asked, "lives"), folders[-1], script=False)
-    done = subprocess.run(
-        [sys.executable, "-c", LEAN.replace("BLOCKED", repr(blocked)).replace("SOURCE", given),
-         str(tables / "lives.csv"), *map(str, folders)],
-        capture_output=True, text=True, check=False,
+    done = fresh.run(
+        LEAN.replace("BLOCKED", repr(blocked)).replace("SOURCE", given),
+        tables / "lives.csv",
+        *folders,
         env=os.environ | {"PYTHONPATH": str(Path(dt.__file__).parents[1])},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     expected = [dt.tabular.load(one).predict(asked).outputs.tolist() for one in folders]
     assert done.stdout.splitlines() == [repr(one) for one in expected]

@@ -16,6 +16,7 @@ from drivetrain.bundle import opening
 from drivetrain.errors import BundleError, MissingPackageError
 from drivetrain.tabular.bundling.exporting import export_model
 from drivetrain.tabular.ejecting import predictor as eject_predictor
+from tests.eject.cut_short import READER_GONE, ended_by_closed_pipe
 from tests.eject.replay import ALONE
 from tests.tabular.bundling.bundles import answered_here, check_equal, trained
 from tests.tabular.tables import passengers, real, sales, write
@@ -256,6 +257,12 @@ def test_trees_without_a_guard_need_no_torch(tmp_path: Path) -> None:
         card = " ".join((tmp_path / name / "README.md").read_text().split())
         assert "with numpy, safetensors and pyarrow alone: `python predict.py TABLE.csv`" in card
         assert "guard" not in text
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(forest: Path, tmp_path: Path) -> None:
+    script, table = forest / "predict.py", write(tmp_path / "t.csv", passengers(40))
+    assert ended_by_closed_pipe(script, table) == READER_GONE
+    assert ended_by_closed_pipe(script, table, "--json") == READER_GONE
 
 
 def test_it_is_part_of_what_the_bundle_proves(forest: Path) -> None:

@@ -22,6 +22,9 @@ from drivetrain.text import bundle
 from drivetrain.text.bundling.guard import new_in_text, unknown_share
 from drivetrain.text.bundling.network import made_up_texts
 from drivetrain.text.bundling.predictor import TextPredictor
+from tests import fresh
+from tests.eject.cut_short import READER_GONE, ended_by_closed_pipe
+from tests.tabular.bundling.bundles import answered_here
 from tests.text.ejecting.films import folder, reviews
 
 USUAL: dict[str, Any] = {"progress": False, "epochs": 3, "batch_size": 8, "num_threads": 1}
@@ -323,6 +326,19 @@ def test_predict_py_gives_the_same_to_the_bit(kind: str, tmp_path: Path) -> None
     _same_answers(place, files)
 
 
+def test_predict_py_names_what_it_cannot_read_and_ends_quietly_at_a_closed_pipe(
+    learner: Any, tmp_path: Path
+) -> None:
+    learner.export(tmp_path / "b", guard=False, golden=0)
+    good, missing = tmp_path / "good.txt", tmp_path / "missing.txt"
+    good.write_text("a good film")
+    code, out, err = answered_here(tmp_path / "b", missing, good)
+    assert (code, err) == (1, f"{missing}: No such file or directory\n")
+    assert out.startswith(f"{good}: ") and len(out.splitlines()) == 1
+    assert answered_here(tmp_path / "b", missing, "--json")[:2] == (1, "[]\n")
+    assert ended_by_closed_pipe(tmp_path / "b" / "predict.py", good) == READER_GONE
+
+
 def _same_answers(place: Path, files: list[str]) -> None:
     from drivetrain.text.reading import Repairs, decoded
 
@@ -334,12 +350,7 @@ def _same_answers(place: Path, files: list[str]) -> None:
         "import runpy, sys; sys.modules['drivetrain'] = None; sys.argv = sys.argv[1:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", alone, str(place / "predict.py"), *files, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = fresh.run(alone, place / "predict.py", *files, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == expected
 

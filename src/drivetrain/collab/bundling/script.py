@@ -20,6 +20,7 @@ from drivetrain.collab.recommend import _fewer, _unknown
 from drivetrain.collab.search import exact_top, top_of
 from drivetrain.collab.table.ids import as_id
 from drivetrain.data.ratings import Lists
+from drivetrain.eject import ending
 from drivetrain.eject.known import Known
 from drivetrain.eject.layout import WIDTH, laid_out, pieces_of, put_together, ruff_path
 from drivetrain.eject.lift import Lifter
@@ -97,7 +98,7 @@ class _Writer:
             docstring=self._docstring(),
             sections=SECTIONS,
             section_of=_section_of,
-            ending="sys.exit(main())",
+            ending=ending.ENDING,
         )
         return laid_out(text, ruff)
 
@@ -118,7 +119,7 @@ class _Writer:
     def _answering(self) -> list[Written]:
         guard = self.guard
         uses: dict[str, Any] = {"as_id": as_id}
-        lines, ending = [], ""
+        lines, domain = [], ""
         if guard is not None:
             uses |= {
                 "pair_kinds": pair_kinds,
@@ -134,7 +135,7 @@ class _Writer:
                 near = 'bool(abs(values[place] - mean_user[place]) <= guard["near"])'
                 outside = "bool(is_outside[place])"
                 interval, mean_user = _INTERVAL, '"mean_user": float(mean_user[place]),'
-            ending = _DOMAIN.format(
+            domain = _DOMAIN.format(
                 interval=interval,
                 mean_user=mean_user,
                 near=near,
@@ -143,7 +144,7 @@ class _Writer:
             )
         predict = _PREDICT.format(
             body=textwrap.indent("\n".join(lines), "    "),
-            ending=textwrap.indent(ending.strip("\n"), "        "),
+            ending=textwrap.indent(domain.strip("\n"), "        "),
             guard=", guard" if guard is not None else "",
             parameter=", guard: dict[str, Any]" if guard is not None else "",
         )
@@ -176,6 +177,7 @@ class _Writer:
             Written(_POPULAR, "search", {"exact_top": exact_top}),
             Written(recommend, "main", wanted),
             Written(main, "main"),
+            Written(ending.RUN, "main"),
         ]
 
     def _docstring(self) -> str:
@@ -206,7 +208,8 @@ def _section_of(module: str) -> str:
 _READING = "drivetrain.data.tables.reading"
 
 _IMPORTS = (
-    *(Import(name) for name in ("argparse", "csv", "json", "sys", "torch")),
+    *(Import(name) for name in ("argparse", "csv", "json", "torch")),
+    *ending.IMPORTS,
     Import("numpy", "", "np"),
     Import("pathlib", "Path"),
     Import("safetensors.torch", "load_file"),
@@ -489,10 +492,11 @@ def main() -> int:
     if arguments.recommend:
         found = recommend(arguments.recommend, arguments.k, arguments.without, known, net)
         if arguments.json:
-            print(json.dumps(found, indent=2))
+            print(json.dumps(found, indent=2), flush=True)
         else:
             for one in found["items"]:
-                print(f"{{one['rank']:>3}}  {{one['title']}}: {value} {{one['value']:.2f}}")
+                told = f"{{one['title']}}: {value} {{one['value']:.2f}}"
+                print(f"{{one['rank']:>3}}  {{told}}", flush=True)
             for note in found["notes"]:
                 print(f"! {{note}}", file=sys.stderr)
         return 0
@@ -506,9 +510,9 @@ def main() -> int:
             print(f"{{path}}: {{error}}", file=sys.stderr)
             is_bad = True
     if arguments.json:
-        print(json.dumps(answers, indent=2))
+        print(json.dumps(answers, indent=2), flush=True)
     else:
         for answer in answers:
-            print(line(answer))
+            print(line(answer), flush=True)
     return int(is_bad)
 '''
