@@ -84,8 +84,9 @@ class ShiftReport:
             for one in self.most_moved[: min(3, self.num_moved)]
         )
         return (
-            f"The {self.num_items:,} {self.items} have drifted from the reference (p = {self.p_value:.2g},"
-            f" level {self.level:g}): {self.num_moved} of {self.num_features} {self.of} moved, most of "
+            f"The {self.num_items:,} {self.items} have drifted from the reference (p = "
+            f"{self.p_value:.2g}, level {self.level:g}): {self.num_moved} of {self.num_features} "
+            f"{self.of} moved, most of "
             f"all {named}."
         )
 
