@@ -26,6 +26,11 @@ WIDTH, HEIGHT = 1120, 760
 COLOURS = 96
 """Of a picture file: enough for text and charts, and a quarter of the bytes."""
 WRONG = 20
+LOADED = """() => [...document.images].every((one) => {
+  const { top, bottom, height } = one.getBoundingClientRect();
+  return one.naturalWidth > 0 || height === 0 || bottom < 0 || top > innerHeight;
+})"""
+"""Whether every picture in the window is there."""
 
 
 def main() -> int:
@@ -62,6 +67,7 @@ def main() -> int:
                     page.mouse.wheel(0, -24)
                 if name == "clean":
                     page.keyboard.press("g")
+                page.wait_for_function(LOADED)
                 for colours in ("light", "dark"):
                     page.emulate_media(color_scheme=colours)
                     page.wait_for_timeout(400)  # what fades in is there
