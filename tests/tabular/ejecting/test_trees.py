@@ -261,6 +261,7 @@ def test_the_command_writes_a_model_and_says_how_it_ends(tmp_path: Path) -> None
     answer = json.loads(CliRunner().invoke(program, [*words, "--json"]).stdout)
     assert answer == {
         "script": str(script),
+        "beside": None,
         "model": "extra_trees",
         "lines": lines,
         "predictions_sha256": digest,
