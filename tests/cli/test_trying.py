@@ -134,6 +134,31 @@ def test_baselines_are_made_once_for_all_candidates_of_the_same_data(
     assert set(results[0]["baselines"]) >= {"majority", "tree"} and len(made) == 3
 
 
+def test_a_result_and_its_measure_are_made_of_one_pass_over_the_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from drivetrain import text
+    from drivetrain.train import loop
+
+    sizes = {"embedding_dim": 8, "hidden_dim": 8}
+    learner = text.learner(
+        texts(tmp_path), "label", model="gru", sizes=sizes, progress=False, announce=False
+    )
+    learner.start_run(Run.create("run"))
+    learner.train(1)
+    passes: list[int] = []
+    evaluate = loop.evaluate
+    monkeypatch.setattr(loop, "evaluate", lambda *a, **m: passes.append(1) or evaluate(*a, **m))
+    result = learner.result()
+    assert len(passes) == 1
+    row, errors = measure_run(Path("run"), learner)
+    assert len(passes) == 1
+    assert row["error"] == pytest.approx(1 - result["metrics"]["valid"]["accuracy"])
+    again, same = measure_run(Path("run"))  # as it is measured where the Learner is gone
+    assert len(passes) > 1 and again["error"] == row["error"] and same.items == errors.items
+    assert (same.values == errors.values).all()
+
+
 @pytest.mark.row(106)
 def test_a_process_that_waits_says_what_to_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

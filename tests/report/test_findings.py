@@ -185,7 +185,9 @@ def numbers(outputs: np.ndarray, targets: np.ndarray) -> str:
     """What the report says of numbers predicted, and where it errs."""
     record = of_scores(torch.from_numpy(outputs), torch.from_numpy(targets))
     evidence = Evidence(noun="rows", predictions=record)
-    section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+    found = findings(evidence)
+    assert found is not None
+    section = errors(found, evidence)
     assert section is not None
     return "".join(block.html for block in section.blocks)
 
@@ -212,7 +214,9 @@ def test_a_model_whose_answers_are_no_numbers_is_called_broken() -> None:
         of_scores(scores[:, 1].clone(), torch.zeros(30)),
     ):
         evidence = Evidence(noun="rows", predictions=record)
-        section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+        found = findings(evidence)
+        assert found is not None
+        section = errors(found, evidence)
         assert section is not None
         assert section.blocks[0].title == "Answers that are no numbers"
         assert "What it says of item 4 is NaN or infinite" in section.blocks[0].html
@@ -238,7 +242,9 @@ def test_shares_in_a_part_of_a_large_matrix_are_of_all_items_of_a_class() -> Non
     evidence = Evidence(
         noun="rows", predictions=of_scores(scores, torch.from_numpy(targets), classes=names)
     )
-    section = errors(findings(evidence), evidence)  # type: ignore[arg-type]
+    found = findings(evidence)
+    assert found is not None
+    section = errors(found, evidence)
     assert section is not None
     made = section.blocks[0].html
     assert f"Shown are the {MOST_CLASSES} of {count} classes" in made
